@@ -1,0 +1,31 @@
+# Python 3.11 and PyPI are all that is needed: every target makes its own environment first.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+export HF_HUB_OFFLINE ?= 1
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+.PHONY: train test test-slow lint clean
+
+# the stamp is older than pyproject.toml whenever a dependency changed
+$(VENV)/.stamp: pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,sweep]"
+	touch $@
+
+train: $(VENV)/.stamp
+	$(BIN)/python -m diffperc.train task=depth strategy=meta_prompts
+
+test: $(VENV)/.stamp
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.stamp
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,62 @@
+"""Train the tokenizer of `backbone=tiny` on the captions of the embedded scenes and write it into the package.
+
+Run once, from the top of a checkout; a new run is needed only when the captions' words change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+from diffperc.data.scenes import CLASSES, COLOURS, ROOMS, caption, render, sample_scene
+from diffperc.text import imagenet_templates, tokenizer_from_merges
+
+TINY = Path(__file__).resolve().parent.parent / "src/diffperc/backbones/configs/tiny"
+
+
+def sentences(scenes: int) -> Iterator[str]:
+    """Captions, and the templates filled with every name they may meet."""
+    for index in range(scenes):
+        scene = sample_scene(0, index)
+        yield caption(scene, render(scene, (64, 64)))
+    for name in (*CLASSES, *ROOMS, *COLOURS):
+        yield from (template.format(name.replace("_", " ")) for template in imagenet_templates())
+
+
+def main() -> None:
+    """Train, check, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenes", type=int, default=2000)
+    parser.add_argument("--merges", type=int, default=800)
+    arguments = parser.parse_args()
+    bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
+    # as CLIP's: lower case; letters, single digits, or runs of other signs
+    bpe.normalizer = normalizers.Lowercase()
+    words = pre_tokenizers.Split(Regex(r"[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"), "removed", invert=True)
+    bpe.pre_tokenizer = pre_tokenizers.Sequence([words, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    trainer = trainers.BpeTrainer(
+        vocab_size=512 + arguments.merges,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        end_of_word_suffix="</w>",
+        show_progress=False,
+    )
+    bpe.train_from_iterator(sentences(arguments.scenes), trainer)
+    merges = [" ".join(pair) for pair in json.loads(bpe.to_str())["model"]["merges"]][: arguments.merges]
+    tokenizer = tokenizer_from_merges(merges)
+    tokenizer.save_pretrained(str(TINY / "tokenizer"))
+    config = TINY / "text_encoder" / "config.json"
+    values = json.loads(config.read_text())
+    values["vocab_size"] = len(tokenizer)
+    values["bos_token_id"], values["eos_token_id"] = tokenizer.bos_token_id, tokenizer.eos_token_id
+    values["pad_token_id"] = tokenizer.pad_token_id
+    config.write_text(json.dumps(values, indent=2) + "\n")
+    sample = caption(sample_scene(1, 0), render(sample_scene(1, 0), (64, 64)))
+    print(f"{len(merges)} merges, {len(tokenizer)} tokens; '{sample}' -> {tokenizer.tokenize(sample)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Attention of the UNet: fused where only the result counts, explicit where the probabilities are asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class AttentionProcessor:
+    """A diffusers attention processor without state; probabilities leave through the `record` passed with the call.
+
+    - Self-attention and ordinary cross-attention go through `scaled_dot_product_attention`.
+    - Cross-attention with a `record` computes softmax(Q K^T / sqrt(d)) explicitly and appends its mean over heads,
+      (B, queries, N) (methods.md 0.5).
+    - Over a single token the softmax is 1, so the result is the token's value whatever the query (methods.md 10.8):
+      neither queries nor keys are computed.
+    """
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+        record: list[Tensor] | None = None,
+    ) -> Tensor:
+        """(B, queries, C) attending to itself or to tokens (B, N, D)."""
+        cross = encoder_hidden_states is not None
+        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        value = attn.to_v(context)
+        if cross and context.shape[1] == 1 and record is None:
+            result: Tensor = attn.to_out[0](value)
+            return result.expand(-1, hidden_states.shape[1], -1)
+
+        def heads(x: Tensor) -> Tensor:
+            return x.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+
+        q, k, v = heads(attn.to_q(hidden_states)), heads(attn.to_k(context)), heads(value)
+        if cross and record is not None:
+            probabilities = ((q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5).softmax(-1)
+            record.append(probabilities.mean(1))
+            out = probabilities.to(v.dtype) @ v
+        else:
+            out = F.scaled_dot_product_attention(q, k, v)
+        result = attn.to_out[0](out.transpose(1, 2).flatten(2))
+        return result

@@ -1,0 +1,126 @@
+"""The CLIP encoders that belong to a source of weights, checked after loading."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisionConfig, CLIPVisionModel
+
+from diffperc.backbones import ldm
+from diffperc.backbones.sources import Architecture, Source, config_folder, fill, locate, read_state, without_prefix
+from diffperc.errors import WeightsError
+from diffperc.text import TextEncoder, check_tokenizer, clip_tokenizer
+
+_MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+
+class ClipImageEncoder(nn.Module):
+    """A frozen CLIP vision tower on images of any size.
+
+    Args:
+        config: of transformers' `CLIPVisionModel`.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.model = CLIPVisionModel(CLIPVisionConfig.from_dict(dict(config))).eval().requires_grad_(False)
+        self.width = int(config["hidden_size"])
+        self.register_buffer("mean", torch.tensor(_MEAN)[:, None, None])
+        self.register_buffer("std", torch.tensor(_STD)[:, None, None])
+
+    def train(self, mode: bool = True) -> ClipImageEncoder:
+        """Stays in evaluation mode: frozen means frozen."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, image: Tensor) -> Tensor:
+        """Image (B, 3, H, W) in [0, 1], resized to the tower's square, to tokens (B, 1 + patches, width)."""
+        side = self.model.config.image_size
+        image = F.interpolate(image, size=(side, side), mode="bicubic", antialias=True).clamp(0, 1)
+        tokens: Tensor = self.model(pixel_values=(image - self.mean) / self.std).last_hidden_state
+        return tokens
+
+
+def load_image_encoder(encoder: ClipImageEncoder, source: Source | None, fallback: Mapping[str, Any] | None) -> None:
+    """Put pretrained weights into an image encoder.
+
+    Args:
+        source: of the backbone; its folder ``image_encoder`` is used if there is one.
+        fallback: ``{pretrained, revision}`` of a CLIP model that holds a vision tower.
+
+    Raises:
+        WeightsError: nothing was found, or tensors are missing.
+    """
+    folder = source.path / "image_encoder" if source is not None else None
+    if folder is None or not folder.is_dir():
+        if fallback is None or source is None:
+            raise WeightsError("backbone.image_encoder: this strategy needs CLIP's image encoder; set its `pretrained`.")
+        patterns = ["config.json", "model.safetensors"]
+        folder = locate(fallback["pretrained"], fallback.get("revision"), patterns).path
+    loaded = _checked(CLIPVisionModel, str(folder))
+    own = encoder.model.config
+    for name in ("hidden_size", "patch_size", "image_size", "num_hidden_layers"):
+        if getattr(loaded.config, name) != getattr(own, name):
+            raise WeightsError(f"{folder}: {name} is {getattr(loaded.config, name)}, expected {getattr(own, name)}.")
+    encoder.model.load_state_dict(loaded.state_dict())
+
+
+def load_text_encoder(source: Source | None, config: str | None, arch: Architecture) -> TextEncoder:
+    """The text encoder and tokenizer of a source.
+
+    Args:
+        source: None for random weights.
+        config: the shipped config, whose tokenizer serves random weights.
+
+    Raises:
+        WeightsError: there is none, it is incomplete, or the tokenizer is not its own.
+    """
+    where = source.name if source is not None else f"the random backbone '{config}'"
+    if "text_encoder" not in arch:
+        raise WeightsError(f"{where}: has no text_encoder, which this strategy needs.")
+    vocabulary = int(arch["text_encoder"]["vocab_size"])
+    if source is not None and not source.is_file:
+        model = _checked(CLIPTextModel, str(source.path / "text_encoder"))
+        tokenizer = CLIPTokenizer.from_pretrained(str(source.path / "tokenizer"))
+    else:
+        model = CLIPTextModel(CLIPTextConfig.from_dict(arch["text_encoder"]))
+        if source is not None:
+            _fill_text(model, source)
+        own = config_folder(config) / "tokenizer" if config is not None else None
+        has_own = own is not None and own.is_dir()
+        tokenizer = CLIPTokenizer.from_pretrained(str(own)) if has_own else clip_tokenizer()
+    return TextEncoder(model, check_tokenizer(tokenizer, vocabulary, where))
+
+
+def _fill_text(model: CLIPTextModel, source: Source) -> None:
+    state = without_prefix(read_state(source.path), ldm.TEXT)
+    if not state:
+        raise WeightsError(
+            f"{source.name}: no tensors under '{ldm.TEXT}'; the text encoder of a single SD 2.x file cannot be read. "
+            "Use a diffusers folder."
+        )
+    state = without_prefix(state, "text_model.")
+    state = {k: v.float() for k, v in state.items() if not k.endswith("position_ids")}
+    # transformers 5 dropped the inner 'text_model.' of this class
+    inner = "text_model." if any(k.startswith("text_model.") for k in model.state_dict()) else ""
+    fill(model, {inner + k: v for k, v in state.items()}, source.name)
+
+
+def _checked(kind: Any, folder: str) -> Any:
+    """`from_pretrained` that refuses what transformers would only warn about."""
+    try:
+        model, info = kind.from_pretrained(folder, output_loading_info=True, torch_dtype=torch.float32)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"{folder}: cannot be loaded ({str(error).splitlines()[0][:120]}).") from error
+    missing = [k for k in info["missing_keys"] if not k.endswith("position_ids")]
+    if missing or info["mismatched_keys"]:
+        first = sorted(missing)[0] if missing else sorted(info["mismatched_keys"])[0]
+        raise WeightsError(f"{folder}: incomplete: '{first}' is missing or of another shape.")
+    return model

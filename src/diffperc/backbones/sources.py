@@ -1,0 +1,203 @@
+"""Where weights come from: a hub id at a pinned revision, a diffusers folder, or one file in the original naming."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from diffperc.backbones import ldm
+from diffperc.errors import WeightsError, did_you_mean
+
+Architecture = dict[str, dict[str, Any]]
+PARTS = ("unet", "vae", "text_encoder", "image_encoder")
+_FILES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
+# what a hub repository is asked for: not the same weights a second time in other formats and precisions
+_PATTERNS = [f"{part}/*{end}" for part in PARTS for end in ("config.json", "model.safetensors")] + ["tokenizer/*"]
+_SHIPPED = resources.files("diffperc.backbones").joinpath("configs")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder in the diffusers layout or a single file; `name` is what the user wrote."""
+
+    name: str
+    path: Path
+
+    @property
+    def is_file(self) -> bool:
+        """True for a single file in the original (LDM) naming."""
+        return self.path.is_file()
+
+
+def locate(pretrained: str, revision: str | None = None, patterns: list[str] | None = None) -> Source:
+    """Find weights on disk, or fetch them from the hub.
+
+    Args:
+        pretrained: a folder, a ``.ckpt`` or ``.safetensors`` file, or a hub id such as ``owner/name``.
+        revision: commit of the hub repository.
+        patterns: which of its files are needed; default those of a diffusers pipeline.
+
+    Raises:
+        WeightsError: there is no such thing, or the hub cannot be reached.
+    """
+    path = Path(pretrained).expanduser()
+    if path.exists():
+        return Source(pretrained, path)
+    looks_like_path = path.is_absolute() or pretrained.startswith((".", "~")) or pretrained.count("/") != 1
+    if looks_like_path or path.suffix in (".ckpt", ".safetensors", ".pt", ".bin"):
+        raise WeightsError(
+            f"backbone.pretrained: there is no file or folder '{pretrained}'. Give a diffusers folder, a .ckpt or "
+            ".safetensors file, a hub id such as owner/name, or null for random weights."
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        folder = snapshot_download(pretrained, revision=revision, allow_patterns=patterns or _PATTERNS)
+    except (OSError, HfHubHTTPError, ValueError) as error:
+        raise WeightsError(
+            f"backbone.pretrained: the hub model '{pretrained}' (revision {revision or 'main'}) is not in the local "
+            f"cache and could not be downloaded ({type(error).__name__}). Connect this machine, or download it elsewhere "
+            "and set backbone.pretrained to its folder or to a single .safetensors file."
+        ) from error
+    return Source(pretrained, Path(folder))
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Tensors of a ``.safetensors`` file or of a pickle without code; a nested ``state_dict`` is unpacked.
+
+    Raises:
+        WeightsError: the file is damaged, is no weights file, or would run code when opened.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path}: not a plain weights file: it is damaged, or a pickle that wants to run code, which is refused. "
+            "Save its tensors again as .safetensors."
+        ) from error
+    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise WeightsError(f"{path}: cannot be read as weights ({str(error).splitlines()[0][:120]}).") from error
+    state = content.get("state_dict", content) if isinstance(content, dict) else {}
+    tensors = {k: v for k, v in state.items() if isinstance(v, Tensor)}
+    if not tensors:
+        raise WeightsError(f"{path}: holds no tensors; is it the right file?")
+    return tensors
+
+
+def architecture(config: str | Mapping[str, Any] | None, source: Source | None) -> Architecture:
+    """The configs of UNet, VAE, text encoder and image encoder.
+
+    Args:
+        config: name of a shipped one (``sd15``, ``sd21``, ``tiny``), a folder in the diffusers layout, the mapping
+            kept in a checkpoint, or None: read from the source.
+
+    Raises:
+        WeightsError: it cannot be told.
+    """
+    if isinstance(config, Mapping):
+        return {part: dict(values) for part, values in config.items()}
+    if config is None and source is not None:
+        config = _recognise(source) if source.is_file else str(source.path)
+    if config is None:
+        raise WeightsError("backbone.config: needed where backbone.pretrained is null, for example config=tiny.")
+    found: Architecture = {}
+    folder = config_folder(config)
+    for part in PARTS:
+        file = folder / part / "config.json"
+        if file.is_file():
+            found[part] = json.loads(file.read_text(encoding="utf-8"))
+    missing = [p for p in ("unet", "vae") if p not in found]
+    if missing:
+        raise WeightsError(f"{folder}: no {' and no '.join(f'{p}/config.json' for p in missing)}; not a diffusers folder.")
+    # Stable Diffusion's own folders have no image encoder; that of CLIP ViT-L/14 is the twin of its text encoder
+    found.setdefault("image_encoder", json.loads((config_folder("sd15") / "image_encoder/config.json").read_text()))
+    return found
+
+
+def config_folder(config: str) -> Path:
+    """The folder of a shipped config by name, or the folder itself."""
+    shipped = {Path(str(p)).name: Path(str(p)) for p in _SHIPPED.iterdir()}
+    if config in shipped:
+        return shipped[config]
+    if Path(config).is_dir():
+        return Path(config)
+    raise WeightsError(f"backbone.config: there is no config or folder '{config}'{did_you_mean(config, shipped)}")
+
+
+def _recognise(source: Source) -> str:
+    """Which shipped architecture a single file is of: the width of its context tells."""
+    state = read_state(source.path)
+    key = f"{ldm.UNET}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
+    if key not in state:
+        raise WeightsError(f"{source.name}: not a Stable Diffusion checkpoint: it has no '{key}'.")
+    names = {768: "sd15", 1024: "sd21"}
+    width = state[key].shape[1]
+    if width not in names:
+        raise WeightsError(f"{source.name}: unknown architecture (context width {width}); set backbone.config.")
+    return names[width]
+
+
+def part_state(source: Source, part: str, arch: Architecture) -> dict[str, Tensor]:
+    """The float32 tensors of ``unet`` or ``vae`` (its encoder half) in diffusers' names."""
+    if source.is_file:
+        prefix = {"unet": ldm.UNET, "vae": ldm.VAE}[part]
+        convert = {"unet": ldm.unet_from_ldm, "vae": ldm.vae_from_ldm}[part]
+        state = without_prefix(read_state(source.path), prefix)
+        if not state:
+            raise WeightsError(f"{source.name}: no tensors under '{prefix}'; not a Stable Diffusion checkpoint.")
+        state = convert(state, arch[part])
+    else:
+        file = next((f for n in _FILES if (f := source.path / part / n).is_file()), None)
+        if file is None:
+            raise WeightsError(f"{source.name}: no {part}/{_FILES[0]}; the download is incomplete.")
+        state = read_state(file)
+    if part == "vae":
+        state = _current_vae_names({k: v for k, v in state.items() if k.startswith(("encoder.", "quant_conv."))})
+    return {k: v.float() for k, v in state.items()}
+
+
+def _current_vae_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The hub's SD 1.5 folder still has the names that diffusers' attention had before 0.15."""
+    old = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
+
+    def current(key: str) -> str:
+        for before, now in old.items():
+            key = key.replace(before, now)
+        return key
+
+    return {current(k) if ".attentions." in k else k: v for k, v in state.items()}
+
+
+def without_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors under a prefix, without it."""
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
+    """Put tensors into a module, all of them or none.
+
+    Raises:
+        WeightsError: names or shapes differ; the first of each kind is named.
+    """
+    own = module.state_dict()
+    missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    wrong = [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
+    problems = [f"{len(missing)} tensors missing, the first '{missing[0]}'"] if missing else []
+    problems += [f"{len(extra)} tensors unexpected, the first '{extra[0]}'"] if extra else []
+    problems += [f"'{k}' is {tuple(state[k].shape)} where {tuple(own[k].shape)} is needed" for k in sorted(wrong)[:1]]
+    if problems:
+        raise WeightsError(f"{where}: {'; '.join(problems)}.")
+    module.load_state_dict(dict(state), assign=True)

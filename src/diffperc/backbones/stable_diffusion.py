@@ -1,0 +1,176 @@
+"""Stable Diffusion 1.x, 2.x and the small bundled model as one backbone (methods.md 0)."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from diffperc.backbones.attention import AttentionProcessor
+from diffperc.backbones.base import Backbone
+from diffperc.backbones.clip import ClipImageEncoder, load_image_encoder, load_text_encoder
+from diffperc.backbones.sources import architecture, fill, locate, part_state
+from diffperc.backbones.unet import Walk
+from diffperc.checks import check_shape
+from diffperc.errors import WeightsError
+from diffperc.text import TextEncoder
+from diffperc.types import Conditioning, Features, FeatureSpec
+
+log = logging.getLogger(__name__)
+
+# first match wins; what matches none serves the features themselves
+_PARTS = {
+    "time_embedding": re.compile(r"^time_embedding\."),
+    "output": re.compile(r"^(conv_norm_out|conv_out)\."),
+    # useless over a single token, whose softmax is 1 (methods.md 10.8)
+    "attention_scores": re.compile(r"\.transformer_blocks\.\d+\.(attn2\.to_[qk]|norm2)\."),
+}
+
+
+class StableDiffusionBackbone(Backbone):
+    """A frozen VAE encoder and the UNet of Stable Diffusion, walked up to its last feature tap.
+
+    >>> backbone = StableDiffusionBackbone(config="tiny")
+    >>> latents = backbone.encode(image)                                    # (B, 4, H/8, W/8)
+    >>> features = backbone.extract(latents, Conditioning(tokens, timestep), attention=[16, 32])
+    >>> features.maps, features.attention[16]
+
+    Args:
+        pretrained: a hub id, a diffusers folder, one ``.ckpt``/``.safetensors`` in the original naming, or None for
+            random weights.
+        revision: commit of the hub repository.
+        config: ``sd15``, ``sd21``, ``tiny``, a folder with configs, or the mapping of a checkpoint; None: as the source.
+        image_encoder: ``{pretrained, revision}`` of the CLIP model whose vision tower goes with these weights.
+        gradient_checkpointing: recompute activations in the backward pass: less memory, about one more forward pass.
+        channels_last: memory layout of convolutions; faster on most hardware.
+        empty: allocate nothing for the weights, because a checkpoint brings them.
+
+    Raises:
+        WeightsError: weights were not found, are damaged, or are of another architecture.
+    """
+
+    def __init__(
+        self,
+        pretrained: str | None = None,
+        revision: str | None = None,
+        config: str | Mapping[str, Any] | None = None,
+        image_encoder: Mapping[str, Any] | None = None,
+        gradient_checkpointing: bool = False,
+        channels_last: bool = False,
+        empty: bool = False,
+    ) -> None:
+        super().__init__()
+        self._source = locate(pretrained, revision) if pretrained is not None and not empty else None
+        self.architecture = architecture(config, self._source)
+        self._config = config if isinstance(config, str) else None
+        self._image_encoder_source = image_encoder
+        self.gradient_checkpointing = gradient_checkpointing
+        self.channels_last = channels_last
+        self._build(empty)
+        unet, vae = self.architecture["unet"], self.architecture["vae"]
+        channels = tuple(unet["block_out_channels"])
+        factor = 2 ** (len(vae["block_out_channels"]) - 1)
+        # the maps come from the up blocks, each as wide as the down block of its stride
+        self.spec = FeatureSpec(channels, tuple(factor * 2**i for i in range(len(channels))))
+        self.token_dim = int(unet["cross_attention_dim"])
+        self.time_dim = 4 * channels[0]
+        self.multiple = self.spec.strides[-1]
+        self._apply_memory_format()
+        self.register_load_state_dict_post_hook(lambda module, _: module._apply_memory_format())
+
+    def _build(self, empty: bool) -> None:
+        with torch.device("meta" if empty or self._source else "cpu"):
+            self.unet = UNet2DConditionModel.from_config(self.architecture["unet"])
+            self.vae = AutoencoderKL.from_config(self.architecture["vae"])
+        del self.vae.decoder, self.vae.post_quant_conv  # images are never decoded
+        if self._source is not None:
+            for part, module in (("unet", self.unet), ("vae", self.vae)):
+                fill(module, part_state(self._source, part, self.architecture), f"{self._source.name}, {part}")
+        elif not empty:
+            log.warning(
+                "backbone.pretrained is null: the UNet and the VAE have RANDOM weights. Good for trying things; "
+                "for results set backbone.pretrained."
+            )
+        self.unet.set_attn_processor(AttentionProcessor())
+        self.vae.eval().requires_grad_(False)
+
+    def _apply_memory_format(self) -> None:
+        if self.channels_last:
+            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def is_random(self) -> bool:
+        """True if no pretrained weights were asked for."""
+        return self._source is None
+
+    def train(self, mode: bool = True) -> StableDiffusionBackbone:
+        """The frozen VAE stays in evaluation mode."""
+        super().train(mode)
+        self.vae.eval()
+        return self
+
+    @torch.no_grad()
+    def encode(self, image: Tensor) -> Tensor:
+        """See `Backbone.encode`. H and W must be multiples of 8."""
+        check_shape("image", image, "B 3 H W")
+        factor = self.spec.strides[0]
+        if image.shape[-2] % factor or image.shape[-1] % factor:
+            raise ValueError(f"image sides must be multiples of {factor}, got {tuple(image.shape[-2:])}")
+        return self.vae.encode(image * 2 - 1).latent_dist.mode()
+
+    def extract(self, latents: Tensor, conditioning: Conditioning, attention: Collection[int] = ()) -> Features:
+        """See `Backbone.extract`. Attention maps come from the down and up blocks of the strides asked for."""
+        channels = int(self.architecture["unet"]["in_channels"])
+        b = check_shape("latents", latents, f"B {channels} h w")["B"]
+        check_shape("Conditioning.tokens", conditioning.tokens, "B N D", B=b, D=self.token_dim)
+        factor = self.spec.strides[0]
+        known = self.spec.strides[:-1]  # the coarsest blocks have no attention
+        if not set(attention) <= set(known):
+            raise ValueError(f"attention strides must be of {known}, got {sorted(attention)}")
+        walk = Walk(
+            self.unet,
+            self._time(conditioning, latents.dtype),
+            conditioning.tokens.to(latents.dtype),
+            [s // factor for s in attention],
+            self.gradient_checkpointing and self.training,
+        )
+        maps = walk.run(latents)
+        attention_maps = {s * factor: m for s, m in walk.attention_maps().items()}
+        return Features(tuple(maps), self.spec, attention_maps)
+
+    def _time(self, conditioning: Conditioning, dtype: torch.dtype) -> Tensor:
+        if conditioning.time_embedding is not None:
+            check_shape("Conditioning.time_embedding", conditioning.time_embedding, "B T", T=self.time_dim)
+            return conditioning.time_embedding.to(dtype)
+        embedding: Tensor = self.unet.time_embedding(self.unet.time_proj(conditioning.timestep).to(dtype))
+        return embedding
+
+    def to_latents(self, features: Features) -> Tensor:
+        """See `Backbone.to_latents`."""
+        return self.unet.conv_out(F.silu(self.unet.conv_norm_out(features.maps[0])))
+
+    @property
+    def parts(self) -> Mapping[str, tuple[nn.Parameter, ...]]:
+        """``features``, ``time_embedding``, ``attention_scores`` (useful with two or more tokens), ``output``."""
+        parts: dict[str, list[nn.Parameter]] = {"features": [], **{name: [] for name in _PARTS}}
+        for name, parameter in self.unet.named_parameters():
+            part = next((p for p, pattern in _PARTS.items() if pattern.search(name)), "features")
+            parts[part].append(parameter)
+        return {name: tuple(parameters) for name, parameters in parts.items()}
+
+    def text_encoder(self) -> TextEncoder:
+        """See `Backbone.text_encoder`."""
+        if self._source is None and self._config is None:
+            raise WeightsError("a backbone rebuilt from a checkpoint has no text encoder.")
+        return load_text_encoder(self._source, self._config, self.architecture)
+
+    def load_image_encoder(self, encoder: ClipImageEncoder) -> None:
+        """See `Backbone.load_image_encoder`."""
+        if not self.is_random:
+            load_image_encoder(encoder, self._source, self._image_encoder_source)

@@ -1,0 +1,110 @@
+"""The walk over diffusers' UNet, block by block, over its own modules: no hooks, no patching."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import zip_longest
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+
+class Walk:
+    """One forward pass, with the feature maps and attention maps it has met.
+
+    Taps (methods.md 0.4): the second layer of every up block but the last, and the last layer of the last; the UNet's
+    output layers are not run.
+
+    Args:
+        unet: a diffusers `UNet2DConditionModel`.
+        emb: (B, T) time embedding.
+        tokens: (B, N, D).
+        strides: in latent cells, at which attention maps are collected; down and up blocks, not the middle.
+        checkpointing: recompute every layer's activations in the backward pass.
+    """
+
+    def __init__(
+        self, unet: Any, emb: Tensor, tokens: Tensor, strides: Collection[int], checkpointing: bool = False
+    ) -> None:
+        self.unet, self.emb, self.tokens = unet, emb, tokens
+        self.strides, self.checkpointing = strides, checkpointing
+        self.maps: list[Tensor] = []
+        self.attention: dict[int, list[Tensor]] = {}
+
+    def run(self, latents: Tensor) -> list[Tensor]:
+        """Latents (B, 4, h, w) to the tapped maps, finest first."""
+        stride, h = 1, self.unet.conv_in(latents)
+        skips = [h]
+        for block in self.unet.down_blocks:
+            for resnet, attention in _layers(block):
+                h = self._layer(resnet, attention, h, None, stride)
+                skips.append(h)
+            for downsampler in block.downsamplers or ():
+                h = downsampler(h)
+                skips.append(h)
+                stride *= 2
+        h = self._middle(h)
+        last = len(self.unet.up_blocks) - 1
+        for k, block in enumerate(self.unet.up_blocks):
+            layers = _layers(block)
+            for j, (resnet, attention) in enumerate(layers):
+                h = self._layer(resnet, attention, h, skips.pop(), stride)
+                if j == (len(layers) - 1 if k == last else 1):
+                    self.maps.insert(0, h)
+            for upsampler in block.upsamplers or ():
+                h = upsampler(h)
+                stride //= 2
+        return self.maps
+
+    def attention_maps(self) -> dict[int, Tensor]:
+        """By stride in latent cells: the mean over the layers of that stride, (B, N, h, w)."""
+        return {stride: torch.stack(maps).mean(0) for stride, maps in self.attention.items()}
+
+    def _middle(self, h: Tensor) -> Tensor:
+        block = self.unet.mid_block
+        h = block.resnets[0](h, self.emb)
+        for attention, resnet in zip(block.attentions, block.resnets[1:], strict=True):
+            h = attention(h, encoder_hidden_states=self.tokens, return_dict=False)[0]
+            h = resnet(h, self.emb)
+        return h
+
+    def _layer(self, resnet: nn.Module, attention: nn.Module | None, h: Tensor, skip: Tensor | None, s: int) -> Tensor:
+        record = attention is not None and s in self.strides
+        arguments = (resnet, attention, h, skip, self.emb, self.tokens, record)
+        if self.checkpointing and torch.is_grad_enabled():
+            h, maps = checkpoint(_apply, *arguments, use_reentrant=False)
+        else:
+            h, maps = _apply(*arguments)
+        for probabilities in maps:
+            spatial = probabilities.transpose(1, 2).unflatten(-1, tuple(h.shape[-2:]))
+            self.attention.setdefault(s, []).append(spatial)
+        return h
+
+
+def _layers(block: Any) -> list[tuple[nn.Module, nn.Module | None]]:
+    return list(zip_longest(block.resnets, getattr(block, "attentions", None) or ()))
+
+
+def _apply(
+    resnet: nn.Module,
+    attention: nn.Module | None,
+    h: Tensor,
+    skip: Tensor | None,
+    emb: Tensor,
+    tokens: Tensor,
+    record: bool,
+) -> tuple[Tensor, list[Tensor]]:
+    """One residual block and its transformer; the attention maps are returned, so that recomputing cannot add more."""
+    if skip is not None:
+        if skip.shape[-2:] != h.shape[-2:]:  # odd sizes (methods.md 2.0)
+            skip = F.interpolate(skip, size=h.shape[-2:], mode="bilinear")
+        h = torch.cat([h, skip], dim=1)
+    h = resnet(h, emb)
+    maps: list[Tensor] = []
+    if attention is not None:
+        kwargs = {"record": maps} if record else None
+        h = attention(h, encoder_hidden_states=tokens, cross_attention_kwargs=kwargs, return_dict=False)[0]
+    return h, maps

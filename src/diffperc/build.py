@@ -1,0 +1,77 @@
+"""From a configuration to objects, in the order in which mistakes are cheapest: data, then network, then weights."""
+
+from __future__ import annotations
+
+import json
+import platform
+from typing import Any
+
+import torch
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig, OmegaConf
+
+import diffperc
+from diffperc.data import PerceptionDataset
+from diffperc.errors import ConfigError
+from diffperc.model import PerceptionModel
+from diffperc.tasks import PerceptionTask
+from diffperc.types import DatasetInfo
+
+
+def build_dataset(cfg: DictConfig, split: str) -> PerceptionDataset:
+    """One split of the configured data set.
+
+    Raises:
+        DataError: it is not there.
+        ConfigError: it does not provide what the task needs.
+    """
+    dataset: PerceptionDataset = instantiate(cfg.dataset, split=split, _convert_="all")
+    required = get_class(cfg.task._target_).requires
+    missing = [truth for truth in required if truth not in dataset.info.provides]
+    if missing:
+        raise ConfigError(
+            f"task {cfg.task._target_.rpartition('.')[2]} needs {' and '.join(missing)}, which the data set "
+            f"'{dataset.info.name}' does not provide; it provides {', '.join(dataset.info.provides)}."
+        )
+    return dataset
+
+
+def build_task(cfg: DictConfig, info: DatasetInfo, weights: bool = True) -> PerceptionTask:
+    """The configured network and the task around it.
+
+    Args:
+        cfg: nodes ``backbone``, ``strategy``, ``head``, ``fit``, ``task``, ``optimizer``.
+        info: of the data set.
+        weights: False leaves the network empty, for a checkpoint to fill.
+    """
+    task_class = get_class(cfg.task._target_)
+    backbone = instantiate(cfg.backbone, _convert_="all")
+    # partial: Hydra would copy modules that are passed as arguments
+    strategy = instantiate(cfg.strategy, _partial_=True, _convert_="all")(backbone=backbone, info=info)
+    if weights:
+        strategy.initialise(backbone)
+    head = instantiate(cfg.head, spec=None, out_channels=None, _partial_=True, _convert_="all")
+    head = head(spec=strategy.out_spec, out_channels=task_class.out_channels(info))
+    model = PerceptionModel(backbone, strategy, head, instantiate(cfg.fit), task_class.output(info))
+    return instantiate(cfg.task, _partial_=True, _convert_="all")(
+        model=model,
+        info=info,
+        optimizer=instantiate(cfg.optimizer, _convert_="all"),
+        provenance=provenance(cfg, info, backbone.architecture),
+    )
+
+
+def provenance(cfg: DictConfig, info: DatasetInfo, architecture: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What a checkpoint carries besides weights: enough to build the model again without network or data."""
+    return {
+        "version": diffperc.__version__,
+        "config": OmegaConf.to_yaml(cfg, resolve=True),
+        "architecture": json.dumps(architecture),
+        "info": info.to_dict(),
+        "random_backbone": cfg.backbone.get("pretrained") is None,
+        "environment": {
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "machine": platform.machine(),
+        },
+    }

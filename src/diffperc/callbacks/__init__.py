@@ -1,0 +1,7 @@
+"""Lightning callbacks."""
+
+from diffperc.callbacks.figures import Figures
+from diffperc.callbacks.progress import PlainProgress, RichProgress
+from diffperc.callbacks.rescue import Rescue
+
+__all__ = ["Figures", "PlainProgress", "Rescue", "RichProgress"]

@@ -1,0 +1,77 @@
+"""From a checkpoint file back to a model."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from diffperc.build import build_task
+from diffperc.errors import CheckpointError
+from diffperc.inference.predictor import Predictor
+from diffperc.tasks import PerceptionTask
+from diffperc.types import DatasetInfo
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """The content of a checkpoint, tensors mapped from disk.
+
+    Raises:
+        CheckpointError: no such file, damaged, or not written by diffperc.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no such checkpoint.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        raise CheckpointError(
+            f"{path}: cannot be read as a checkpoint; it is damaged, of another kind, or a pickle that wants to run code."
+        ) from error
+    if not isinstance(content, dict) or "diffperc" not in content or "state_dict" not in content:
+        raise CheckpointError(f"{path}: is a torch file, but was not written by diffperc.")
+    return content
+
+
+def load_task(path: str | Path) -> tuple[PerceptionTask, DictConfig]:
+    """The task with its trained model in evaluation mode, and the configuration it was trained with.
+
+    Raises:
+        CheckpointError: see `read_checkpoint`; or its tensors are not those of its configuration.
+    """
+    content = read_checkpoint(path)
+    kept = content["diffperc"]
+    cfg = OmegaConf.create(kept["config"])
+    assert isinstance(cfg, DictConfig)
+    rebuilt = cfg.copy()
+    rebuilt.backbone = {
+        "_target_": cfg.backbone._target_,
+        "config": json.loads(kept["architecture"]),
+        "channels_last": cfg.backbone.get("channels_last", False),
+        "empty": True,
+    }
+    task = build_task(rebuilt, DatasetInfo.from_dict(kept["info"]), weights=False)
+    try:
+        # strategies and heads are allocated, the backbone is not: assign serves both
+        task.load_state_dict(content["state_dict"], assign=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: its tensors do not fit its own configuration: {str(error)[:300]}") from error
+    task.provenance = kept
+    return task.eval().requires_grad_(False), cfg
+
+
+def load(path: str | Path, device: str | torch.device = "cpu") -> Predictor:
+    """A model that predicts, from ``last.ckpt``.
+
+    >>> predictor = diffperc.load("last.ckpt")
+    >>> depth = predictor("photo.jpg")      # (H, W) float32 metres
+
+    Raises:
+        CheckpointError: see `load_task`.
+    """
+    task, _ = load_task(path)
+    return Predictor(task.model.to(device), task.info)

@@ -1,0 +1,1 @@
+"""Finding, checking and explaining configurations. Imports Hydra, but torch only where a class must be looked at."""

@@ -1,0 +1,51 @@
+"""The frame of every entry point: Hydra around it, a sentence and exit code 2 for what a user can mend."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from diffperc.config.explain import explain_overrides
+from diffperc.config.find import conf_dir
+from diffperc.errors import DiffPercError
+
+USER_ERROR = 2
+
+
+def entry(config_name: str, run: Callable[[DictConfig], Any]) -> None:
+    """Run ``conf/<config_name>.yaml`` composed with the command line.
+
+    Leaves the process with code 2 and a sentence on stderr for errors a user can mend; with HYDRA_FULL_ERROR=1 the
+    traceback comes instead.
+    """
+    wants_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
+    # Hydra would otherwise print its own shortened traceback and leave with code 1
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    conf = conf_dir()
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf), config_name=config_name)(run)()
+    except DiffPercError as error:
+        if wants_traceback:
+            raise
+        _leave(error.sentence)
+    except (HydraException, OmegaConfBaseException) as error:
+        if wants_traceback:
+            raise
+        problems = explain_overrides(conf, config_name, sys.argv[1:])
+        _leave("\n".join(problems) or str(error).splitlines()[0])
+    except KeyboardInterrupt:
+        print("\nstopped.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _leave(sentence: str) -> None:
+    print(f"error: {sentence}", file=sys.stderr)
+    sys.stdout.flush()
+    sys.exit(USER_ERROR)

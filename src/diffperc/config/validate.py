@@ -1,0 +1,118 @@
+"""Checking a composed configuration before anything is built: all problems at once."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from diffperc.errors import ConfigError, did_you_mean
+
+# what build.py adds to a node; the rest must come from the yaml
+BUILT = {
+    "strategy": {"backbone", "info"},
+    "head": {"spec", "out_channels"},
+    "task": {"model", "info", "optimizer", "provenance"},
+    "dataset": {"split"},
+    "logger": {"save_dir"},
+    "trainer": {"logger", "callbacks"},
+}
+_HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
+_SIMPLE = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+
+def validate(cfg: DictConfig) -> None:
+    """Compare every ``_target_`` node with the signature of what it names.
+
+    Raises:
+        ConfigError: lists every missing value, unknown class, unknown or missing key, and value of a wrong type.
+    """
+    problems = [f"{key} has no value; set {key}=..." for key in sorted(OmegaConf.missing_keys(cfg))]
+    try:
+        content = OmegaConf.to_container(cfg, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError("; ".join([*problems, str(error).splitlines()[0]])) from error
+    for path, node in _targets(content, ""):
+        problems += _node_problems(path, node)
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _targets(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield path, node
+        children: Any = node.items()
+    else:
+        children = enumerate(node) if isinstance(node, list) else ()
+    for key, child in children:
+        yield from _targets(child, f"{path}.{key}" if path else str(key))
+
+
+def _node_problems(path: str, node: Mapping[str, Any]) -> list[str]:
+    target = str(node["_target_"])
+    try:
+        callable_ = get_object(target)
+    except Exception as error:  # hydra wraps whatever importing raised
+        return [f"{path}: '{target}' cannot be imported ({str(error).splitlines()[-1]})"]
+    parameters, open_ended = _parameters(callable_)
+    built = BUILT.get(path, set())
+    problems = []
+    for key, value in node.items():
+        if key in _HYDRA_KEYS:
+            continue
+        if key in built or (key not in parameters and not open_ended):
+            problems.append(f"{path}.{key}: {target} takes no '{key}'{did_you_mean(key, parameters.keys() - built)}")
+        elif key in parameters and value != "???":
+            problem = _type_problem(parameters[key][1], value)
+            problems += [f"{path}.{key}: must be {problem}, found {value!r}"] if problem else []
+    required = [name for name, (needed, _) in parameters.items() if needed and name not in node and name not in built]
+    return problems + [f"{path}.{name}: is needed by {target} and missing" for name in required]
+
+
+def _parameters(callable_: Callable[..., Any]) -> tuple[dict[str, tuple[bool, Any]], bool]:
+    """By name: whether it is required, and its annotation. A class that passes **kwargs on is followed upwards."""
+    found: dict[str, tuple[bool, Any]] = {}
+    if not inspect.isclass(callable_):
+        return _own_parameters(callable_, found), False
+    for base in callable_.__mro__:
+        init = base.__dict__.get("__init__")
+        if init is None or base is object:
+            continue
+        _own_parameters(init, found)
+        if not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(init).parameters.values()):
+            return found, False
+    return found, True
+
+
+def _own_parameters(function: Callable[..., Any], found: dict[str, tuple[bool, Any]]) -> dict[str, tuple[bool, Any]]:
+    try:
+        hints = typing.get_type_hints(function)
+    except Exception:  # a foreign annotation that cannot be resolved is only not checked
+        hints = {}
+    for p in inspect.signature(function).parameters.values():
+        if p.name != "self" and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
+            found.setdefault(p.name, (p.default is p.empty, hints.get(p.name, Any)))
+    return found
+
+
+def _type_problem(annotation: Any, value: Any) -> str | None:
+    """What the value should have been, for simple annotations; None if it fits or cannot be told."""
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+        options = [_type_problem(a, value) for a in typing.get_args(annotation)]
+        return None if None in options else " or ".join(o for o in options if o)
+    if annotation is type(None):
+        return None if value is None else "null"
+    if annotation not in _SIMPLE:
+        return None
+    if annotation is float:
+        good = isinstance(value, int | float) and not isinstance(value, bool)
+    else:
+        good = type(value) is annotation
+    return None if good else _SIMPLE[annotation]

@@ -1,0 +1,113 @@
+"""NYU Depth v2 in the layout that VPD, Meta Prompts and their forerunners use (methods.md 1.3).
+
+    root/train_list.txt, test_list.txt     one line a frame: image, depth, [focal length]
+    root/sync/<scene>/rgb_*.jpg, sync_depth_*.png
+    root/official_splits/test/<scene>/rgb_*.jpg, sync_depth_*.png
+
+Paths in the lists are relative to the root, or to ``sync`` and ``official_splits/test`` as in the published lists.
+Depth is 16-bit png in millimetres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffperc.data.base import PerceptionDataset, Sample, Split
+from diffperc.data.io import read_depth, read_image
+from diffperc.errors import DataError
+from diffperc.types import DatasetInfo, DepthProtocol
+
+_LISTS = {"train": "train_list.txt", "val": "test_list.txt"}
+_BASES = {"train": "sync", "val": "official_splits/test"}
+_COUNTS_PER_METRE = 1000.0
+
+
+class NYUv2(PerceptionDataset):
+    """Indoor frames with metric depth and a scene name.
+
+    Args:
+        split: ``train`` or ``val`` (the official test frames).
+        root: the folder above.
+        protocol: how depth is evaluated.
+        max_depth: metres, the largest depth the network can express.
+        scenes: scene names; a frame's label is the first one that occurs in "<folder>_<file>", as published.
+        short_side: pixels; images are resized to it for the network, None leaves them as they are.
+        augment: albumentations transforms for training.
+
+    Raises:
+        DataError: a folder, list or file is missing.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        root: str,
+        protocol: DepthProtocol,
+        max_depth: float = 10.0,
+        scenes: Sequence[str] = (),
+        short_side: int | None = None,
+        augment: Sequence[Any] = (),
+    ) -> None:
+        self.split: Split = split
+        self.augment = augment
+        self._root = Path(root).expanduser()
+        self._frames = self._read_list()
+        self.info = DatasetInfo(
+            name="nyuv2",
+            provides=("depth",),
+            scenes=tuple(scenes),
+            max_depth=max_depth,
+            short_side=short_side,
+            protocol=protocol,
+        )
+
+    def _read_list(self) -> list[tuple[Path, Path]]:
+        if not self._root.is_dir():
+            raise DataError(
+                f"NYUv2: there is no folder '{self._root}'. Set dataset.root=/path/to/nyuv2, the folder that holds "
+                f"{_LISTS['train']}, {_LISTS['val']}, sync/ and official_splits/."
+            )
+        list_file = self._root / _LISTS[self.split]
+        if not list_file.is_file():
+            raise DataError(f"NYUv2: no list '{list_file.name}' in {self._root}; it names image and depth of each frame.")
+        frames = []
+        for number, line in enumerate(list_file.read_text(encoding="utf-8").splitlines(), 1):
+            names = line.split()
+            if not names:
+                continue
+            if len(names) < 2:
+                raise DataError(f"{list_file}, line {number}: expected 'image depth [focal]', found '{line.strip()}'.")
+            frames.append((self._resolve(names[0]), self._resolve(names[1])))
+        if not frames:
+            raise DataError(f"{list_file}: names no frame.")
+        return frames
+
+    def _resolve(self, name: str) -> Path:
+        direct = self._root / name.lstrip("/")
+        nested = self._root / _BASES[self.split] / name.lstrip("/")
+        return direct if direct.is_file() or not nested.is_file() else nested
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, index: int) -> Sample:
+        image_path, _ = self._frames[index]
+        image, depth = read_image(image_path), self.depth(index)
+        if image.shape[:2] != depth.shape:
+            raise DataError(
+                f"{self._frames[index][1]}: depth is {depth.shape[1]}x{depth.shape[0]} pixels, its image {image_path.name} "
+                f"is {image.shape[1]}x{image.shape[0]}."
+            )
+        return Sample(path=str(image_path), image=image, depth=depth, scene=self._scene(image_path))
+
+    def depth(self, index: int) -> NDArray[np.float32]:
+        return read_depth(self._frames[index][1], _COUNTS_PER_METRE)
+
+    def _scene(self, image: Path) -> int:
+        name = f"{image.parent.name}_{image.name}"
+        return next((i for i, scene in enumerate(self.info.scenes) if scene in name), -1)

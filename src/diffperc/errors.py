@@ -1,0 +1,51 @@
+"""Errors a user can mend. Each message is a sentence: what was wrong, where, what to do now.
+
+The entry points print the sentence and leave with exit code 2; anything that is not a `DiffPercError` is a bug of ours
+and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DiffPercError(Exception):
+    """Base of all errors that a user can mend."""
+
+    @property
+    def sentence(self) -> str:
+        """The message alone, without the worker's traceback that a DataLoader puts in front of it."""
+        text = str(self)
+        if text.startswith("Caught ") and "\nOriginal Traceback" in text:
+            text = text.rsplit(f"{type(self).__name__}: ", 1)[-1]
+        return text.strip()
+
+
+class ConfigError(DiffPercError):
+    """The configuration names something that does not exist or does not fit together."""
+
+
+class DataError(DiffPercError):
+    """A data set, or one of its files, is missing, unreadable or inconsistent."""
+
+
+class WeightsError(DiffPercError):
+    """Pretrained weights could not be found, or are not what they were taken for."""
+
+
+class CheckpointError(DiffPercError):
+    """A checkpoint of ours could not be read."""
+
+
+class TrainingError(DiffPercError):
+    """Training cannot go on, for example because the loss is not finite."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A clause that lists the known names, nearest first: ``; did you mean 'vpd'? Known: iedp, vpd``."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    ordered = near + [n for n in names if n not in near]
+    guess = f"; did you mean '{near[0]}'?" if near else "."
+    return f"{guess} Known: {', '.join(ordered)}" if ordered else guess

@@ -1,0 +1,88 @@
+"""The decoder of VPD's and Meta Prompts' depth models (methods.md 1.3 and 2.1): transposed convolutions to full size."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from diffperc.heads.base import Head
+from diffperc.nn.blocks import convolution_norm_relu, deconvolutions, init_normal, init_truncated
+from diffperc.types import Features, FeatureSpec
+
+_GROUPS = 16
+_STEPS = 3  # transposed convolutions: a factor of 8
+
+
+class Aggregation(nn.Module):
+    """Four maps to one at the third stride, as VPD's depth model.
+
+    The finest is halved twice, the second once, the coarsest doubled (nearest); concatenated, 1x1 convolution, group
+    norm, ReLU.
+    """
+
+    def __init__(self, spec: FeatureSpec, channels: int) -> None:
+        super().__init__()
+        c0, c1, _, _ = spec.channels
+        self.fine = nn.Sequential(
+            nn.Conv2d(c0, c0, 3, 2, 1), nn.GroupNorm(_GROUPS, c0), nn.ReLU(), nn.Conv2d(c0, c0, 3, 2, 1)
+        )
+        self.middle = nn.Conv2d(c1, c1, 3, 2, 1)
+        self.fuse = nn.Sequential(nn.Conv2d(sum(spec.channels), channels, 1), nn.GroupNorm(_GROUPS, channels), nn.ReLU())
+        self.out_spec = FeatureSpec((channels,), (spec.strides[2],))
+        init_truncated(self)
+
+    def forward(self, features: Features) -> Features:
+        m = features.maps
+        size = m[2].shape[-2:]
+        coarse = F.interpolate(m[3], size=size, mode="nearest")
+        fused = self.fuse(torch.cat([self.fine(m[0]), self.middle(m[1]), m[2], coarse], 1))
+        return Features((fused,), self.out_spec)
+
+
+class DeconvHead(Head):
+    """[Aggregation of four maps], three transposed convolutions, 3x3 convolution, bilinear doublings, two convolutions.
+
+    A single map (meta prompts' readout at stride 8) is decoded as it is; four maps are aggregated at stride 32 first.
+
+    Args:
+        spec: one map or four.
+        out_channels: K.
+        neck_channels: of the aggregated map, 1536 as published.
+        filters: of the transposed convolutions, 32 as published.
+        channels: of the convolutions at full size, 192 as published.
+    """
+
+    def __init__(
+        self,
+        spec: FeatureSpec,
+        out_channels: int,
+        neck_channels: int = 1536,
+        filters: int = 32,
+        channels: int = 192,
+    ) -> None:
+        super().__init__()
+        if len(spec.channels) not in (1, 4):
+            raise ValueError(f"DeconvHead reads one map or four, got {len(spec.channels)}")
+        self.aggregation = Aggregation(spec, neck_channels) if len(spec.channels) == 4 else None
+        inner = self.aggregation.out_spec if self.aggregation is not None else spec
+        self.doublings = (inner.strides[0] >> _STEPS).bit_length() - 1
+        self.decoder = nn.Sequential(
+            deconvolutions(inner.channels[0], filters, _STEPS, kernel=2), convolution_norm_relu(filters, channels)
+        )
+        self.output = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(), nn.Conv2d(channels, out_channels, 3, padding=1)
+        )
+        init_normal(self.decoder, 0.001)
+        init_normal(self.output, 0.001)
+
+    def aggregate(self, features: Features) -> Features:
+        """See `Head.aggregate`."""
+        return features if self.aggregation is None else self.aggregation(features)
+
+    def forward(self, features: Features) -> Tensor:
+        """See `Head.forward`; the output has the size of the image."""
+        h = self.decoder(features.maps[0])
+        for _ in range(self.doublings):
+            h = F.interpolate(h, scale_factor=2, mode="bilinear", align_corners=False)
+        return self.output(h)

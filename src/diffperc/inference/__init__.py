@@ -1,0 +1,1 @@
+"""Prediction of whole images, pictures of results, and the image-independent baseline."""

@@ -1,0 +1,47 @@
+"""Scale-invariant log loss (Eigen et al. 2014; methods.md 1.3)."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.nn.functional import all_reduce
+
+from diffperc.checks import check_shape
+
+_EPS = 1e-6  # metres; keeps the logarithm finite where a sigmoid has saturated
+
+
+def silog_loss(prediction: Tensor, truth: Tensor, variance_focus: float = 0.5, min_depth: float = 0.0) -> Tensor:
+    """``sqrt(mean(d^2) - variance_focus * mean(d)^2)``, d = log truth - log prediction.
+
+    The means run over all measured pixels of the whole global batch, not per image: in a distributed run over those of
+    all processes, so that the loss is that of one process with the same global batch.
+
+    Args:
+        prediction: (B, 1, H, W) metres, positive.
+        truth: (B, 1, H, W) metres; pixels of at most `min_depth` are not measured.
+        variance_focus: 0.5 for VPD and meta prompts, 0.85 for ECoDepth.
+
+    Returns:
+        A scalar; zero, with zero gradients, if no pixel is measured.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    b, h, w = prediction.shape[0], *prediction.shape[-2:]
+    check_shape("prediction", prediction, "B 1 H W")
+    check_shape("truth", truth, "B 1 H W", B=b, H=h, W=w)
+    measured = truth > min_depth
+    # masked pixels are replaced before the logarithm: a NaN times zero would still be a NaN in the gradient
+    safe_truth = torch.where(measured, truth, torch.ones_like(truth))
+    safe_prediction = torch.where(measured, prediction, torch.ones_like(prediction)).clamp_min(_EPS)
+    d = safe_truth.log() - safe_prediction.log()
+    sums = torch.stack([measured.sum().to(d.dtype), d.sum(), (d * d).sum()])
+    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        sums = all_reduce(sums)
+    count = sums[0].clamp_min(1)
+    mean, square = sums[1] / count, sums[2] / count
+    variance = (square - variance_focus * mean * mean).clamp_min(0)
+    # the square root has no slope at zero: an empty or perfect batch must not give NaN gradients
+    return torch.where(variance > _EPS**2, variance.clamp_min(_EPS**2).sqrt(), variance)

@@ -1,0 +1,9 @@
+"""Conditioning strategies: what drives the UNet, and how often."""
+
+from diffperc.strategies.base import Strategy
+from diffperc.strategies.iedp import IEDP
+from diffperc.strategies.meta_prompts import MetaPrompts
+from diffperc.strategies.unconditional import Unconditional
+from diffperc.strategies.vpd import VPD
+
+__all__ = ["IEDP", "VPD", "MetaPrompts", "Strategy", "Unconditional"]

@@ -1,0 +1,48 @@
+"""The control: the same UNet, told nothing.
+
+Context: the 77 token vectors of the empty sentence, as in Stable Diffusion's unconditional branch; timestep 1 as VPD.
+Nothing is learned besides the UNet. Not from a paper.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from diffperc.backbones import Backbone
+from diffperc.strategies.base import Strategy, constant_timestep
+from diffperc.types import Batch, Branch, Conditioning, DatasetInfo
+
+
+class Unconditional(Strategy):
+    """The empty prompt.
+
+    Args:
+        backbone: for its widths.
+        info: not needed here.
+        timestep: diffusion timestep the UNet is told.
+        length: number of tokens of the empty sentence.
+    """
+
+    tokens: Tensor
+
+    def __init__(self, backbone: Backbone, info: DatasetInfo, timestep: int = 1, length: int = 77) -> None:
+        super().__init__()
+        self.out_spec = backbone.spec
+        self.timestep = timestep
+        self.register_buffer("tokens", torch.zeros(length, backbone.token_dim))
+
+    @property
+    def trains(self) -> tuple[str, ...]:
+        """All but the output layers."""
+        return ("features", "time_embedding", "attention_scores")
+
+    def initialise(self, backbone: Backbone) -> None:
+        """Encode the empty sentence."""
+        self.tokens.copy_(backbone.text_encoder().encode([""], self.tokens.shape[0]).tokens[0])
+
+    def forward(self, backbone: Backbone, latents: Tensor, batch: Batch) -> list[Branch]:
+        """One pass; see `Strategy.forward`."""
+        tokens = self.tokens.expand(latents.shape[0], -1, -1)
+        conditioning = Conditioning(tokens, constant_timestep(latents, self.timestep))
+        return [Branch(backbone.extract(latents, conditioning), "unconditional")]

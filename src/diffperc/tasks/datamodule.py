@@ -1,0 +1,78 @@
+"""The loaders, made when the number of processes is known."""
+
+from __future__ import annotations
+
+import cv2
+import lightning as L
+from torch.utils.data import DataLoader
+
+from diffperc.data import PerceptionDataset, Prepared, SeededSampler, collate
+from diffperc.errors import ConfigError
+from diffperc.types import Batch
+
+
+def _start_worker(_: int) -> None:
+    # workers share the cores with training: one thread each
+    cv2.setNumThreads(0)
+
+
+class PerceptionData(L.LightningDataModule):
+    """Training and validation loaders.
+
+    Args:
+        train, val: the two splits.
+        batch_size: images per optimiser step, over all processes and accumulated batches, as recipes are published.
+        eval_batch_size: images per batch of a process in evaluation.
+        num_workers: loader processes of each process; 0 loads in the training process.
+        seed: of order and augmentation.
+    """
+
+    def __init__(
+        self,
+        train: PerceptionDataset | None,
+        val: PerceptionDataset,
+        batch_size: int,
+        eval_batch_size: int,
+        num_workers: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.train, self.val = train, val
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.num_workers, self.seed = num_workers, seed
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Batches of this process; the last, incomplete one is left out."""
+        assert self.trainer is not None
+        assert self.train is not None
+        parts = self.trainer.world_size * self.trainer.accumulate_grad_batches
+        if self.batch_size % parts:
+            raise ConfigError(
+                f"recipe.batch_size is {self.batch_size} images per optimiser step and cannot be shared by "
+                f"{self.trainer.world_size} processes x {self.trainer.accumulate_grad_batches} accumulated batches; "
+                f"take a multiple of {parts}."
+            )
+        if len(self.train) < self.batch_size:
+            raise ConfigError(
+                f"the training split has {len(self.train)} images, fewer than recipe.batch_size={self.batch_size}."
+            )
+        return self._loader(self.train, self.batch_size // parts, training=True)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Every validation image once, over all processes."""
+        return self._loader(self.val, self.eval_batch_size, training=False)
+
+    def _loader(self, dataset: PerceptionDataset, batch_size: int, training: bool) -> DataLoader[Batch]:
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+        prepared = Prepared(dataset)
+        return DataLoader(
+            prepared,
+            batch_size=batch_size,
+            sampler=SeededSampler(len(prepared), self.seed, shuffle=training, rank=rank, world=world),
+            num_workers=self.num_workers,
+            collate_fn=collate,
+            drop_last=training,
+            pin_memory=self.trainer is not None and self.trainer.accelerator.__class__.__name__ == "CUDAAccelerator",
+            persistent_workers=self.num_workers > 0,
+            worker_init_fn=_start_worker,
+        )

@@ -1,0 +1,66 @@
+"""CLIP's byte-pair tokenizer, built from its merges alone, and the check every loaded tokenizer goes through."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Sequence
+from importlib import resources
+
+from transformers import CLIPTokenizer
+
+from diffperc.errors import WeightsError
+
+_START, _END = "<|startoftext|>", "<|endoftext|>"
+# OpenAI's vocabulary: any tokenizer of this size must give these ids
+_CLIP_SIZE = 49408
+_KNOWN = ("a photo of a cat", [49406, 320, 1125, 539, 320, 2368, 49407])
+
+
+def _byte_symbols() -> list[str]:
+    """The 256 printable symbols that stand for the bytes, in the order of CLIP's ids: printable bytes first."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = 256 - len(printable)
+    return [chr(b) for b in printable] + [chr(256 + i) for i in range(others)]
+
+
+def tokenizer_from_merges(merges: Sequence[str]) -> CLIPTokenizer:
+    """A CLIP tokenizer from its byte-pair merges, each ``"left right"``.
+
+    The ids follow CLIP's rule: 256 byte symbols, the same with an end-of-word mark, one id a merge, start, end.
+    """
+    symbols = _byte_symbols()
+    tokens = symbols + [s + "</w>" for s in symbols]
+    pairs = [tuple(m.split()) for m in merges]
+    tokens += ["".join(p) for p in pairs] + [_START, _END]
+    vocabulary = {token: i for i, token in enumerate(tokens)}
+    return CLIPTokenizer(vocab=vocabulary, merges=pairs, model_max_length=77)
+
+
+def clip_tokenizer() -> CLIPTokenizer:
+    """The tokenizer of OpenAI's CLIP, from the merges in this package: no network, no files beside a checkpoint."""
+    packed = resources.files("diffperc.text").joinpath("data/clip_merges.txt.gz").read_bytes()
+    return tokenizer_from_merges(gzip.decompress(packed).decode().splitlines())
+
+
+def check_tokenizer(tokenizer: CLIPTokenizer, vocabulary: int, where: str) -> CLIPTokenizer:
+    """Return the tokenizer if it can be the right one.
+
+    transformers returns a tokenizer of two or three tokens, without a word, where it found no files.
+
+    Args:
+        vocabulary: number of rows of the text encoder's token table.
+        where: the source, for the message.
+
+    Raises:
+        WeightsError: the size differs, or a known sentence has other ids.
+    """
+    if len(tokenizer) != vocabulary:
+        raise WeightsError(
+            f"{where}: the tokenizer has {len(tokenizer)} tokens, the text encoder {vocabulary}; "
+            "the folder 'tokenizer' (vocab.json and merges.txt, or tokenizer.json) is missing or incomplete."
+        )
+    ids = list(tokenizer(_KNOWN[0])["input_ids"])
+    wrong = ids != _KNOWN[1] if vocabulary == _CLIP_SIZE else len(ids) < 7
+    if wrong:
+        raise WeightsError(f"{where}: the tokenizer encodes '{_KNOWN[0]}' as {ids}; its files are damaged.")
+    return tokenizer

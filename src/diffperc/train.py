@@ -1,0 +1,24 @@
+"""``python -m diffperc.train``: train, validate, leave a run folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from diffperc.config.cli import entry
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def run(cfg: DictConfig) -> float:
+    """Check the configuration, then do the work; returns the monitored metric, for optimising sweepers."""
+    from diffperc.config.validate import validate
+
+    validate(cfg)
+    from diffperc.training import train
+
+    return train(cfg)
+
+
+if __name__ == "__main__":
+    entry("train", run)
