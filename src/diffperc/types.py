@@ -132,9 +132,9 @@ class Batch:
             scene=None if self.scene is None else function(self.scene),
         )
 
-    def to(self, *args: Any, **kwargs: Any) -> Batch:
-        """As `torch.Tensor.to`; Lightning moves batches with it."""
-        return self.map(lambda t: t.to(*args, **kwargs))
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """Move every tensor to a device; Lightning moves batches with it."""
+        return self.map(lambda t: t.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> Batch:
         """As `torch.Tensor.pin_memory`; the DataLoader calls it."""

@@ -1,0 +1,198 @@
+"""Convex primitives, the rays that meet them and the surface found there.
+
+Every primitive is an axis-aligned unit shape in its own local frame, so that intersecting it is: carry the rays into
+the frame, solve the unit problem. World axes: x and y span the floor, z points up; lengths are metres.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Vec3 = tuple[float, float, float]
+_MISS = np.float32(np.inf)
+Shape = Literal["box", "ellipsoid", "frustum"]
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """How a surface looks: a texture blends `colour` into `accent` (linear RGB in [0, 1])."""
+
+    colour: Vec3
+    accent: Vec3 = (0.0, 0.0, 0.0)
+    texture: str = "plain"
+    scale: float = 0.2
+    """Size of one texture cell, metres."""
+    turned: bool = False
+    """Whether the texture is turned by a quarter (stripes become bands)."""
+    gloss: float = 0.0
+    """Weight of the specular highlight, 0 (matte) to about 0.6."""
+    emission: float = 0.0
+    """Light given off, as a multiple of the surface colour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Primitive:
+    """A convex solid: unit shape, scaled by `half`, tilted about its x axis, turned by `yaw`, moved to `centre`.
+
+    In the local unit frame a box is [-1, 1]^3, an ellipsoid the unit sphere, and a frustum spans z in [-1, 1] with
+    radius 1 at the bottom and `taper` at the top (1: cylinder, 0: cone).
+    """
+
+    shape: Shape
+    centre: Vec3
+    half: Vec3
+    material: Material
+    yaw: float = 0.0
+    tilt: float = 0.0
+    taper: float = 1.0
+
+    def axes(self) -> tuple[Vec3, Vec3, Vec3]:
+        """Local axes in the world: the rows of the rotation from world to local directions."""
+        c, s = math.cos(self.yaw), math.sin(self.yaw)
+        ct, st = math.cos(self.tilt), math.sin(self.tilt)
+        return ((c, s, 0.0), (-s * ct, c * ct, st), (s * st, -c * st, ct))
+
+    def bound(self) -> Vec3:
+        """Half sizes in metres of the box about the primitive along its local axes."""
+        widest = max(1.0, self.taper)
+        return (widest * self.half[0], widest * self.half[1], self.half[2])
+
+    def radius(self) -> float:
+        """Radius in metres of a sphere about `centre` that holds the primitive."""
+        a, b, c = self.bound()
+        if self.shape == "ellipsoid":
+            return max(a, b, c)
+        return math.hypot(max(a, b) if self.shape == "frustum" else math.hypot(a, b), c)
+
+    def reach(self) -> Vec3:
+        """Half sizes in metres of the world-aligned box about the primitive."""
+        a, b, c = self.bound()
+        (xa, ya, za), (xb, yb, zb), (xc, yc, zc) = self.axes()
+        return (
+            abs(xa) * a + abs(xb) * b + abs(xc) * c,
+            abs(ya) * a + abs(yb) * b + abs(yc) * c,
+            abs(za) * a + abs(zb) * b + abs(zc) * c,
+        )
+
+    def placed(self, position: Vec3, yaw: float, scale: float) -> "Primitive":
+        """The primitive after scaling about the origin, turning by `yaw` about the vertical and moving."""
+        c, s = math.cos(yaw), math.sin(yaw)
+        x, y, z = (scale * value for value in self.centre)
+        centre = (c * x - s * y + position[0], s * x + c * y + position[1], z + position[2])
+        half = (scale * self.half[0], scale * self.half[1], scale * self.half[2])
+        return Primitive(self.shape, centre, half, self.material, self.yaw + yaw, self.tilt, self.taper)
+
+
+def intersect(primitive: Primitive, origin: Floats, dirs: Floats) -> Floats:
+    """Ray parameter (n,) of the first hit of rays from one outside point, inf where a ray misses.
+
+    `origin` (3,) and `dirs` (3, n) are in the local unit frame; the parameter is in units of `dirs`.
+    """
+    if primitive.shape == "box":
+        return _box(origin, dirs)
+    if primitive.shape == "ellipsoid":
+        return _ellipsoid(origin, dirs)
+    return _frustum(origin, dirs, primitive.taper)
+
+
+def _box(origin: Floats, dirs: Floats) -> Floats:
+    inverse = 1.0 / (dirs + np.float32(1e-20))  # a ray along a plane must not make 0 * inf
+    middle = inverse * origin[:, None]
+    np.abs(inverse, out=inverse)
+    x, y, z = middle + inverse  # minus the parameter at which each pair of planes is entered ...
+    enter = np.minimum(np.minimum(x, y), z)
+    x, y, z = middle - inverse  # ... and left
+    leave = np.maximum(np.maximum(x, y), z)
+    return np.where((leave < enter) & (enter < 0), -enter, _MISS)
+
+
+def _ellipsoid(origin: Floats, dirs: Floats) -> Floats:
+    x, y, z = dirs
+    a = x * x + y * y + z * z
+    b = origin[0] * x + origin[1] * y + origin[2] * z
+    disc = b * b - a * (origin @ origin - np.float32(1))
+    t = (-b - np.sqrt(np.maximum(disc, 0))) / a
+    return np.where((disc > 0) & (t > 0), t, _MISS)
+
+
+def _frustum(origin: Floats, dirs: Floats, taper: float) -> Floats:
+    x, y, z = dirs
+    ox, oy, oz = origin
+    middle, slope = np.float32((1 + taper) / 2), np.float32((taper - 1) / 2)
+    radius = middle + slope * oz
+    a = x * x + y * y - slope * slope * z * z
+    b = ox * x + oy * y - slope * radius * z
+    disc = b * b - a * (ox * ox + oy * oy - radius * radius)
+    root = np.sqrt(disc)  # NaN where the ray misses: every comparison below is then false
+    best = np.full(x.shape, np.inf, np.float32)
+    # A cone's double sheet may be entered at either root; the sheet beyond the tip fails |height| <= 1.
+    for t in ((-b - root) / a, (-b + root) / a) if taper != 1 else ((-b - root) / a,):
+        hit = (np.abs(oz + t * z) <= 1) & (t > 0) & (t < best)
+        best = np.where(hit, t, best)
+    if abs(oz) > 1:  # only the cap on the origin's side can be seen
+        side = np.float32(np.sign(oz))
+        t = (side - oz) / z
+        px, py = ox + t * x, oy + t * y
+        hit = (px * px + py * py <= (middle + slope * side) ** 2) & (t > 0) & (t < best)
+        best = np.where(hit, t, best)
+    return best
+
+
+def normals(primitive: Primitive, axes: Floats, points: Floats) -> Floats:
+    """Unit normals in the world (3, n) at local points (3, n) on a primitive; `axes` (3, 3) are its axes as rows."""
+    x, y, z = points
+    if primitive.shape == "box":
+        side = _side(points)
+        return axes.T.take(side, axis=1) * np.sign(points[side, np.arange(side.size)])
+    if primitive.shape == "ellipsoid":
+        gradient: Floats = points / np.array(primitive.half, np.float32)[:, None]
+        return _normalised(axes.T @ gradient)
+    half, slope = primitive.half, (primitive.taper - 1) / 2
+    rho = np.sqrt(x * x + y * y)
+    cap = _cap(primitive, z, rho)
+    wall = ~cap
+    local = np.stack(
+        [x * wall / np.float32(half[0]), y * wall / np.float32(half[1]), rho * np.float32(-slope / half[2])]
+    )
+    np.copyto(local[2], np.sign(z), where=cap)
+    return _normalised(axes.T @ local)
+
+
+def coordinates(primitive: Primitive, points: Floats) -> tuple[Floats, Floats]:
+    """Texture coordinates u, v (n,) in metres along the surface at local points (3, n)."""
+    half = np.array(primitive.half, np.float32)
+    x, y, z = metres = points * half[:, None]
+    if primitive.shape == "box":
+        side = _side(points)
+        return np.where(side == 0, y, x), np.where(side == 2, y, z)
+    # A whole number of (two-cell) periods around the axis, so that the texture meets itself.
+    scale = primitive.material.scale
+    turns = max(1.0, round(math.pi * float(half[0]) / scale)) * scale / math.pi
+    around = np.arctan2(points[1], points[0]) * np.float32(turns)
+    if primitive.shape == "ellipsoid":
+        return around, z
+    cap = _cap(primitive, points[2], np.sqrt(points[0] ** 2 + points[1] ** 2))
+    return np.where(cap, metres[0], around), np.where(cap, metres[1], z)
+
+
+def _side(points: Floats) -> npt.NDArray[np.int8]:
+    """Axis (n,) across the face of the unit box that each point lies on."""
+    x, y, z = np.abs(points)
+    side = (y > x).view(np.int8)
+    side[z > np.maximum(x, y)] = 2
+    return side
+
+
+def _cap(primitive: Primitive, height: Floats, rho: Floats) -> npt.NDArray[np.bool_]:
+    """Whether points of a unit frustum, `rho` from its axis, lie on its top or bottom rather than its side."""
+    taper = primitive.taper
+    return 1 - np.abs(height) < np.abs(np.float32((1 + taper) / 2) + np.float32((taper - 1) / 2) * height - rho)
+
+
+def _normalised(vectors: Floats) -> Floats:
+    x, y, z = vectors
+    return vectors / np.sqrt(x * x + y * y + z * z + np.float32(1e-20))

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import torch
+
+from diffperc.losses import silog_loss
+
+
+def uniform(seed: int, *shape: int) -> torch.Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def example() -> tuple[torch.Tensor, torch.Tensor]:
+    prediction, truth = uniform(11, 2, 48, 64) * 9.9 + 0.1, uniform(12, 2, 48, 64) * 10
+    truth[uniform(13, 2, 48, 64) < 0.3] = 0
+    return prediction[:, None], truth[:, None]
+
+
+def test_equals_the_authors_loss_and_gradient() -> None:
+    """Numbers from running the released criterion on the same input."""
+    prediction, truth = example()
+    prediction.requires_grad_(True)
+    loss = silog_loss(prediction, truth)
+    loss.backward()
+    assert prediction.grad is not None
+    torch.testing.assert_close(loss.item(), 1.3370119333267212, rtol=1e-6, atol=0)
+    torch.testing.assert_close(prediction.grad.norm().item(), 0.035757574381811215, rtol=1e-4, atol=0)
+    torch.testing.assert_close(silog_loss(*example(), variance_focus=0.85).item(), 1.3364841938018799, rtol=1e-6, atol=0)
+    double = silog_loss(*(t.double() for t in example()))
+    torch.testing.assert_close(double.item(), 1.3370118830742659, rtol=1e-9, atol=0)
+
+
+def test_no_measured_pixel_gives_zero_and_zero_gradient() -> None:
+    prediction = torch.rand(2, 1, 4, 4, requires_grad=True)
+    loss = silog_loss(prediction, torch.zeros(2, 1, 4, 4))
+    loss.backward()
+    assert loss.item() == 0
+    assert prediction.grad is not None
+    assert torch.equal(prediction.grad, torch.zeros_like(prediction))
+
+
+def test_a_perfect_prediction_has_a_finite_gradient() -> None:
+    truth = torch.rand(2, 1, 4, 4) + 1
+    prediction = truth.clone().requires_grad_(True)
+    loss = silog_loss(prediction, truth)
+    loss.backward()
+    assert loss.item() < 1e-5
+    assert prediction.grad is not None
+    assert torch.isfinite(prediction.grad).all()
+
+
+def test_scale_costs_only_half_of_its_square() -> None:
+    """A constant factor k gives sqrt(log(k)^2 / 2)."""
+    truth = torch.rand(2, 1, 8, 8) + 1
+    loss = silog_loss(truth * 2, truth)
+    torch.testing.assert_close(loss, (torch.tensor(2.0).log() ** 2 / 2).sqrt())
+
+
+def test_pixels_without_truth_do_not_count_whatever_is_predicted_there() -> None:
+    prediction, truth = example()
+    changed = torch.where(truth > 0, prediction, torch.full_like(prediction, torch.nan))
+    assert silog_loss(changed, truth) == silog_loss(prediction, truth)

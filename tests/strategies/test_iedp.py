@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import torch
+
+from diffperc.backbones import StableDiffusionBackbone
+from diffperc.strategies import IEDP
+from diffperc.strategies.iedp import QueryBlock
+from diffperc.types import Batch, DatasetInfo
+from tests.strategies.contract import StrategyContract
+
+
+class TestIEDP(StrategyContract):
+    strategy = IEDP
+    training_branches = 2
+
+
+class TestIEDPWithoutExplicitBranch(StrategyContract):
+    strategy = IEDP
+    overrides = {"explicit_weight": 0.0, "queries": 5}  # noqa: RUF012
+
+
+def test_the_query_block_is_the_formula() -> None:
+    """Qs = Q + SA(LN(Q)); Qc = Qs + CA(LN(Qs), LN(F)); Qc + FFN(LN(Qc)) (methods.md 3)."""
+    torch.manual_seed(0)
+    block, q, f = QueryBlock(16, heads=2), torch.randn(3, 16), torch.randn(2, 5, 16)
+    with torch.no_grad():
+        found = block(q, f)
+        for b in range(2):
+            n = block.norm_self(q)
+            s = q + block.self_attention(n, n, n)[0]
+            m = block.norm_image(f[b])
+            c = s + block.cross_attention(block.norm_query(s), m, m)[0]
+            torch.testing.assert_close(found[b], c + block.feed(block.norm_feed(c)), rtol=1e-4, atol=1e-5)
+
+
+def test_prediction_does_not_read_the_label(backbone: StableDiffusionBackbone, info: DatasetInfo, batch: Batch) -> None:
+    """The explicit branch exists in training only; the implicit one sees the image alone."""
+    strategy = IEDP(backbone, info).eval()
+    strategy.initialise(backbone)
+    with torch.no_grad():
+        latents = backbone.encode(batch.image)
+        a = strategy(backbone, latents, batch)[0].features.maps[0]
+        b = strategy(backbone, latents, Batch(batch.image, scene=torch.tensor([1, 1, 1])))[0].features.maps[0]
+    assert torch.equal(a, b)
+
+
+def test_the_explicit_branch_reads_the_label(
+    backbone: StableDiffusionBackbone, info: DatasetInfo, batch: Batch
+) -> None:
+    strategy = IEDP(backbone, info, explicit_weight=0.5).train()
+    strategy.initialise(backbone)
+    with torch.no_grad():
+        latents = backbone.encode(batch.image)
+        implicit, explicit = strategy(backbone, latents, batch)
+        other = strategy(backbone, latents, Batch(batch.image, scene=torch.tensor([1, 1, 1])))[1]
+    assert (implicit.weight, explicit.weight) == (1.0, 0.5)
+    assert (explicit.features.maps[0] - other.features.maps[0]).abs().max() > 1e-4

@@ -1,0 +1,74 @@
+"""Imports go down only: the layers of docs/architecture.md, read from the source."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1] / "src" / "diffperc"
+LAYERS = [
+    {"errors", "types", "checks"},
+    {"nn", "text", "losses", "metrics"},
+    {"backbones"},
+    {"strategies", "heads"},
+    {"model", "data"},
+    {"tasks", "callbacks", "inference"},
+    {"config", "build", "checkpoints"},
+    {"training"},
+    {"train", "evaluate", "predict"},
+]
+LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
+# within one layer these may not know each other
+STRANGERS = [{"strategies", "heads"}, {"model", "data"}]
+ALLOWED = {
+    "diffusers": {"backbones"},
+    "transformers": {"backbones", "text"},
+    "lightning": {"tasks", "callbacks", "training", "evaluate"},
+    "hydra": {"config", "build", "training", "evaluate"},
+    "wandb": set(),
+}
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def imports(file: Path) -> set[str]:
+    """Dotted names of all imported modules, those inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module)
+    return found
+
+
+def unit(file: Path) -> str:
+    """The package or module of ours that a file belongs to."""
+    return file.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))
+def test_imports_go_down(file: Path) -> None:
+    own = unit(file)
+    if own == "__init__":
+        pytest.skip("the package root forwards names lazily")
+    for name in imports(file):
+        if name.startswith("diffperc."):
+            other = name.split(".")[1]
+            # predicting files and loading checkpoints is the top of inference; it is imported there when it runs
+            late = (own, other) == ("inference", "checkpoints")
+            assert LAYER[other] <= LAYER[own] or late, f"{own} imports {other}, which is above it"
+            assert own == other or {own, other} not in STRANGERS, f"{own} and {other} may not know each other"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))
+def test_foreign_libraries_stay_in_their_places(file: Path) -> None:
+    for name in imports(file):
+        library = name.split(".")[0]
+        if library in ALLOWED:
+            assert unit(file) in ALLOWED[library], f"{file.name} imports {library}"
+
+
+def test_every_module_has_a_layer() -> None:
+    assert {unit(f) for f in FILES} - {"__init__"} <= set(LAYER)
