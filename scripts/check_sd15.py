@@ -51,7 +51,7 @@ def measure(source: Path, result: Path) -> None:
     start = time.perf_counter()
     backbone = StableDiffusionBackbone(pretrained=str(source), channels_last=True).eval()
     facts: dict[str, float] = {"load_s": time.perf_counter() - start}
-    features = {}
+    features: dict[str, torch.Tensor] = {}
     generator = torch.Generator().manual_seed(1)
     tokens = torch.randn(1, 77, backbone.token_dim, generator=generator)
     for height, width in SIZES:

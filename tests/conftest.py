@@ -19,14 +19,14 @@ torch.set_num_threads(1)
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-@pytest.fixture()
+@pytest.fixture
 def backbone() -> StableDiffusionBackbone:
     """The small random backbone, the same at every call."""
     torch.manual_seed(0)
     return StableDiffusionBackbone(config="tiny")
 
 
-@pytest.fixture()
+@pytest.fixture
 def info() -> DatasetInfo:
     return DatasetInfo(
         name="rooms",
@@ -37,7 +37,7 @@ def info() -> DatasetInfo:
     )
 
 
-@pytest.fixture()
+@pytest.fixture
 def batch() -> Batch:
     """Three images of 64 x 128 with depth and scene labels, one of them unknown."""
     generator = torch.Generator().manual_seed(3)
@@ -47,7 +47,7 @@ def batch() -> Batch:
     return Batch(image, {"depth": depth}, scene=torch.tensor([0, 2, -1]))
 
 
-@pytest.fixture()
+@pytest.fixture
 def redkitchen() -> Path:
     """Real frames in NYUv2's layout, where the machine has them."""
     folder = SHARED / "redkitchen"

@@ -10,7 +10,9 @@ from diffperc.types import Batch, Conditioning, DatasetInfo, DepthProtocol, Feat
 def test_shapes_are_checked_where_an_object_is_built() -> None:
     with pytest.raises(ValueError, match=r"Conditioning.tokens must be \(B, N, D\), got \(50, 768\)"):
         Conditioning(torch.zeros(50, 768), timestep=torch.ones(1))
-    with pytest.raises(ValueError, match=r"Batch.targets\['depth'\] must be \(B, 1, h, w\) with B=2, got \(3, 1, 8, 8\)"):
+    with pytest.raises(
+        ValueError, match=r"Batch.targets\['depth'\] must be \(B, 1, h, w\) with B=2, got \(3, 1, 8, 8\)"
+    ):
         Batch(torch.zeros(2, 3, 8, 8), {"depth": torch.zeros(3, 1, 8, 8)})
     with pytest.raises(ValueError, match="either a timestep or a time_embedding"):
         Conditioning(torch.zeros(1, 5, 8))
@@ -40,7 +42,10 @@ def test_dataset_info_survives_plain_values() -> None:
 
 
 def test_errors_name_the_nearest_and_drop_a_workers_traceback() -> None:
-    assert did_you_mean("vdp", ["iedp", "vpd"]) .startswith("; did you mean 'vpd'?")
+    assert did_you_mean("vdp", ["iedp", "vpd"]).startswith("; did you mean 'vpd'?")
     assert "Known: a, b" in did_you_mean("zzz", ["b", "a"])
-    wrapped = "Caught DataError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n  File x\ndiffperc.errors.DataError: a.png: cannot be read.\n"
+    wrapped = (
+        "Caught DataError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n"
+        "  File x\ndiffperc.errors.DataError: a.png: cannot be read.\n"
+    )
     assert DataError(wrapped).sentence == "a.png: cannot be read."

@@ -18,6 +18,12 @@ from diffperc.tasks import PerceptionTask
 from diffperc.types import DatasetInfo
 
 
+def task_class(cfg: DictConfig) -> type[PerceptionTask]:
+    """The configured task, whose class alone says what it needs."""
+    kind: type[PerceptionTask] = get_class(cfg.task._target_)
+    return kind
+
+
 def build_dataset(cfg: DictConfig, split: str) -> PerceptionDataset:
     """One split of the configured data set.
 
@@ -26,7 +32,7 @@ def build_dataset(cfg: DictConfig, split: str) -> PerceptionDataset:
         ConfigError: it does not provide what the task needs.
     """
     dataset: PerceptionDataset = instantiate(cfg.dataset, split=split, _convert_="all")
-    required = get_class(cfg.task._target_).requires
+    required = task_class(cfg).requires
     missing = [truth for truth in required if truth not in dataset.info.provides]
     if missing:
         raise ConfigError(
@@ -44,15 +50,15 @@ def build_task(cfg: DictConfig, info: DatasetInfo, weights: bool = True) -> Perc
         info: of the data set.
         weights: False leaves the network empty, for a checkpoint to fill.
     """
-    task_class = get_class(cfg.task._target_)
+    kind = task_class(cfg)
     backbone = instantiate(cfg.backbone, _convert_="all")
     # partial: Hydra would copy modules that are passed as arguments
     strategy = instantiate(cfg.strategy, _partial_=True, _convert_="all")(backbone=backbone, info=info)
     if weights:
         strategy.initialise(backbone)
     head = instantiate(cfg.head, spec=None, out_channels=None, _partial_=True, _convert_="all")
-    head = head(spec=strategy.out_spec, out_channels=task_class.out_channels(info))
-    model = PerceptionModel(backbone, strategy, head, instantiate(cfg.fit), task_class.output(info))
+    head = head(spec=strategy.out_spec, out_channels=kind.out_channels(info))
+    model = PerceptionModel(backbone, strategy, head, instantiate(cfg.fit), kind.output(info))
     return instantiate(cfg.task, _partial_=True, _convert_="all")(
         model=model,
         info=info,

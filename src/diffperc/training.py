@@ -90,9 +90,7 @@ def build_trainer(cfg: DictConfig, task: PerceptionTask, folder: Path) -> L.Trai
     metric, mode = task.monitor
     checkpoints = folder / "checkpoints"
     callbacks: list[L.Callback] = [
-        ModelCheckpoint(
-            checkpoints, "best", monitor=metric, mode=mode, save_last=True, enable_version_counter=False
-        ),
+        ModelCheckpoint(checkpoints, "best", monitor=metric, mode=mode, save_last=True, enable_version_counter=False),
         Rescue(str(checkpoints)),
         Figures(folder / "figures"),
         RichProgress() if sys.stdout.isatty() else PlainProgress(),

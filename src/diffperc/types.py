@@ -71,11 +71,14 @@ class DatasetInfo:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DatasetInfo:
         """The inverse of `to_dict`."""
-        plain = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        plain: dict[str, Any] = {k: _tuples(v) for k, v in values.items()}
         if plain.get("protocol") is not None:
-            protocol = {k: tuple(v) if isinstance(v, list) else v for k, v in plain["protocol"].items()}
-            plain["protocol"] = DepthProtocol(**protocol)
+            plain["protocol"] = DepthProtocol(**{k: _tuples(v) for k, v in plain["protocol"].items()})
         return cls(**plain)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)

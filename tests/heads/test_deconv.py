@@ -10,7 +10,10 @@ FOUR = FeatureSpec((32, 64, 96, 128), (8, 16, 32, 64))
 
 
 def features(spec: FeatureSpec, height: int, width: int) -> Features:
-    return Features(tuple(torch.randn(2, c, height // s, width // s) for c, s in zip(spec.channels, spec.strides, strict=True)), spec)
+    return Features(
+        tuple(torch.randn(2, c, height // s, width // s) for c, s in zip(spec.channels, spec.strides, strict=True)),
+        spec,
+    )
 
 
 @pytest.mark.parametrize("spec", [FOUR, FeatureSpec((50,), (8,))])

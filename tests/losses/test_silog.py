@@ -24,7 +24,9 @@ def test_equals_the_authors_loss_and_gradient() -> None:
     assert prediction.grad is not None
     torch.testing.assert_close(loss.item(), 1.3370119333267212, rtol=1e-6, atol=0)
     torch.testing.assert_close(prediction.grad.norm().item(), 0.035757574381811215, rtol=1e-4, atol=0)
-    torch.testing.assert_close(silog_loss(*example(), variance_focus=0.85).item(), 1.3364841938018799, rtol=1e-6, atol=0)
+    torch.testing.assert_close(
+        silog_loss(*example(), variance_focus=0.85).item(), 1.3364841938018799, rtol=1e-6, atol=0
+    )
     double = silog_loss(*(t.double() for t in example()))
     torch.testing.assert_close(double.item(), 1.3370118830742659, rtol=1e-9, atol=0)
 

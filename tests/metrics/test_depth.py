@@ -74,7 +74,9 @@ def test_crop_scales_with_the_truth_and_caps_are_exclusive() -> None:
     inside = valid_pixels(quarter, NYU).nonzero()
     assert inside.min(0).values.tolist() == [11, 10]
     assert inside.max(0).values.tolist() == [117, 149]
-    assert valid_pixels(torch.tensor([[0.0, 0.001, 0.002, 9.99, 10.0]]), PLAIN).tolist() == [[False, False, True, True, False]]
+    assert valid_pixels(torch.tensor([[0.0, 0.001, 0.002, 9.99, 10.0]]), PLAIN).tolist() == [
+        [False, False, True, True, False]
+    ]
 
 
 def test_what_is_no_number_counts_as_the_caps_and_empty_images_are_left_out() -> None:

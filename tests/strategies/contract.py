@@ -24,7 +24,7 @@ class StrategyContract:
     overrides: ClassVar[dict[str, Any]] = {}
     training_branches: ClassVar[int] = 1
 
-    @pytest.fixture()
+    @pytest.fixture
     def model(self, backbone: StableDiffusionBackbone, info: DatasetInfo) -> PerceptionModel:
         strategy = self.strategy(backbone, info, **self.overrides)  # type: ignore[call-arg]
         strategy.initialise(backbone)

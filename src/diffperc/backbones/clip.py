@@ -61,7 +61,9 @@ def load_image_encoder(encoder: ClipImageEncoder, source: Source | None, fallbac
     folder = source.path / "image_encoder" if source is not None else None
     if folder is None or not folder.is_dir():
         if fallback is None or source is None:
-            raise WeightsError("backbone.image_encoder: this strategy needs CLIP's image encoder; set its `pretrained`.")
+            raise WeightsError(
+                "backbone.image_encoder: this strategy needs CLIP's image encoder; set its `pretrained`."
+            )
         patterns = ["config.json", "model.safetensors"]
         folder = locate(fallback["pretrained"], fallback.get("revision"), patterns).path
     loaded = _checked(CLIPVisionModel, str(folder))

@@ -121,7 +121,9 @@ def architecture(config: str | Mapping[str, Any] | None, source: Source | None) 
             found[part] = json.loads(file.read_text(encoding="utf-8"))
     missing = [p for p in ("unet", "vae") if p not in found]
     if missing:
-        raise WeightsError(f"{folder}: no {' and no '.join(f'{p}/config.json' for p in missing)}; not a diffusers folder.")
+        raise WeightsError(
+            f"{folder}: no {' and no '.join(f'{p}/config.json' for p in missing)}; not a diffusers folder."
+        )
     # Stable Diffusion's own folders have no image encoder; that of CLIP ViT-L/14 is the twin of its text encoder
     found.setdefault("image_encoder", json.loads((config_folder("sd15") / "image_encoder/config.json").read_text()))
     return found

@@ -41,7 +41,8 @@ def explain_overrides(conf: Path, config_name: str, overrides: Sequence[str]) ->
             continue
         wrong = [o for o in _chosen(override) if o is not None and o not in known]
         problems += [
-            f"{override.key_or_group}={o}: there is no such {override.key_or_group}{did_you_mean(o, known)}" for o in wrong
+            f"{override.key_or_group}={o}: there is no such {override.key_or_group}{did_you_mean(o, known)}"
+            for o in wrong
         ]
         if not wrong:
             groups.append(f"{override.key_or_group}={_chosen(override)[0] or 'null'}")

@@ -33,26 +33,26 @@ def validate(cfg: DictConfig) -> None:
     Raises:
         ConfigError: lists every missing value, unknown class, unknown or missing key, and value of a wrong type.
     """
-    problems = [f"{key} has no value; set {key}=..." for key in sorted(OmegaConf.missing_keys(cfg))]
+    # without resolving: what points to a missing value cannot be resolved, and is then checked by its keys alone
+    missing = sorted(path for path, node in _nodes(OmegaConf.to_container(cfg, resolve=False), "") if node == "???")
+    problems = [f"{key} has no value; set {key}=..." for key in missing]
     try:
-        content = OmegaConf.to_container(cfg, resolve=True)
+        content = OmegaConf.to_container(cfg, resolve=not missing)
     except OmegaConfBaseException as error:
-        raise ConfigError("; ".join([*problems, str(error).splitlines()[0]])) from error
-    for path, node in _targets(content, ""):
-        problems += _node_problems(path, node)
+        raise ConfigError(str(error).splitlines()[0]) from error
+    for path, node in _nodes(content, ""):
+        if isinstance(node, dict) and "_target_" in node:
+            problems += _node_problems(path, node)
     if problems:
         raise ConfigError("\n".join(problems))
 
 
-def _targets(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if isinstance(node, dict):
-        if "_target_" in node:
-            yield path, node
-        children: Any = node.items()
-    else:
-        children = enumerate(node) if isinstance(node, list) else ()
+def _nodes(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Every node with its dotted path, the root first."""
+    yield path, node
+    children: Any = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, child in children:
-        yield from _targets(child, f"{path}.{key}" if path else str(key))
+        yield from _nodes(child, f"{path}.{key}" if path else str(key))
 
 
 def _node_problems(path: str, node: Mapping[str, Any]) -> list[str]:
@@ -69,7 +69,7 @@ def _node_problems(path: str, node: Mapping[str, Any]) -> list[str]:
             continue
         if key in built or (key not in parameters and not open_ended):
             problems.append(f"{path}.{key}: {target} takes no '{key}'{did_you_mean(key, parameters.keys() - built)}")
-        elif key in parameters and value != "???":
+        elif key in parameters and not (isinstance(value, str) and (value == "???" or "${" in value)):
             problem = _type_problem(parameters[key][1], value)
             problems += [f"{path}.{key}: must be {problem}, found {value!r}"] if problem else []
     required = [name for name, (needed, _) in parameters.items() if needed and name not in node and name not in built]
@@ -77,7 +77,10 @@ def _node_problems(path: str, node: Mapping[str, Any]) -> list[str]:
 
 
 def _parameters(callable_: Callable[..., Any]) -> tuple[dict[str, tuple[bool, Any]], bool]:
-    """By name: whether it is required, and its annotation. A class that passes **kwargs on is followed upwards."""
+    """By name: whether it is required, and its annotation. A class that passes **kwargs on is followed upwards.
+
+    What a base class requires is its subclass's business.
+    """
     found: dict[str, tuple[bool, Any]] = {}
     if not inspect.isclass(callable_):
         return _own_parameters(callable_, found), False
@@ -85,7 +88,9 @@ def _parameters(callable_: Callable[..., Any]) -> tuple[dict[str, tuple[bool, An
         init = base.__dict__.get("__init__")
         if init is None or base is object:
             continue
-        _own_parameters(init, found)
+        inherited = bool(found)
+        for name, (needed, annotation) in _own_parameters(init, {}).items():
+            found.setdefault(name, (needed and not inherited, annotation))
         if not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(init).parameters.values()):
             return found, False
     return found, True

@@ -74,7 +74,9 @@ class NYUv2(PerceptionDataset):
             )
         list_file = self._root / _LISTS[self.split]
         if not list_file.is_file():
-            raise DataError(f"NYUv2: no list '{list_file.name}' in {self._root}; it names image and depth of each frame.")
+            raise DataError(
+                f"NYUv2: no list '{list_file.name}' in {self._root}; it names image and depth of each frame."
+            )
         frames = []
         for number, line in enumerate(list_file.read_text(encoding="utf-8").splitlines(), 1):
             names = line.split()

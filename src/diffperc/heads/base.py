@@ -27,5 +27,3 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def forward(self, features: Features) -> Tensor:
         """Aggregated features to (B, K, h, w)."""
-
-

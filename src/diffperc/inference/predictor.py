@@ -62,5 +62,7 @@ class Predictor:
         if name is None:
             return -1
         if name not in self.info.scenes:
-            raise ConfigError(f"scene: '{name}' is not a label of {self.info.name}; known: {', '.join(self.info.scenes)}")
+            raise ConfigError(
+                f"scene: '{name}' is not a label of {self.info.name}; known: {', '.join(self.info.scenes)}"
+            )
         return self.info.scenes.index(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import torch
@@ -17,10 +18,12 @@ def window_starts(length: int, size: int, count: int) -> list[int]:
     """First pixel of each of `count` windows of `size` over `length` pixels.
 
     The spacing is rounded down as in the released evaluation; where that leaves pixels at the end uncovered (KITTI: the
-    last 9 columns, NaN in the released code), one more window covers them.
+    last 9 columns, NaN in the released code), one more window covers them. A very long image gets as many windows as
+    leave no gap.
     """
-    if count == 1 or length <= size:
+    if length <= size:
         return [0]
+    count = max(count, math.ceil(length / size), 2)
     stride = (length - size) // (count - 1)
     starts = [i * stride for i in range(count)]
     return starts if starts[-1] + size == length else [*starts, length - size]
@@ -46,14 +49,15 @@ def predict_whole(predict: Predictor, batch: Batch, windows: int = 1, flip: bool
     starts = window_starts(length, size, windows)
     total: Tensor | None = None
     count = torch.zeros(length, device=batch.image.device)
-    for number, start in enumerate(starts):
+    for start in starts:
         part = dataclasses.replace(batch, image=batch.image.narrow(axis, start, size), targets={})
         dense = _mirrored(predict, part, flip)
         if total is None:
             shape = [*dense.shape[:2], height, width]
             total = dense.new_zeros(shape)
-        # the extra window at the end speaks only for what no other has covered
-        first = int(count.nonzero().max()) + 1 if number == windows else start
+        # an extra window at the end speaks only for what no other has covered
+        extra = start == starts[-1] and len(starts) > 2 and start - starts[-2] != starts[1]
+        first = starts[-2] + size if extra else start
         total.narrow(axis, first, start + size - first).add_(dense.narrow(axis, first - start, start + size - first))
         count[first : start + size] += 1
     assert total is not None

@@ -56,8 +56,15 @@ def convolution_norm_relu(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), BatchNorm2d(outputs), nn.ReLU())
 
 
-def init_normal(module: nn.Module, std: float) -> None:
-    """N(0, std) for convolutions and zero for their biases, as the released depth decoders (methods.md 1.3)."""
+def init_normal(module: nn.Module, std: float | None) -> None:
+    """N(0, std) for convolutions and zero for their biases, as the released depth decoders (methods.md 1.3).
+
+    Args:
+        std: 0.001 as published; None keeps torch's own initialisation, which narrow layers need: with 16 channels 0.001
+            is so little that batch norm's epsilon swallows the signal.
+    """
+    if std is None:
+        return
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(layer.weight, std=std)

@@ -30,7 +30,7 @@ class Strategy(nn.Module, ABC):
     def trains(self) -> tuple[str, ...]:
         """Names of the backbone parts that get a gradient; the others are frozen."""
 
-    def initialise(self, backbone: Backbone) -> None:  # noqa: B027  most strategies need nothing
+    def initialise(self, backbone: Backbone) -> None:
         """Fill in what comes from the encoders that belong to the backbone's weights."""
 
     @abstractmethod

@@ -32,9 +32,17 @@ class MetaPrompts(Strategy):
         info: not needed here.
         prompts: N, number of learned prompts, and of channels the head gets.
         steps: passes of the UNet, each on what the one before predicts.
+        init_std: of the readout's decoders, 0.001 as published; None: torch's own.
     """
 
-    def __init__(self, backbone: Backbone, info: DatasetInfo, prompts: int = 50, steps: int = 3) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        info: DatasetInfo,
+        prompts: int = 50,
+        steps: int = 3,
+        init_std: float | None = 0.001,
+    ) -> None:
         super().__init__()
         if steps < 1:
             raise ValueError(f"strategy.steps must be at least 1, got {steps}")
@@ -42,7 +50,7 @@ class MetaPrompts(Strategy):
         self.prompts = nn.ParameterList(torch.randn(prompts, width) for _ in range(steps))
         self.times = nn.ParameterList(torch.randn(1, backbone.time_dim) for _ in range(steps))
         self.adapters = nn.ModuleList(TokenMLP(width, width) for _ in range(steps))
-        self.readout = FusedReadout(backbone.spec, width)
+        self.readout = FusedReadout(backbone.spec, width, init_std)
         self.out_spec = FeatureSpec((prompts,), (backbone.spec.strides[0],))
 
     @property

@@ -27,9 +27,10 @@ class FusedReadout(nn.Module):
     Args:
         spec: of the backbone's maps.
         width: D of the tokens.
+        init_std: of the decoders' first weights; see `init_normal`.
     """
 
-    def __init__(self, spec: FeatureSpec, width: int) -> None:
+    def __init__(self, spec: FeatureSpec, width: int, init_std: float | None = 0.001) -> None:
         super().__init__()
         levels: list[nn.Module] = [_fuse(spec.channels[0], spec.channels[0])]
         for channels, stride in zip(spec.channels[1:], spec.strides[1:], strict=True):
@@ -37,7 +38,7 @@ class FusedReadout(nn.Module):
             decoder = nn.Sequential(
                 deconvolutions(channels, _FILTERS, doublings, kernel=4), convolution_norm_relu(_FILTERS, channels)
             )
-            init_normal(decoder, 0.001)
+            init_normal(decoder, init_std)
             levels.append(decoder)
         self.levels = nn.ModuleList(levels)
         self.fuse = _fuse(sum(spec.channels), width)

@@ -151,4 +151,3 @@ class PerceptionTask(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what is needed to build the model again."""
         checkpoint["diffperc"] = self.provenance
-

@@ -7,8 +7,8 @@ import lightning as L
 from torch.utils.data import DataLoader
 
 from diffperc.data import PerceptionDataset, Prepared, SeededSampler, collate
+from diffperc.data.pipeline import Item
 from diffperc.errors import ConfigError
-from diffperc.types import Batch
 
 
 def _start_worker(_: int) -> None:
@@ -41,7 +41,7 @@ class PerceptionData(L.LightningDataModule):
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.num_workers, self.seed = num_workers, seed
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Item]:
         """Batches of this process; the last, incomplete one is left out."""
         assert self.trainer is not None
         assert self.train is not None
@@ -58,11 +58,11 @@ class PerceptionData(L.LightningDataModule):
             )
         return self._loader(self.train, self.batch_size // parts, training=True)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> DataLoader[Item]:
         """Every validation image once, over all processes."""
         return self._loader(self.val, self.eval_batch_size, training=False)
 
-    def _loader(self, dataset: PerceptionDataset, batch_size: int, training: bool) -> DataLoader[Batch]:
+    def _loader(self, dataset: PerceptionDataset, batch_size: int, training: bool) -> DataLoader[Item]:
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
         prepared = Prepared(dataset)
         return DataLoader(

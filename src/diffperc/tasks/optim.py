@@ -91,5 +91,5 @@ class AdamW:
 
     def build(self, parameters: Iterable[tuple[str, nn.Parameter]], total_steps: int) -> tuple[Any, LambdaLR]:
         """The optimiser and its schedule over `total_steps` optimiser steps."""
-        optimizer = torch.optim.AdamW(self.groups(parameters), lr=self.lr, betas=tuple(self.betas))
+        optimizer = torch.optim.AdamW(self.groups(parameters), lr=self.lr, betas=(self.betas[0], self.betas[1]))
         return optimizer, LambdaLR(optimizer, lambda step: self.schedule.factor(step, total_steps, self.lr))

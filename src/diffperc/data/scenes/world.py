@@ -106,7 +106,7 @@ def sample_scene(seed: int, index: int) -> Scene:
     room, light = _room(rng, name, size), _light(rng, kind, size)
     wanted = int(rng.integers(kind.count[0], kind.count[1] + 1))
     objects: tuple[SceneObject, ...] = ()
-    while len(objects) < 2:  # an awkward camera may leave no place in view
+    while not objects:  # an awkward camera may leave no place in view
         camera = _camera(rng, size)
         objects = _furnish(rng, kind, size, camera, wanted)
     x, y, _ = light.position
@@ -144,18 +144,25 @@ def _light(rng: np.random.Generator, kind: RoomType, size: Vec3) -> Light:
 
 
 def _camera(rng: np.random.Generator, size: Vec3) -> Camera:
-    """A camera near a wall, at about eye height, that looks across the room; long rooms are seen along."""
+    """A camera at about eye height: near a wall and looking across the room, or anywhere and looking anywhere.
+
+    The free views are what makes depth hard to guess without looking: a wall may be at arm's length or at the far end.
+    """
     width, length, _ = size
+    z = between(rng, 1.35, 1.6)
+    fov = between(rng, 1.02, 1.08)
+    if rng.random() < 0.55:
+        x, y = between(rng, 0.35, width - 0.35), between(rng, 0.35, length - 0.35)
+        return Camera((x, y, z), between(rng, -math.pi, math.pi), between(rng, -0.35, 0.0), fov)
     side, edge = between(rng, -0.9, 0.9), between(rng, 0.8, 1.0) * (1 if rng.random() < 0.5 else -1)
     along = rng.random() < length**2 / (length**2 + width**2)
     across, ahead = (side, edge) if along else (edge, side)
     x, y = width / 2 + across * (width / 2 - 0.3), length / 2 + ahead * (length / 2 - 0.3)
-    z = between(rng, 0.9, 1.75)
     target_x = width / 2 - 0.25 * across * width + between(rng, -0.12, 0.12) * width
     target_y = length / 2 - 0.25 * ahead * length + between(rng, -0.12, 0.12) * length
     distance = math.hypot(target_x - x, target_y - y)
     pitch = math.atan2(between(rng, 0.35, 1.0) - z, distance)
-    return Camera((x, y, z), math.atan2(x - target_x, target_y - y), pitch, between(rng, 0.85, 1.25))
+    return Camera((x, y, z), math.atan2(x - target_x, target_y - y), pitch, fov)
 
 
 def _furnish(

@@ -1,0 +1,211 @@
+"""The entry points as a user types them, in their own processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import diffperc
+from diffperc.errors import CheckpointError
+
+SMALL = [
+    "recipe.steps=4",
+    "recipe.val_every_steps=2",
+    "recipe.batch_size=4",
+    "recipe.eval_batch_size=3",
+    "dataset.size=[64,64]",
+    "dataset.train_size=16",
+    "dataset.val_size=4",
+    "num_workers=0",
+]
+
+
+def call(module: str, *arguments: str, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
+    command = [sys.executable, "-m", f"diffperc.{module}", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300)
+    assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short training run's folder."""
+    cwd = tmp_path_factory.mktemp("cli")
+    call("train", *SMALL, "strategy=vpd", "hydra.run.dir=run", "ema_decay=0.9", cwd=cwd)
+    return cwd / "run"
+
+
+def test_a_run_leaves_everything(run: Path) -> None:
+    for name in ("config.yaml", "train.log", "metrics.csv", "summary.json"):
+        assert (run / name).stat().st_size > 0, name
+    assert {f.name for f in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert [f.name for f in sorted((run / "figures").iterdir())] == ["step000002.png", "step000004.png"]
+    summary = json.loads((run / "summary.json").read_text())
+    assert set(summary) >= {"metrics", "baseline", "seconds", "checkpoint", "command"}
+    assert summary["metrics"].keys() == summary["baseline"].keys()
+    assert 0 < summary["baseline"]["val/rmse_m"] < 3
+    assert summary["protocol"] == "scenes"
+    assert "RANDOM weights" in (run / "train.log").read_text()
+
+
+def test_evaluate_prints_the_figures_of_the_last_validation(run: Path) -> None:
+    done = call("evaluate", f"ckpt={run}/checkpoints/last.ckpt", "num_workers=0", "hydra.run.dir=again", cwd=run.parent)
+    trained = json.loads((run / "summary.json").read_text())["metrics"]
+    found = json.loads((run.parent / "again/summary.json").read_text())["metrics"]
+    assert found.keys() == trained.keys()
+    for name, value in trained.items():
+        assert found[name] == pytest.approx(value, rel=1e-5), name
+    assert f"{trained['val/rmse_m']:.4f}" in done.stdout
+
+
+def test_predict_writes_depth_at_the_photographs_size(run: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "my phötos"
+    photos.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 255, (75, 130, 3), np.uint8)
+    Image.fromarray(pixels).save(photos / "a room.jpg")
+    Image.fromarray(pixels[:, :40, 0]).save(photos / "grey.png")
+    call("predict", f"ckpt={run}/checkpoints/last.ckpt", f"input={photos}", "output=out", cwd=tmp_path)
+    depth = np.load(tmp_path / "out/a room_depth.npy")
+    assert depth.shape == (75, 130)
+    assert depth.dtype == np.float32
+    assert 0 < depth.min() < depth.max() < 10
+    png = Image.open(tmp_path / "out/a room_depth.png")
+    assert np.abs(np.asarray(png) - depth * 1000).max() <= 0.51
+    assert png.info["unit"] == "millimetre"
+    assert Image.open(tmp_path / "out/a room_depth_colour.png").size == (130, 75)
+    assert len(list((tmp_path / "out").iterdir())) == 6
+    # the same from Python
+    predictor = diffperc.load(run / "checkpoints/last.ckpt")
+    np.testing.assert_allclose(predictor(photos / "a room.jpg"), depth, rtol=1e-4)
+    hall = predictor(photos / "a room.jpg", scene="hall")
+    assert hall.shape == depth.shape
+
+
+def test_a_run_goes_on_from_its_checkpoint(run: Path) -> None:
+    last = run / "checkpoints/last.ckpt"
+    more = [o for o in SMALL if not o.startswith("recipe.steps")] + ["recipe.steps=6", f"ckpt_path={last}"]
+    call("train", *more, "strategy=vpd", "ema_decay=0.9", "hydra.run.dir=more", cwd=run.parent)
+    assert json.loads((run.parent / "more/summary.json").read_text())["steps"] == 6
+
+
+def test_a_sweep_ends_in_one_table(tmp_path: Path) -> None:
+    loggers = ["logger=tensorboard"]
+    done = call(
+        "train", "-m", "strategy=unconditional,meta_prompts", *SMALL, *loggers, "hydra.sweep.dir=sweep", cwd=tmp_path
+    )
+    table = (tmp_path / "sweep/table.md").read_text().splitlines()
+    assert len(table) == 4
+    assert "val/rmse_m" in table[0]
+    assert "unconditional" in table[2]
+    assert "meta_prompts" in table[3]
+    assert "baseline val/rmse_m" in done.stdout
+    assert list((tmp_path / "sweep/0/tensorboard").iterdir())
+
+
+BAD = {
+    "strategy": (["strategy=vdp"], "strategy=vdp: there is no such strategy; did you mean 'vpd'?"),
+    "key": (
+        ["recipe.batchsize=3"],
+        "there is no key 'recipe.batchsize' in this configuration; did you mean 'batch_size'?",
+    ),
+    "leftover": (["strategy=vpd", "strategy.steps=3"], "there is no key 'strategy.steps'"),
+    "added": (["+strategy.stepz=3"], "takes no 'stepz'; did you mean 'steps'?"),
+    "type": (["strategy.steps=many"], "strategy.steps: must be a whole number, found 'many'"),
+    "folder": (["dataset=nyuv2", "dataset.root=/nowhere"], "there is no folder '/nowhere'. Set dataset.root="),
+    "hub": (["backbone=sd15"], "could not be downloaded"),
+    "weights": (["backbone.pretrained=/no/file.ckpt"], "there is no file or folder '/no/file.ckpt'"),
+    "resume": (["ckpt_path=nothing.ckpt"], "nothing.ckpt: there is no such checkpoint"),
+    "batch": (["recipe.batch_size=99", "dataset.train_size=8"], "fewer than recipe.batch_size=99"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gets_a_sentence_and_code_2(case: str, tmp_path: Path) -> None:
+    overrides, sentence = BAD[case]
+    done = call("train", *overrides, "num_workers=0", cwd=tmp_path, code=2)
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_a_corrupt_image_in_the_middle_of_an_epoch_is_named_and_nothing_is_lost(tmp_path: Path) -> None:
+    from tests.data.test_nyuv2 import write_frame
+
+    root = tmp_path / "nyu"
+    (root).mkdir()
+    lines = [write_frame(root, "sync/kitchen_1", n, (80, 100)) for n in range(100, 112)]
+    (root / "train_list.txt").write_text("".join(lines))
+    (root / "test_list.txt").write_text(write_frame(root, "official_splits/test/kitchen", 200, (80, 100)))
+    bad = root / "sync/kitchen_1/rgb_00105.jpg"
+    bad.write_bytes(bad.read_bytes()[:3000])
+    small = ["recipe.batch_size=2", "recipe.short_side=64", "recipe.crop=64", "num_workers=1", "hydra.run.dir=run"]
+    done = call("train", "dataset=nyuv2", f"dataset.root={root}", *small, cwd=tmp_path, code=2)
+    assert f"error: {bad}: cannot be read as an image" in done.stderr
+    assert "Traceback" not in done.stderr
+    rescued = tmp_path / "run/checkpoints/interrupted.ckpt"
+    # it is drawn in the first epoch; unless it came first, the steps before it are kept
+    assert rescued.is_file() == ("what was done so far" in done.stdout)
+
+
+def test_predict_and_evaluate_refuse_what_they_cannot_read(run: Path, tmp_path: Path) -> None:
+    ckpt = f"ckpt={run}/checkpoints/last.ckpt"
+    (tmp_path / "text.jpg").write_text("not an image")
+    done = call("predict", ckpt, "input=text.jpg", cwd=tmp_path, code=2)
+    assert "error: text.jpg: cannot be read as an image (not an image)" in done.stderr
+    assert call("predict", ckpt, "input=none/*.jpg", cwd=tmp_path, code=2).stderr.startswith(
+        "error: input: there is no"
+    )
+    torch.save({"weights": torch.zeros(1)}, tmp_path / "other.ckpt")
+    done = call("evaluate", "ckpt=other.ckpt", cwd=tmp_path, code=2)
+    assert "other.ckpt: is a torch file, but was not written by diffperc" in done.stderr
+    with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
+        diffperc.load(tmp_path / "text.jpg")
+    done = call("predict", ckpt, "input=text.jpg", "scene=moon", cwd=tmp_path, code=2)
+
+
+@pytest.mark.parametrize("module", ["train", "evaluate", "predict"])
+def test_help_loads_no_torch(module: str, tmp_path: Path) -> None:
+    """What makes it instant; seconds themselves are nothing for a test."""
+    code = (
+        f"import sys; sys.argv = ['x', '--help']\nfrom diffperc import {module}\nfrom diffperc.config.cli import entry\n"
+        f"try:\n    entry('{module}', {module}.run)\nexcept SystemExit:\n    pass\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert f"python -m diffperc.{module}" in done.stdout
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["unconditional", "vpd", "iedp", "meta_prompts"])
+def test_two_processes_train_like_one(strategy: str, tmp_path: Path) -> None:
+    """The same loss in the first steps with the same global batch, without `find_unused_parameters`."""
+    losses = []
+    for devices in ("1", "2"):
+        arguments = [*SMALL, f"strategy={strategy}", f"trainer.devices={devices}", "trainer.accelerator=cpu"]
+        arguments += ["trainer.log_every_n_steps=1", f"hydra.run.dir=run{devices}"]
+        arguments += ["trainer.strategy=ddp"] if devices == "2" else []
+        call("train", *arguments, cwd=tmp_path)
+        rows = (tmp_path / f"run{devices}/metrics.csv").read_text().splitlines()
+        column = rows[0].split(",").index("train/loss")
+        losses.append([float(v) for r in rows[1:] if (v := r.split(",")[column])][:3])
+    assert len(losses[0]) == 3
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "overrides", [["trainer.precision=bf16-mixed"], ["trainer.accumulate_grad_batches=2"], ["logger=wandb"]]
+)
+def test_what_lightning_does(overrides: list[str], tmp_path: Path) -> None:
+    call("train", *SMALL, *overrides, "hydra.run.dir=run", cwd=tmp_path)
+    assert json.loads((tmp_path / "run/summary.json").read_text())["steps"] == 4

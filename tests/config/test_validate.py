@@ -1,0 +1,128 @@
+"""Every yaml composes and builds; every mistake is named, all at once."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from diffperc.build import build_dataset, build_task
+from diffperc.config.explain import explain_overrides
+from diffperc.config.find import conf_dir
+from diffperc.config.validate import validate
+from diffperc.errors import ConfigError
+from diffperc.types import DepthProtocol
+
+
+def names(group: str) -> list[str]:
+    return sorted(f.stem for f in (conf_dir() / group).glob("*.yaml"))
+
+
+def composed(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose("train", overrides=list(overrides))
+
+
+CHOICES = list(itertools.product(names("task"), names("strategy"), names("dataset"), names("backbone")))
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids="-".join)
+def test_every_combination_is_valid(choice: tuple[str, ...]) -> None:
+    task, strategy, dataset, backbone = choice
+    validate(composed(f"task={task}", f"strategy={strategy}", f"dataset={dataset}", f"backbone={backbone}"))
+
+
+@pytest.mark.parametrize("group", ["logger", "trainer", "optimizer", "head", "fit"])
+def test_every_other_choice_is_valid(group: str) -> None:
+    for name in names(group):
+        validate(composed(f"{group}={name}"))
+
+
+def test_the_published_depth_recipe_to_the_constant() -> None:
+    """methods.md 1.3 and 2.1, as `strategy=meta_prompts dataset=nyuv2 backbone=sd15` composes it."""
+    cfg = composed("strategy=meta_prompts", "dataset=nyuv2", "backbone=sd15")
+    recipe = cfg.recipe
+    assert (recipe.batch_size, recipe.epochs, recipe.lr, recipe.min_lr) == (24, 25, 5e-4, 3e-5)
+    assert (recipe.weight_decay, recipe.unet_lr, recipe.crop) == (0.1, 0.01, 480)
+    assert (cfg.strategy.prompts, cfg.strategy.steps, cfg.fit.extra) == (50, 3, 1)
+    assert (cfg.head.neck_channels, cfg.head.filters, cfg.head.channels) == (1536, 32, 192)
+    assert (cfg.optimizer.schedule.warmup, cfg.optimizer.schedule.power) == (12 / 25, 0.9)
+    protocol = cfg.dataset.protocol
+    assert (list(protocol.crop), protocol.min_depth, protocol.max_depth) == ([45, 471, 41, 601], 1e-3, 10)
+    assert (protocol.windows, protocol.flip) == (2, True)
+    steps = [t._target_.rpartition(".")[2] for t in cfg.dataset.augment]
+    assert steps == [
+        "HorizontalFlip",
+        "RandomCrop",
+        "RandomBrightnessContrast",
+        "RandomGamma",
+        "HueSaturationValue",
+    ]
+    assert len(cfg.dataset.scenes) == 27
+    assert composed("strategy=vpd", "dataset=nyuv2", "backbone=sd15").fit._target_.endswith("PadFit")
+
+
+@pytest.mark.parametrize("strategy", names("strategy"))
+def test_every_strategy_builds_from_its_yaml(strategy: str) -> None:
+    cfg = composed(f"strategy={strategy}")
+    info = build_dataset(cfg, "val").info
+    task = build_task(cfg, info)
+    assert type(task.model.strategy).__name__.lower() == strategy.replace("_", "")
+    assert task.info.protocol == DepthProtocol("scenes", 0.001, 10.0)
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    cfg = composed("strategy=vpd")
+    OmegaConf.set_struct(cfg, False)
+    cfg.strategy.stesp = 2
+    cfg.strategy.timestep = "one"
+    cfg.head._target_ = "diffperc.heads.DeconvHaed"
+    cfg.dataset.split = "train"
+    cfg.recipe.lr = "???"
+    del cfg.dataset.protocol.name
+    with pytest.raises(ConfigError) as caught:
+        validate(cfg)
+    message = caught.value.sentence
+    assert "recipe.lr has no value; set recipe.lr=..." in message
+    assert "strategy.stesp: diffperc.strategies.VPD takes no 'stesp'" in message
+    assert "strategy.timestep: must be a whole number, found 'one'" in message
+    assert "head: 'diffperc.heads.DeconvHaed' cannot be imported" in message
+    assert "dataset.split: diffperc.data.Scenes takes no 'split'" in message
+    assert "dataset.protocol.name: is needed by diffperc.types.DepthProtocol and missing" in message
+    assert len(message.splitlines()) == 6
+
+
+def test_a_task_whose_truth_the_data_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = composed()
+    monkeypatch.setattr("diffperc.tasks.DepthTask.requires", ("keypoints",))
+    with pytest.raises(ConfigError, match="needs keypoints, which the data set 'scenes' does not provide"):
+        build_dataset(cfg, "val")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["strategy=vdp"], ["strategy=vdp: there is no such strategy; did you mean 'vpd'?"]),
+        (["strategy.stesp=2"], ["there is no key 'strategy.stesp'", "did you mean 'steps'?"]),
+        # a key of the strategy that was not chosen
+        (
+            ["strategy=vpd", "strategy.steps=2"],
+            ["no key 'strategy.steps'", "Known: timestep, _target_, class_embeddings"],
+        ),
+        (["recipe.lr=1", "trainer.device=2"], ["no key 'trainer.device'", "did you mean 'devices'?"]),
+        (["-m", "strategy=vpd,idep", "sed=1"], ["strategy=idep: there is no such strategy", "no key 'sed'", "'seed'"]),
+        (["recipe.lr"], ["'recipe.lr' cannot be read as key=value"]),
+    ],
+)
+def test_wrong_overrides_are_explained(overrides: list[str], expected: list[str]) -> None:
+    text = "\n".join(explain_overrides(Path(conf_dir()), "train", overrides))
+    for part in expected:
+        assert part in text
+
+
+def test_right_overrides_have_nothing_to_explain() -> None:
+    right = ["strategy=vpd", "recipe.lr=0.1", "+new.key=1", "hydra.run.dir=x", "dataset.size=[64,64]"]
+    assert explain_overrides(conf_dir(), "train", right) == []
