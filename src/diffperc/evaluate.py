@@ -40,7 +40,7 @@ def run(cfg: DictConfig) -> None:
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    values = trainer.validate(task, data, verbose=False)[0]
+    values = trainer.validate(task, data, verbose=False, weights_only=True)[0]
     summary = {
         "metrics": values,
         "protocol": val_set.info.protocol.name if val_set.info.protocol else None,

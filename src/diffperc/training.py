@@ -63,7 +63,7 @@ def train(cfg: DictConfig) -> float:
         )
     trainer.fit(task, data, ckpt_path=cfg.ckpt_path, weights_only=True)
     if task.validated_step != trainer.global_step:
-        trainer.validate(task, data, verbose=False)
+        trainer.validate(task, data, verbose=False, weights_only=True)
     checkpoint = folder / "checkpoints" / "last.ckpt"
     trainer.save_checkpoint(checkpoint)
     metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
@@ -91,7 +91,7 @@ def build_trainer(cfg: DictConfig, task: PerceptionTask, folder: Path) -> L.Trai
     checkpoints = folder / "checkpoints"
     callbacks: list[L.Callback] = [
         ModelCheckpoint(checkpoints, "best", monitor=metric, mode=mode, save_last=True, enable_version_counter=False),
-        Rescue(str(checkpoints)),
+        Rescue(checkpoints),
         Figures(folder / "figures"),
         RichProgress() if sys.stdout.isatty() else PlainProgress(),
     ]
@@ -128,7 +128,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 def quiet_lightning() -> None:
     """Silence what Lightning says about choices that are ours."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda", "lightning.fabric"):
+    for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # the number of loader processes is the user's choice
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -136,6 +136,12 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*It is recommended to use `self.log.*sync_dist=True`.*")
     # resuming may add to the folder of a former run
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+    # the run folder holds config and log before the metrics
+    warnings.filterwarnings("ignore", message=".*Experiment logs directory .* exists and is not empty.*")
+    # the frozen VAE and CLIP are meant to be in evaluation mode
+    warnings.filterwarnings("ignore", message=".*module.s. in eval mode at the start of training.*")
+    # Lightning 2.6 with the newest torch; nothing of ours
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
 
 
 def _millions(task: PerceptionTask, trainable: bool) -> float:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import OnExceptionCheckpoint
 
 
-class Rescue(OnExceptionCheckpoint):
-    """``interrupted.ckpt``, to go on from with ``ckpt_path=``; nothing is written before the first step."""
+class Rescue(L.Callback):
+    """``interrupted.ckpt``, to go on from with ``ckpt_path=``; nothing is written before the first step.
 
-    def __init__(self, dirpath: str) -> None:
-        super().__init__(dirpath, "interrupted")
+    Not Lightning's `OnExceptionCheckpoint`, in whose presence `fit` loads the last checkpoint it finds unasked. In a
+    distributed run the other processes may be gone, and saving would wait for them: the last validation's remains.
 
-    def on_exception(self, trainer: L.Trainer, *args: Any, **kwargs: Any) -> None:
-        if trainer.global_step > 0:
-            super().on_exception(trainer, *args, **kwargs)
-            print(f"what was done so far is in {self.ckpt_path}; go on with ckpt_path={self.ckpt_path}")
+    Args:
+        folder: of the checkpoints.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "interrupted.ckpt"
+
+    def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
+        if trainer.global_step > 0 and trainer.world_size == 1:
+            trainer.save_checkpoint(self.path)
+            print(f"what was done so far is kept; go on with ckpt_path={self.path}")
