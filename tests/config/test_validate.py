@@ -71,7 +71,7 @@ def test_every_strategy_builds_from_its_yaml(strategy: str) -> None:
     info = build_dataset(cfg, "val").info
     task = build_task(cfg, info)
     assert type(task.model.strategy).__name__.lower() == strategy.replace("_", "")
-    assert task.info.protocol == DepthProtocol("scenes", 0.001, 10.0)
+    assert task.info.protocol == DepthProtocol("scenes", 0.001, 10.0, flip=True)
 
 
 def test_all_problems_are_reported_at_once() -> None:

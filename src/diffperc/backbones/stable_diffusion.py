@@ -179,7 +179,7 @@ class StableDiffusionBackbone(Backbone):
 
 @torch.no_grad()
 def _keep_the_image(vae: Any) -> None:
-    """Let a VAE of random weights pass on what it sees: averages where it halves, residual branches silent at first.
+    """Let a VAE of random weights pass on what it sees: averages where it halves, residual branches silent, unit latents.
 
     Layers drawn at random one after the other lose most of a small image: a decoder of depth on latents of
     `config=tiny` ends 12 % lower with this start (0.746 against 0.829 m, 200 steps of 16 scenes).
@@ -202,3 +202,10 @@ def _keep_the_image(vae: Any) -> None:
     centre = weight[:, :, 1, 1] * 3
     weight.zero_()
     weight[:, :, 1, 1] = centre
+    # latents of mean 0 and deviation 1, measured on colours that change slowly
+    generator = torch.Generator().manual_seed(0)
+    colours = F.interpolate(torch.rand(16, 3, 4, 4, generator=generator), size=(64, 64), mode="bilinear") * 2 - 1
+    moments = vae.quant_conv(vae.encoder(colours))
+    mean, deviation = moments.mean((0, 2, 3)), moments.std((0, 2, 3))
+    vae.quant_conv.weight.div_(deviation[:, None, None, None])
+    vae.quant_conv.bias.sub_(mean).div_(deviation)
