@@ -47,7 +47,7 @@ def run(cfg: DictConfig) -> None:
         "checkpoint": str(Path(cfg.ckpt).absolute()),
     }
     write_json(folder / "summary.json", summary)
-    report(summary, val_set)
+    report(summary, val_set, folder)
 
 
 if __name__ == "__main__":

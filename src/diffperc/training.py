@@ -81,7 +81,7 @@ def train(cfg: DictConfig) -> float:
             "seconds": round(time.monotonic() - start, 1),
         }
         write_json(folder / "summary.json", summary)
-        report(summary, val_set)
+        report(summary, val_set, folder)
     return metrics.get(task.monitor[0], float("nan"))
 
 
@@ -104,8 +104,8 @@ def build_trainer(cfg: DictConfig, task: PerceptionTask, folder: Path) -> L.Trai
     return make(callbacks=callbacks, logger=loggers, enable_progress_bar=sys.stdout.isatty())
 
 
-def report(summary: dict[str, Any], val_set: PerceptionDataset) -> None:
-    """Print the metrics beside the baseline's."""
+def report(summary: dict[str, Any], val_set: PerceptionDataset, folder: Path) -> None:
+    """Print the metrics, beside the baseline's if there is one, and where everything is."""
     table = Table(title=f"{val_set.info.name}, {len(val_set)} images, protocol {summary['protocol']}")
     for column in ("metric", "model", "baseline", "model / baseline"):
         table.add_column(column, justify="left" if column == "metric" else "right")
@@ -114,9 +114,9 @@ def report(summary: dict[str, Any], val_set: PerceptionDataset) -> None:
         row = [f"{value:.4f}", *((f"{base:.4f}", f"{value / base:.3f}") if base else ("", ""))]
         table.add_row(name, *row)
     Console().print(table)
-    for name in ("checkpoint", "seconds"):
-        print(f"{name}: {summary[name]}")
-    print(f"figures: {Path(summary['checkpoint']).parent.parent / 'figures'}")
+    print(f"checkpoint: {summary['checkpoint']}")
+    print(f"figures:    {folder / 'figures'}")
+    print(f"summary:    {folder / 'summary.json'}")
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -107,7 +107,8 @@ def test_a_sweep_ends_in_one_table(tmp_path: Path) -> None:
     assert "val/rmse_m" in table[0]
     assert "unconditional" in table[2]
     assert "meta_prompts" in table[3]
-    assert "baseline val/rmse_m" in done.stdout
+    assert "unconditional" in done.stdout
+    assert "baseline" in done.stdout
     assert list((tmp_path / "sweep/0/tensorboard").iterdir())
 
 
@@ -169,7 +170,9 @@ def test_predict_and_evaluate_refuse_what_they_cannot_read(run: Path, tmp_path: 
     assert "other.ckpt: is a torch file, but was not written by diffperc" in done.stderr
     with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
         diffperc.load(tmp_path / "text.jpg")
-    done = call("predict", ckpt, "input=text.jpg", "scene=moon", cwd=tmp_path, code=2)
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "black.png")
+    done = call("predict", ckpt, "input=black.png", "scene=moon", cwd=tmp_path, code=2)
+    assert "error: scene: 'moon' is not a label of scenes; known: bedroom" in done.stderr
 
 
 @pytest.mark.parametrize("module", ["train", "evaluate", "predict"])

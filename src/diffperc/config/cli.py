@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import hydra
-from hydra.errors import HydraException
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -31,6 +32,7 @@ def entry(config_name: str, run: Callable[[DictConfig], Any]) -> None:
     # threads that spin while they wait take the core of the loader: 1.7 times slower beside one busy process
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     conf = conf_dir()
+    sys.argv = [sys.argv[0], *(quoted(a) for a in sys.argv[1:])]
     try:
         hydra.main(version_base="1.3", config_path=str(conf), config_name=config_name)(run)()
     except DiffPercError as error:
@@ -40,11 +42,29 @@ def entry(config_name: str, run: Callable[[DictConfig], Any]) -> None:
     except (HydraException, OmegaConfBaseException) as error:
         if wants_traceback:
             raise
+        # Hydra wraps what a constructor raised
+        if isinstance(error.__cause__, DiffPercError):
+            _leave(error.__cause__.sentence)
+        if isinstance(error, InstantiationException):
+            raise
         problems = explain_overrides(conf, config_name, sys.argv[1:])
         _leave("\n".join(problems) or str(error).splitlines()[0])
     except KeyboardInterrupt:
         print("\nstopped.", file=sys.stderr)
         sys.exit(130)
+
+
+def quoted(argument: str) -> str:
+    """``key=value`` with the value in quotes where Hydra's grammar would not take it, such as a path with an umlaut."""
+    key, equals, value = argument.partition("=")
+    if not equals or argument.startswith("-"):
+        return argument
+    try:
+        OverridesParser.create().parse_override(argument)
+    except HydraException:
+        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+        return f"{key}='{escaped}'"
+    return argument
 
 
 def _leave(sentence: str) -> None:
