@@ -133,7 +133,9 @@ def quiet_lightning() -> None:
     # the number of loader processes is the user's choice
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     # validation metrics are already reduced over all processes by torchmetrics
-    warnings.filterwarnings("ignore", message=".*It is recommended to use `self.log.*sync_dist=True`.*")
+    warnings.filterwarnings("ignore", message=".*It is recommended to use `self.log.*sync_dist=True.*")
+    # its successor is still private in torch 2.13
+    warnings.filterwarnings("ignore", message=".*functional.all_reduce is deprecated.*")
     # resuming may add to the folder of a former run
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
     # the run folder holds config and log before the metrics

@@ -66,6 +66,10 @@ class DepthMetrics(Metric):
 
     Predictions are not clamped to the caps; only what is not a number counts as the smallest depth and what is infinite
     as the largest, as in the published evaluation. Images without a counted pixel are left out.
+
+    Args:
+        protocol: which pixels count.
+        all_processes: in a distributed run, average over the images of all processes.
     """
 
     higher_is_better = False
@@ -73,8 +77,8 @@ class DepthMetrics(Metric):
     total: Tensor
     images: Tensor
 
-    def __init__(self, protocol: DepthProtocol) -> None:
-        super().__init__()
+    def __init__(self, protocol: DepthProtocol, all_processes: bool = True) -> None:
+        super().__init__(sync_on_compute=all_processes)
         self.protocol = protocol
         self.add_state("total", torch.zeros(len(NAMES), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("images", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
