@@ -53,7 +53,7 @@ class DeconvHead(Head):
         neck_channels: of the aggregated map, 1536 as published.
         filters: of the transposed convolutions, 32 as published.
         channels: of the convolutions at full size, 192 as published.
-        out_stride: pixels of the image an output cell covers, 1 as published; 2 saves three quarters of the decoder.
+        out_stride: pixels of the image an output cell covers, 1 as published; 2 decodes a quarter of the cells.
         init_std: of the first weights, 0.001 as published; None: torch's own.
         init_bias: of the output, 0 as published. A first guess of the right size (for depth the logit of the usual depth
             over the largest) spares a small network from losing its features while it learns the mean.
