@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+# text vectors computed by tests stay out of the user's cache
+os.environ["DIFFPERC_CACHE"] = tempfile.mkdtemp(prefix="diffperc-tests-")
 # two threads of a small model on a busy two-core machine are slower than one
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -13,7 +16,8 @@ import pytest
 import torch
 
 from diffperc.backbones import StableDiffusionBackbone
-from diffperc.types import Batch, DatasetInfo, DepthProtocol
+from diffperc.protocols import DepthProtocol
+from diffperc.types import Batch, DatasetInfo
 
 torch.set_num_threads(1)
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -33,7 +37,7 @@ def info() -> DatasetInfo:
         provides=("depth",),
         scenes=("kitchen", "dining_room", "hall"),
         max_depth=10.0,
-        protocol=DepthProtocol("plain", 0.001, 10.0),
+        protocols={"depth": DepthProtocol("plain", min_depth=0.001, max_depth=10.0)},
     )
 
 

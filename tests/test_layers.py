@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "src" / "diffperc"
 LAYERS = [
-    {"errors", "types", "checks"},
+    {"errors", "types", "checks", "keypoints", "protocols"},
     {"nn", "text", "losses", "metrics"},
     {"backbones"},
     {"strategies", "heads"},
@@ -17,7 +17,7 @@ LAYERS = [
     {"tasks", "callbacks", "inference"},
     {"config", "build", "checkpoints"},
     {"training"},
-    {"train", "evaluate", "predict"},
+    {"train", "evaluate", "predict", "compare"},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 # within one layer these may not know each other

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from diffperc.errors import DataError, did_you_mean
-from diffperc.types import Batch, Conditioning, DatasetInfo, DepthProtocol, Features, FeatureSpec
+from diffperc.protocols import DepthProtocol
+from diffperc.types import Batch, Conditioning, DatasetInfo, Features, FeatureSpec
 
 
 def test_shapes_are_checked_where_an_object_is_built() -> None:
@@ -34,7 +35,14 @@ def test_a_batch_moves_all_its_tensors_and_keeps_the_rest(batch: Batch) -> None:
 
 def test_dataset_info_survives_plain_values() -> None:
     info = DatasetInfo(
-        "x", ("depth",), scenes=("a", "b"), protocol=DepthProtocol("p", 0.1, 5.0, (1, 2, 3, 4), (8, 8), 2, True)
+        "x",
+        ("depth",),
+        scenes=("a", "b"),
+        protocols={
+            "depth": DepthProtocol(
+                "p", min_depth=0.1, max_depth=5.0, crop=(1, 2, 3, 4), crop_size=(8, 8), windows=2, flip=True
+            )
+        },
     )
     import json
 

@@ -29,15 +29,15 @@ def build_dataset(cfg: DictConfig, split: str) -> PerceptionDataset:
 
     Raises:
         DataError: it is not there.
-        ConfigError: it does not provide what the task needs.
+        ConfigError: it does not say how the task is scored.
     """
-    dataset: PerceptionDataset = instantiate(cfg.dataset, split=split, _convert_="all")
-    required = task_class(cfg).requires
-    missing = [truth for truth in required if truth not in dataset.info.provides]
-    if missing:
+    kind = task_class(cfg)
+    dataset: PerceptionDataset = instantiate(cfg.dataset, split=split, needs=kind.requires, _convert_="all")
+    if kind.name not in dataset.info.protocols:
+        known = ", ".join(dataset.info.protocols) or "none"
         raise ConfigError(
-            f"task {cfg.task._target_.rpartition('.')[2]} needs {' and '.join(missing)}, which the data set "
-            f"'{dataset.info.name}' does not provide; it provides {', '.join(dataset.info.provides)}."
+            f"dataset.protocols has no '{kind.name}', so that nothing says how task={kind.name} is scored on "
+            f"{dataset.info.name}; it has {known}."
         )
     return dataset
 
@@ -53,12 +53,15 @@ def build_task(cfg: DictConfig, info: DatasetInfo, weights: bool = True) -> Perc
     kind = task_class(cfg)
     backbone = instantiate(cfg.backbone, _convert_="all")
     # partial: Hydra would copy modules that are passed as arguments
-    strategy = instantiate(cfg.strategy, _partial_=True, _convert_="all")(backbone=backbone, info=info)
+    text = kind.text(info)
+    strategy = instantiate(cfg.strategy, _partial_=True, _convert_="all")(backbone=backbone, text=text)
     if weights:
         strategy.initialise(backbone)
     head = instantiate(cfg.head, spec=None, out_channels=None, _partial_=True, _convert_="all")
     head = head(spec=strategy.out_spec, out_channels=kind.out_channels(info))
-    model = PerceptionModel(backbone, strategy, head, instantiate(cfg.fit), kind.output(info))
+    expression = backbone.expression_encoder(text.length) if text.kind == "expression" else None
+    fit = instantiate(cfg.fit)
+    model = PerceptionModel(backbone, strategy, head, fit, kind.output(info), kind.out_stride, expression)
     return instantiate(cfg.task, _partial_=True, _convert_="all")(
         model=model,
         info=info,

@@ -43,7 +43,7 @@ def run(cfg: DictConfig) -> None:
     values = trainer.validate(task, data, verbose=False, weights_only=True)[0]
     summary = {
         "metrics": values,
-        "protocol": val_set.info.protocol.name if val_set.info.protocol else None,
+        "protocol": val_set.info.protocols[task.name].name,
         "checkpoint": str(Path(cfg.ckpt).absolute()),
     }
     write_json(folder / "summary.json", summary)

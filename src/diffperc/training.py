@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from diffperc.build import build_dataset, build_task
-from diffperc.callbacks import Figures, PlainProgress, Rescue, RichProgress
+from diffperc.callbacks import Cost, Figures, PlainProgress, Rescue, RichProgress
 from diffperc.checkpoints import read_checkpoint
 from diffperc.data import PerceptionDataset
 from diffperc.tasks import PerceptionData, PerceptionTask
@@ -49,7 +49,8 @@ def train(cfg: DictConfig) -> float:
     data = PerceptionData(
         train_set, val_set, cfg.recipe.batch_size, cfg.recipe.eval_batch_size, cfg.num_workers, cfg.seed
     )
-    trainer = build_trainer(cfg, task, folder)
+    cost = Cost()
+    trainer = build_trainer(cfg, task, folder, cost)
     if trainer.is_global_zero:
         OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
         log.info(
@@ -72,9 +73,11 @@ def train(cfg: DictConfig) -> float:
             "metrics": metrics,
             "baseline": type(task).baseline(train_set, val_set),
             "monitor": task.monitor[0],
-            "protocol": val_set.info.protocol.name if val_set.info.protocol else None,
+            "protocol": val_set.info.protocols[task.name].name,
             "steps": trainer.global_step,
-            "seconds_per_step": task.seconds_per_step,
+            "choices": _choices(),
+            "seconds_per_step": cost.seconds_per_step,
+            "peak_memory_gb": cost.peak_memory_gb,
             "trainable_parameters": round(_millions(task, trainable=True) * 1e6),
             "checkpoint": str(checkpoint),
             "command": shlex.join([Path(sys.executable).name, "-m", "diffperc.train", *sys.argv[1:]]),
@@ -85,13 +88,20 @@ def train(cfg: DictConfig) -> float:
     return metrics.get(task.monitor[0], float("nan"))
 
 
-def build_trainer(cfg: DictConfig, task: PerceptionTask, folder: Path) -> L.Trainer:
+def _choices() -> dict[str, str]:
+    """What was chosen of the groups that tables are made of."""
+    chosen = HydraConfig.get().runtime.choices
+    return {group: str(chosen[group]) for group in ("task", "strategy", "dataset", "backbone", "head")}
+
+
+def build_trainer(cfg: DictConfig, task: PerceptionTask, folder: Path, cost: Cost) -> L.Trainer:
     """The configured Trainer with our callbacks and loggers, which all write below `folder`."""
     metric, mode = task.monitor
     checkpoints = folder / "checkpoints"
     callbacks: list[L.Callback] = [
         ModelCheckpoint(checkpoints, "best", monitor=metric, mode=mode, save_last=True, enable_version_counter=False),
         Rescue(checkpoints),
+        cost,
         Figures(folder / "figures"),
         RichProgress() if sys.stdout.isatty() else PlainProgress(),
     ]
@@ -134,8 +144,6 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     # validation metrics are already reduced over all processes by torchmetrics
     warnings.filterwarnings("ignore", message=".*It is recommended to use `self.log.*sync_dist=True.*")
-    # its successor is still private in torch 2.13
-    warnings.filterwarnings("ignore", message=".*functional.all_reduce is deprecated.*")
     # resuming may add to the folder of a former run
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
     # the run folder holds config and log before the metrics

@@ -174,7 +174,7 @@ def test_predict_and_evaluate_refuse_what_they_cannot_read(run: Path, tmp_path: 
     assert "error: scene: 'moon' is not a label of scenes; known: bedroom" in done.stderr
 
 
-@pytest.mark.parametrize("module", ["train", "evaluate", "predict"])
+@pytest.mark.parametrize("module", ["train", "evaluate", "predict", "compare"])
 def test_help_loads_no_torch(module: str, tmp_path: Path) -> None:
     """What makes it instant; seconds themselves are nothing for a test."""
     code = (

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from diffperc.build import build_dataset, build_task
@@ -14,7 +15,7 @@ from diffperc.config.explain import explain_overrides
 from diffperc.config.find import conf_dir
 from diffperc.config.validate import validate
 from diffperc.errors import ConfigError
-from diffperc.types import DepthProtocol
+from diffperc.protocols import DepthProtocol
 
 
 def names(group: str) -> list[str]:
@@ -26,13 +27,20 @@ def composed(*overrides: str) -> DictConfig:
         return compose("train", overrides=list(overrides))
 
 
-CHOICES = list(itertools.product(names("task"), names("strategy"), names("dataset"), names("backbone")))
+CHOICES = list(itertools.product(names("task"), names("dataset")))
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids="-".join)
-def test_every_combination_is_valid(choice: tuple[str, ...]) -> None:
-    task, strategy, dataset, backbone = choice
-    validate(composed(f"task={task}", f"strategy={strategy}", f"dataset={dataset}", f"backbone={backbone}"))
+def test_every_combination_is_valid_or_the_data_lacks_the_truth(choice: tuple[str, ...]) -> None:
+    task, dataset = choice
+    for strategy, backbone in (*((s, "tiny") for s in names("strategy")), *(("vpd", b) for b in names("backbone"))):
+        cfg = composed(f"task={task}", f"strategy={strategy}", f"dataset={dataset}", f"backbone={backbone}")
+        if set(get_class(cfg.task._target_).requires) <= set(get_class(cfg.dataset._target_).provides):
+            validate(cfg)
+            assert task in cfg.dataset.protocols
+        else:
+            with pytest.raises(ConfigError, match=f"task={task} needs .* Data sets that do: .*scenes"):
+                validate(cfg)
 
 
 @pytest.mark.parametrize("group", ["logger", "trainer", "optimizer", "head", "fit"])
@@ -45,12 +53,12 @@ def test_the_published_depth_recipe_to_the_constant() -> None:
     """methods.md 1.3 and 2.1, as `strategy=meta_prompts dataset=nyuv2 backbone=sd15` composes it."""
     cfg = composed("strategy=meta_prompts", "dataset=nyuv2", "backbone=sd15")
     recipe = cfg.recipe
-    assert (recipe.batch_size, recipe.epochs, recipe.lr, recipe.min_lr) == (24, 25, 5e-4, 3e-5)
+    assert (recipe.batch_size, recipe.epochs, recipe.lr, recipe.schedule.min_lr) == (24, 25, 5e-4, 3e-5)
     assert (recipe.weight_decay, recipe.unet_lr, recipe.crop) == (0.1, 0.01, 480)
     assert (cfg.strategy.prompts, cfg.strategy.steps, cfg.fit.extra) == (50, 3, 1)
     assert (cfg.head.neck_channels, cfg.head.filters, cfg.head.channels) == (1536, 32, 192)
     assert (cfg.optimizer.schedule.warmup, cfg.optimizer.schedule.power) == (12 / 25, 0.9)
-    protocol = cfg.dataset.protocol
+    protocol = cfg.dataset.protocols.depth
     assert (list(protocol.crop), protocol.min_depth, protocol.max_depth) == ([45, 471, 41, 601], 1e-3, 10)
     assert (protocol.windows, protocol.flip) == (2, True)
     steps = [t._target_.rpartition(".")[2] for t in cfg.dataset.augment]
@@ -71,7 +79,7 @@ def test_every_strategy_builds_from_its_yaml(strategy: str) -> None:
     info = build_dataset(cfg, "val").info
     task = build_task(cfg, info)
     assert type(task.model.strategy).__name__.lower() == strategy.replace("_", "")
-    assert task.info.protocol == DepthProtocol("scenes", 0.001, 10.0, flip=True)
+    assert task.info.protocols["depth"] == DepthProtocol("scenes", min_depth=0.001, max_depth=10.0, flip=True)
 
 
 def test_all_problems_are_reported_at_once() -> None:
@@ -82,7 +90,7 @@ def test_all_problems_are_reported_at_once() -> None:
     cfg.head._target_ = "diffperc.heads.DeconvHaed"
     cfg.dataset.split = "train"
     cfg.recipe.lr = "???"
-    del cfg.dataset.protocol.name
+    del cfg.dataset.protocols.depth.name
     with pytest.raises(ConfigError) as caught:
         validate(cfg)
     message = caught.value.sentence
@@ -91,15 +99,41 @@ def test_all_problems_are_reported_at_once() -> None:
     assert "strategy.timestep: must be a whole number, found 'one'" in message
     assert "head: 'diffperc.heads.DeconvHaed' cannot be imported" in message
     assert "dataset.split: diffperc.data.Scenes takes no 'split'" in message
-    assert "dataset.protocol.name: is needed by diffperc.types.DepthProtocol and missing" in message
+    assert "dataset.protocols.depth.name: is needed by diffperc.protocols.DepthProtocol and missing" in message
     assert len(message.splitlines()) == 6
 
 
-def test_a_task_whose_truth_the_data_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    cfg = composed()
-    monkeypatch.setattr("diffperc.tasks.DepthTask.requires", ("keypoints",))
-    with pytest.raises(ConfigError, match="needs keypoints, which the data set 'scenes' does not provide"):
-        build_dataset(cfg, "val")
+def test_a_task_whose_truth_the_data_lacks_is_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        validate(composed("task=pose", "dataset=camvid"))
+    assert caught.value.sentence == (
+        "task=pose needs keypoints, which the data set CamVid does not have; it has mask. Data sets that do: coco_pose, "
+        "scenes."
+    )
+
+
+def test_the_published_segmentation_recipes_to_the_constant() -> None:
+    """methods.md 1.1 and 2.2."""
+    cfg = composed("task=segmentation", "strategy=vpd", "backbone=sd15")
+    recipe = cfg.recipe
+    assert (recipe.batch_size, recipe.steps, recipe.lr, recipe.weight_decay) == (16, 80000, 8e-5, 1e-3)
+    assert (recipe.schedule.warmup_steps, recipe.schedule.warmup_ratio, recipe.schedule.power) == (1500, 1e-6, 1.0)
+    assert (recipe.unet_lr, cfg.head.channels, cfg.head.dropout) == (0.1, 256, 0.1)
+    assert (list(cfg.strategy.templates), list(cfg.strategy.attention)) == (["a photo of a {}"], [16, 32])
+    meta = composed("task=segmentation", "strategy=meta_prompts", "backbone=sd15", "head=upernet")
+    strategy = meta.strategy
+    assert (strategy.prompts, strategy.steps, strategy.shared, strategy.adapter) == (150, 3, True, False)
+    assert (strategy.readout, meta.head._target_) == ("pyramid", "diffperc.heads.UPerHead")
+
+
+def test_the_published_referring_recipe_to_the_constant() -> None:
+    """methods.md 1.2, code-faithful: the UNet at the full rate."""
+    cfg = composed("task=referring", "strategy=vpd", "dataset=refcoco", "backbone=sd15")
+    recipe = cfg.recipe
+    assert (recipe.batch_size, recipe.epochs, recipe.lr, recipe.weight_decay) == (32, 40, 5e-5, 1e-2)
+    assert (recipe.schedule.power, recipe.unet_lr, list(recipe.input_size)) == (0.9, 1.0, [512, 512])
+    assert list(cfg.task.class_weights) == [0.9, 1.1]
+    assert cfg.dataset.protocols.referring.resized_truth
 
 
 @pytest.mark.parametrize(
@@ -110,7 +144,7 @@ def test_a_task_whose_truth_the_data_lacks_is_refused(monkeypatch: pytest.Monkey
         # a key of the strategy that was not chosen
         (
             ["strategy=vpd", "strategy.steps=2"],
-            ["no key 'strategy.steps'", "Known: timestep, _target_, class_embeddings"],
+            ["no key 'strategy.steps'", "Known: timestep, templates, _target_"],
         ),
         (["recipe.lr=1", "trainer.device=2"], ["no key 'trainer.device'", "did you mean 'devices'?"]),
         (["-m", "strategy=vpd,idep", "sed=1"], ["strategy=idep: there is no such strategy", "no key 'sed'", "'seed'"]),

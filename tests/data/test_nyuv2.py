@@ -10,9 +10,11 @@ from PIL import Image
 
 from diffperc.data import NYUv2
 from diffperc.errors import DataError
-from diffperc.types import DepthProtocol
+from diffperc.protocols import DepthProtocol
 
-PROTOCOL = DepthProtocol("nyu_eigen", 1e-3, 10.0, (45, 471, 41, 601), (480, 640), 2, True)
+PROTOCOL = DepthProtocol(
+    "nyu_eigen", min_depth=1e-3, max_depth=10.0, crop=(45, 471, 41, 601), crop_size=(480, 640), windows=2, flip=True
+)
 SCENES = ("kitchen", "office_kitchen", "study")
 
 

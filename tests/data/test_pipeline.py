@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader
 
 from diffperc.data import Draw, PerceptionDataset, Prepared, Sample, Scenes, SeededSampler, collate
 from diffperc.errors import DataError
-from diffperc.types import DatasetInfo, DepthProtocol
+from diffperc.protocols import DepthProtocol
+from diffperc.types import DatasetInfo
 
 
 class Ramps(PerceptionDataset):
@@ -115,9 +116,10 @@ def test_images_of_different_sizes_cannot_share_a_batch_and_are_named() -> None:
 
 
 def test_scenes_are_the_same_everywhere_and_splits_differ() -> None:
-    protocol = DepthProtocol("scenes", 1e-3, 10.0)
-    train, again = (Scenes("train", protocol, size=(48, 64)) for _ in range(2))
-    val = Scenes("val", protocol, size=(48, 64))
+    protocols = {"depth": DepthProtocol("scenes", min_depth=1e-3, max_depth=10.0)}
+    needs = ("depth", "mask")
+    train, again = (Scenes("train", protocols, size=(48, 64), needs=needs) for _ in range(2))
+    val = Scenes("val", protocols, size=(48, 64), needs=needs)
     sample = train[5]
     assert sample.image.shape == (48, 64, 3)
     assert np.array_equal(sample.image, again[5].image)

@@ -5,14 +5,20 @@ import pytest
 
 from diffperc.data import PerceptionDataset, Sample
 from diffperc.inference.baseline import depth_baseline, mean_depth_map
-from diffperc.types import DatasetInfo, DepthProtocol
+from diffperc.protocols import DepthProtocol
+from diffperc.types import DatasetInfo
 
 
 class Planes(PerceptionDataset):
     def __init__(self, depths: list[list[float]]) -> None:
         self.split = "train"
         self.rows = np.array(depths, np.float32)
-        self.info = DatasetInfo("planes", ("depth",), max_depth=10.0, protocol=DepthProtocol("p", 1e-3, 10.0))
+        self.info = DatasetInfo(
+            "planes",
+            ("depth",),
+            max_depth=10.0,
+            protocols={"depth": DepthProtocol("p", min_depth=1e-3, max_depth=10.0)},
+        )
 
     def __len__(self) -> int:
         return len(self.rows)

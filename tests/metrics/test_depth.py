@@ -5,10 +5,10 @@ import torch
 
 from diffperc.metrics import DepthMetrics
 from diffperc.metrics.depth import valid_pixels
-from diffperc.types import DepthProtocol
+from diffperc.protocols import DepthProtocol
 
-NYU = DepthProtocol("nyu_eigen", 1e-3, 10.0, (45, 471, 41, 601), (480, 640))
-PLAIN = DepthProtocol("plain", 1e-3, 10.0)
+NYU = DepthProtocol("nyu_eigen", min_depth=1e-3, max_depth=10.0, crop=(45, 471, 41, 601), crop_size=(480, 640))
+PLAIN = DepthProtocol("plain", min_depth=1e-3, max_depth=10.0)
 # the authors' evaluation on the input below
 PUBLISHED = {
     "delta1": 0.8484640121459961,

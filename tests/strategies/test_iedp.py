@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from diffperc.backbones import StableDiffusionBackbone
+from diffperc.errors import ConfigError
 from diffperc.strategies import IEDP
 from diffperc.strategies.iedp import QueryBlock
-from diffperc.types import Batch, DatasetInfo
-from tests.strategies.contract import StrategyContract
+from diffperc.types import Batch, Conditioning, TextSpec
+from tests.contracts.strategy import TEXTS, StrategyContract
 
 
 class TestIEDP(StrategyContract):
@@ -17,6 +19,39 @@ class TestIEDP(StrategyContract):
 class TestIEDPWithoutExplicitBranch(StrategyContract):
     strategy = IEDP
     overrides = {"explicit_weight": 0.0, "queries": 5}  # noqa: RUF012
+
+
+class TestIEDPWithAttentionMaps(StrategyContract):
+    strategy = IEDP
+    training_branches = 2
+    overrides = {"attention": [16, 32]}  # noqa: RUF012
+
+    @pytest.fixture(scope="class", params=["names", "expression"])
+    def text(self, request: pytest.FixtureRequest) -> TextSpec:
+        return TEXTS[request.param]
+
+
+def test_branches_that_share_attention_channels_have_equally_many_tokens(backbone: StableDiffusionBackbone) -> None:
+    with pytest.raises(ConfigError, match=r"strategy.queries is 7 and the explicit branch has 4 tokens.*queries=4"):
+        IEDP(backbone, TEXTS["names"], queries=7, attention=[16])
+    assert IEDP(backbone, TEXTS["names"]).queries.shape[0] == 4
+    assert IEDP(backbone, TEXTS["scene"]).queries.shape[0] == 77
+
+
+def test_the_explicit_branch_gets_the_names_that_occur(backbone: StableDiffusionBackbone) -> None:
+    """Zero rows for what is not in the crop, before the adapter (methods.md 3)."""
+    strategy = IEDP(backbone, TEXTS["names"]).train()
+    strategy.initialise(backbone)
+    images = torch.rand(2, 3, 64, 64)
+    labels = torch.tensor([[True, False, False, True], [False, True, False, False]])
+    with torch.no_grad():
+        expected = strategy.adapter(strategy.table.vectors * labels[..., None])
+        latents = backbone.encode(images)
+        found = strategy(backbone, latents, Batch(images, labels=labels))[1].features.maps[0]
+        direct = backbone.extract(latents, Conditioning(expected, timestep=torch.ones(2))).maps[0]
+    torch.testing.assert_close(found, direct)
+    with pytest.raises(ValueError, match=r"needs Batch\.labels"):
+        strategy(backbone, latents, Batch(images))
 
 
 def test_the_query_block_is_the_formula() -> None:
@@ -33,9 +68,9 @@ def test_the_query_block_is_the_formula() -> None:
             torch.testing.assert_close(found[b], c + block.feed(block.norm_feed(c)), rtol=1e-4, atol=1e-5)
 
 
-def test_prediction_does_not_read_the_label(backbone: StableDiffusionBackbone, info: DatasetInfo, batch: Batch) -> None:
+def test_prediction_does_not_read_the_label(backbone: StableDiffusionBackbone, batch: Batch) -> None:
     """The explicit branch exists in training only; the implicit one sees the image alone."""
-    strategy = IEDP(backbone, info).eval()
+    strategy = IEDP(backbone, TEXTS["scene"]).eval()
     strategy.initialise(backbone)
     with torch.no_grad():
         latents = backbone.encode(batch.image)
@@ -44,10 +79,8 @@ def test_prediction_does_not_read_the_label(backbone: StableDiffusionBackbone, i
     assert torch.equal(a, b)
 
 
-def test_the_explicit_branch_reads_the_label(
-    backbone: StableDiffusionBackbone, info: DatasetInfo, batch: Batch
-) -> None:
-    strategy = IEDP(backbone, info, explicit_weight=0.5).train()
+def test_the_explicit_branch_reads_the_label(backbone: StableDiffusionBackbone, batch: Batch) -> None:
+    strategy = IEDP(backbone, TEXTS["scene"], explicit_weight=0.5).train()
     strategy.initialise(backbone)
     with torch.no_grad():
         latents = backbone.encode(batch.image)

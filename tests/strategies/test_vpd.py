@@ -9,21 +9,35 @@ from diffperc.backbones import StableDiffusionBackbone
 from diffperc.errors import ConfigError, WeightsError
 from diffperc.nn.blocks import ResidualTokenMLP
 from diffperc.strategies import VPD
-from diffperc.strategies.scene_table import SceneTable
-from diffperc.types import DatasetInfo
-from tests.strategies.contract import StrategyContract
+from diffperc.strategies.text_table import TextTable
+from diffperc.text import TextEncoder, name_embeddings
+from diffperc.types import Batch, TextSpec
+from tests.contracts.strategy import TEXTS, StrategyContract
 
 
 class TestVPD(StrategyContract):
     strategy = VPD
 
 
-def test_the_table_gives_a_labels_row_and_the_mean_where_it_is_unknown(info: DatasetInfo) -> None:
-    table = SceneTable(info, 4)
+class TestVPDWithAttentionMaps(StrategyContract):
+    strategy = VPD
+    overrides = {"attention": [16, 32], "templates": "a photo of a {}"}  # noqa: RUF012
+
+
+def test_the_table_gives_a_labels_row_and_the_mean_where_it_is_unknown() -> None:
+    table = TextTable(("a", "b", "c"), 4)
     table.vectors.copy_(torch.arange(12.0).reshape(3, 4))
-    rows = table(torch.tensor([2, -1, 0]), 3)
+    rows = table.one(torch.tensor([2, -1, 0]), 3)
     assert rows.tolist() == [[[8, 9, 10, 11]], [[4, 5, 6, 7]], [[0, 1, 2, 3]]]
-    assert table(None, 2).tolist() == [[[4, 5, 6, 7]]] * 2
+    assert table.one(None, 2).tolist() == [[[4, 5, 6, 7]]] * 2
+
+
+def test_the_table_leaves_out_what_does_not_occur() -> None:
+    """methods.md 3: rows of absent classes are zero."""
+    table = TextTable(("a", "b", "c"), 2)
+    table.vectors.copy_(torch.arange(1.0, 7).reshape(3, 2))
+    labels = torch.tensor([[True, False, True], [False, False, False]])
+    assert table.present(labels).tolist() == [[[1, 2], [0, 0], [5, 6]], [[0, 0]] * 3]
 
 
 def test_the_adapter_starts_as_nearly_nothing() -> None:
@@ -36,20 +50,73 @@ def test_the_adapter_starts_as_nearly_nothing() -> None:
         assert torch.equal(adapter(tokens), tokens)
 
 
-def test_class_embeddings_come_from_a_file(
-    backbone: StableDiffusionBackbone, info: DatasetInfo, tmp_path: Path
-) -> None:
+def test_class_embeddings_come_from_a_file(backbone: StableDiffusionBackbone, tmp_path: Path) -> None:
     table = torch.randn(3, backbone.token_dim)
     torch.save(table, tmp_path / "table.pth")
-    strategy = VPD(backbone, info, class_embeddings=str(tmp_path / "table.pth"))
+    strategy = VPD(backbone, TEXTS["scene"], class_embeddings=str(tmp_path / "table.pth"))
     strategy.initialise(backbone)
     assert torch.equal(strategy.table.vectors, table)
     torch.save(table[:2], tmp_path / "short.pth")
-    short = VPD(backbone, info, class_embeddings=str(tmp_path / "short.pth"))
+    short = VPD(backbone, TEXTS["scene"], class_embeddings=str(tmp_path / "short.pth"))
     with pytest.raises(WeightsError, match=r"must hold a tensor \(3, 128\), found \(2, 128\)"):
         short.initialise(backbone)
 
 
-def test_a_data_set_without_scenes_is_refused_with_what_to_do(backbone: StableDiffusionBackbone) -> None:
-    with pytest.raises(ConfigError, match=r"'plain' has none. Use strategy=meta_prompts"):
-        VPD(backbone, DatasetInfo("plain", ("depth",)))
+def test_a_data_set_without_names_is_refused_with_what_to_do(backbone: StableDiffusionBackbone) -> None:
+    with pytest.raises(ConfigError, match=r"has\s+none. Use strategy=meta_prompts"):
+        VPD(backbone, TextSpec("scene"))
+
+
+def test_a_template_needs_a_place_for_the_name(backbone: StableDiffusionBackbone) -> None:
+    with pytest.raises(
+        ConfigError, match=r"strategy.templates: each must hold one \{\} for the name, found \['a photo'\]"
+    ):
+        VPD(backbone, TEXTS["names"], templates=["a {}", "a photo"]).initialise(backbone)
+
+
+def test_names_are_made_with_the_template(backbone: StableDiffusionBackbone) -> None:
+    torch.manual_seed(5)
+    expected = backbone.text_encoder().encode([f"a {n} here" for n in TEXTS["names"].names], 20).pooled
+    strategy = VPD(backbone, TEXTS["names"], templates="a {} here")
+    torch.manual_seed(5)
+    strategy.initialise(backbone)
+    assert strategy.table is not None
+    torch.testing.assert_close(strategy.table.vectors, expected)
+
+
+def test_computed_vectors_are_kept_and_belong_to_their_encoder(
+    backbone: StableDiffusionBackbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second time nothing is encoded; another encoder or another name is not served from the cache."""
+    monkeypatch.setenv("DIFFPERC_CACHE", str(tmp_path))
+    encoder, other = backbone.text_encoder(), backbone.text_encoder()
+    first = name_embeddings(encoder, ("chair", "bed"), ["a {}"])
+    monkeypatch.setattr(TextEncoder, "encode", None)
+    assert torch.equal(name_embeddings(encoder, ("chair", "bed"), ["a {}"]), first)
+    for again in (lambda: name_embeddings(encoder, ("chair", "sofa"), ["a {}"]),
+                  lambda: name_embeddings(other, ("chair", "bed"), ["a {}"])):  # fmt: skip
+        with pytest.raises(TypeError):
+            again()
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 128)])
+def test_attention_maps_are_the_last_channels(backbone: StableDiffusionBackbone, size: tuple[int, int]) -> None:
+    """At any shape; they are probabilities over the names and carry no gradient (methods.md 0.5)."""
+    strategy = VPD(backbone, TEXTS["names"], templates="a {}", attention=[16, 32])
+    strategy.initialise(backbone)
+    images = torch.rand(2, 3, *size)
+    features = strategy(backbone, backbone.encode(images), Batch(images))[0].features
+    assert features.spec.channels == (32, 64 + 4, 96 + 4, 128)
+    for i in (1, 2):
+        maps = features.maps[i][:, -4:]
+        assert maps.shape[-2:] == (size[0] // (8 * 2**i), size[1] // (8 * 2**i))
+        torch.testing.assert_close(maps.sum(1), torch.ones_like(maps[:, 0]))
+    for i, gain in ((1, 0.0), (2, 0.0)):
+        maps = features.maps[i][:, -4:]
+        (gradient,) = torch.autograd.grad(maps.square().sum(), strategy.adapter.gamma, retain_graph=True)
+        assert gradient.abs().max() == gain
+    loose = VPD(backbone, TEXTS["names"], templates="a {}", attention=[16], detach_attention=False)
+    loose.initialise(backbone)
+    maps = loose(backbone, backbone.encode(images), Batch(images))[0].features.maps[1][:, -4:]
+    (gradient,) = torch.autograd.grad(maps.square().sum(), loose.adapter.gamma)
+    assert gradient.any()

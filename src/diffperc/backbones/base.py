@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from diffperc.backbones.clip import ClipImageEncoder
-from diffperc.text import TextEncoder
+from diffperc.text import ExpressionEncoder, TextEncoder
 from diffperc.types import Conditioning, Features, FeatureSpec
 
 
@@ -56,6 +56,10 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def text_encoder(self) -> TextEncoder:
         """The text encoder that belongs to these weights. Loaded anew at every call; not part of the module."""
+
+    @abstractmethod
+    def expression_encoder(self, length: int) -> ExpressionEncoder:
+        """The text encoder as a part of a model that reads sentences; empty where a checkpoint brings the weights."""
 
     @abstractmethod
     def load_image_encoder(self, encoder: ClipImageEncoder) -> None:

@@ -13,7 +13,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisio
 from diffperc.backbones import ldm
 from diffperc.backbones.sources import Architecture, Source, config_folder, fill, locate, read_state, without_prefix
 from diffperc.errors import WeightsError
-from diffperc.text import TextEncoder, check_tokenizer, clip_tokenizer
+from diffperc.text import TextEncoder, check_tokenizer, clip_tokenizer, tokenizer_from_merges
 
 _MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -99,6 +99,14 @@ def load_text_encoder(source: Source | None, config: str | None, arch: Architect
         has_own = own is not None and own.is_dir()
         tokenizer = CLIPTokenizer.from_pretrained(str(own)) if has_own else clip_tokenizer()
     return TextEncoder(model, check_tokenizer(tokenizer, vocabulary, where))
+
+
+def empty_text_encoder(arch: Architecture) -> TextEncoder:
+    """A text encoder whose weights a checkpoint will bring, with the tokenizer that the architecture names."""
+    merges = arch.get("tokenizer", {}).get("merges")
+    tokenizer = clip_tokenizer() if merges is None else tokenizer_from_merges(merges)
+    model = CLIPTextModel(CLIPTextConfig.from_dict(arch["text_encoder"]))
+    return TextEncoder(model, check_tokenizer(tokenizer, int(arch["text_encoder"]["vocab_size"]), "the checkpoint"))
 
 
 def _fill_text(model: CLIPTextModel, source: Source) -> None:

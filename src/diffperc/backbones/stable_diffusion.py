@@ -14,12 +14,12 @@ from torch.nn import functional as F
 
 from diffperc.backbones.attention import AttentionProcessor
 from diffperc.backbones.base import Backbone
-from diffperc.backbones.clip import ClipImageEncoder, load_image_encoder, load_text_encoder
+from diffperc.backbones.clip import ClipImageEncoder, empty_text_encoder, load_image_encoder, load_text_encoder
 from diffperc.backbones.sources import architecture, fill, locate, part_state
 from diffperc.backbones.unet import Walk
 from diffperc.checks import check_shape
 from diffperc.errors import WeightsError
-from diffperc.text import TextEncoder
+from diffperc.text import OPENAI_TOKENS, ExpressionEncoder, TextEncoder, merges_of
 from diffperc.types import Conditioning, Features, FeatureSpec
 
 log = logging.getLogger(__name__)
@@ -66,6 +66,7 @@ class StableDiffusionBackbone(Backbone):
         empty: bool = False,
     ) -> None:
         super().__init__()
+        self._empty = empty
         self._source = locate(pretrained, revision) if pretrained is not None and not empty else None
         self.architecture = architecture(config, self._source)
         self._config = config if isinstance(config, str) else None
@@ -170,6 +171,17 @@ class StableDiffusionBackbone(Backbone):
         if self._source is None and self._config is None:
             raise WeightsError("a backbone rebuilt from a checkpoint has no text encoder.")
         return load_text_encoder(self._source, self._config, self.architecture)
+
+    def expression_encoder(self, length: int) -> ExpressionEncoder:
+        """See `Backbone.expression_encoder`."""
+        if self._empty:
+            return ExpressionEncoder(empty_text_encoder(self.architecture), length)
+        encoder = self.text_encoder()
+        # the encoder may be known from a folder alone; a checkpoint must rebuild it without
+        self.architecture["text_encoder"] = encoder.model.config.to_dict()
+        if len(encoder.tokenizer) != OPENAI_TOKENS:
+            self.architecture["tokenizer"] = {"merges": merges_of(encoder.tokenizer)}
+        return ExpressionEncoder(encoder, length)
 
     def load_image_encoder(self, encoder: ClipImageEncoder) -> None:
         """See `Backbone.load_image_encoder`."""

@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from PIL import Image
 from torch import Tensor
 
-from diffperc.inference.pictures import Picture, panels
+from diffperc.inference.pictures import Picture
 from diffperc.types import Batch
 
 
@@ -36,7 +36,7 @@ class Figures(L.Callback):
         if not trainer.is_global_zero or not isinstance(outputs, Tensor):
             return
         for i in range(min(len(batch), self.count - len(self._rows))):
-            self._rows.append(panels(pl_module.panels(batch, outputs, i)))
+            self._rows.append(pl_module.figure(batch, outputs, i))
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if not self._rows:

@@ -74,4 +74,4 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Predictor:
         CheckpointError: see `load_task`.
     """
     task, _ = load_task(path)
-    return Predictor(task.model.to(device), task.info)
+    return task.predictor(task.model.to(device), task.info)

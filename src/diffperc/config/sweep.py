@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.table import Table
 
-Row = dict[str, str]
+from diffperc.config.tables import Row, cost_columns, write_table
 
 
 class SweepTable(Callback):
@@ -21,24 +18,9 @@ class SweepTable(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra after the last job."""
         folder = Path(config.hydra.sweep.dir)
-        rows = [_row(file) for file in sorted(folder.glob("*/summary.json"), key=lambda f: f.parent.name)]
-        if not rows:
-            return
-        columns = list(dict.fromkeys(key for row in rows for key in row))
-        with (folder / "table.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(rows)
-        lines = [columns, ["---"] * len(columns), *([row.get(c, "") for c in columns] for row in rows)]
-        text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-        (folder / "table.md").write_text(text, encoding="utf-8")
-        table = Table(title=str(folder))
-        for column in columns:
-            table.add_column(column)
-        for row in rows:
-            table.add_row(*(row.get(c, "") for c in columns))
-        # without a terminal rich would cut the table to 80 columns
-        Console(width=None if Console().is_terminal else 220).print(table)
+        files = sorted(folder.glob("*/summary.json"), key=lambda f: (len(f.parent.name), f.parent.name))
+        if files:
+            write_table([_row(file) for file in files], folder / "table", str(folder))
 
 
 def _row(file: Path) -> Row:
@@ -48,6 +30,4 @@ def _row(file: Path) -> Row:
     row |= {name: f"{value:.4f}" for name, value in summary["metrics"].items()}
     monitor = summary["monitor"]
     row[f"baseline {monitor}"] = f"{summary['baseline'][monitor]:.4f}"
-    row["trainable M"] = f"{summary['trainable_parameters'] / 1e6:.2f}"
-    row["s/step"] = f"{summary['seconds_per_step']:.3f}"
-    return row
+    return row | cost_columns(summary)

@@ -12,14 +12,15 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from diffperc.config.find import conf_dir
 from diffperc.errors import ConfigError, did_you_mean
 
 # what build.py adds to a node; the rest must come from the yaml
 BUILT = {
-    "strategy": {"backbone", "info"},
+    "strategy": {"backbone", "text"},
     "head": {"spec", "out_channels"},
     "task": {"model", "info", "optimizer", "provenance"},
-    "dataset": {"split"},
+    "dataset": {"split", "needs"},
     "logger": {"save_dir"},
     "trainer": {"logger", "callbacks"},
 }
@@ -33,6 +34,7 @@ def validate(cfg: DictConfig) -> None:
     Raises:
         ConfigError: lists every missing value, unknown class, unknown or missing key, and value of a wrong type.
     """
+    _check_truths(cfg)
     # without resolving: what points to a missing value cannot be resolved, and is then checked by its keys alone
     missing = sorted(path for path, node in _nodes(OmegaConf.to_container(cfg, resolve=False), "") if node == "???")
     problems = [f"{key} has no value; set {key}=..." for key in missing]
@@ -45,6 +47,26 @@ def validate(cfg: DictConfig) -> None:
             problems += _node_problems(path, node)
     if problems:
         raise ConfigError("\n".join(problems))
+
+
+def _check_truths(cfg: DictConfig) -> None:
+    """What the task needs against what the data set has; first of all, as numbers of a recipe depend on both."""
+    targets = [OmegaConf.select(cfg, f"{node}._target_") for node in ("task", "dataset")]
+    try:
+        task, dataset = (get_object(str(target)) for target in targets)
+        needs, has = set(task.requires), set(dataset.provides)
+    except Exception:  # a wrong class is reported with all other problems
+        return
+    if needs <= has:
+        return
+    others = []
+    for file in sorted((conf_dir() / "dataset").glob("*.yaml")):
+        kind = get_object(str(OmegaConf.select(OmegaConf.load(file), "_target_")))
+        others += [file.stem] if needs <= set(kind.provides) else []
+    raise ConfigError(
+        f"task={task.name} needs {' and '.join(sorted(needs))}, which the data set {dataset.__name__} does not have; it "
+        f"has {', '.join(sorted(has))}. Data sets that do: {', '.join(others)}."
+    )
 
 
 def _nodes(node: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -1,9 +1,26 @@
 """Data sets and what lies between them and a batch. Imports no Lightning."""
 
 from diffperc.data.base import PerceptionDataset, Sample
+from diffperc.data.camvid import CamVid
+from diffperc.data.coco_pose import COCOPose
 from diffperc.data.embedded import Scenes
 from diffperc.data.nyuv2 import NYUv2
+from diffperc.data.person import PersonCrop
 from diffperc.data.pipeline import Prepared, collate
+from diffperc.data.refcoco import RefCOCO
 from diffperc.data.sampler import Draw, SeededSampler
 
-__all__ = ["Draw", "NYUv2", "PerceptionDataset", "Prepared", "Sample", "Scenes", "SeededSampler", "collate"]
+__all__ = [
+    "COCOPose",
+    "CamVid",
+    "Draw",
+    "NYUv2",
+    "PerceptionDataset",
+    "PersonCrop",
+    "Prepared",
+    "RefCOCO",
+    "Sample",
+    "Scenes",
+    "SeededSampler",
+    "collate",
+]

@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from diffperc.types import DatasetInfo
+from diffperc.types import DatasetInfo, Person
+
+if TYPE_CHECKING:
+    from diffperc.data.person import PersonCrop
 
 Split = Literal["train", "val"]
 
@@ -26,7 +29,11 @@ class Sample:
         depth: (H, W) float32 metres, 0 = no measurement.
         mask: (H, W) uint8 class ids.
         scene: index into the data set's scenes, -1 unknown.
-        caption: a sentence.
+        expressions: sentences that each name the referent; training draws one.
+        referent: (H, W) uint8, 1 where the expressions point.
+        category: the referent's index into the data set's classes, -1 unknown.
+        person: whose keypoints are sought.
+        caption: a sentence about the whole image.
     """
 
     path: str
@@ -34,6 +41,10 @@ class Sample:
     depth: NDArray[np.float32] | None = None
     mask: NDArray[np.uint8] | None = None
     scene: int = -1
+    expressions: tuple[str, ...] = ()
+    referent: NDArray[np.uint8] | None = None
+    category: int = -1
+    person: Person | None = None
     caption: str | None = None
 
 
@@ -42,15 +53,22 @@ class PerceptionDataset(Dataset[Sample], ABC):
 
     The constructor checks that the data is there, so that a wrong path is reported before weights are read.
 
+    What a sample is follows from the task, whose `needs` the constructor gets: an image (depth, mask), a referent with
+    its expressions (expression; in validation one sample a sentence), or a person (keypoints).
+
     Attributes:
+        provides: which truths it has, of ``depth``, ``mask``, ``expression``, ``keypoints``.
         info: what it offers.
         split: ``train`` or ``val``.
         augment: albumentations transforms for training, in order.
+        person_crop: how persons are cropped, where samples are persons.
     """
 
+    provides: ClassVar[tuple[str, ...]]
     info: DatasetInfo
     split: Split
     augment: Sequence[Any] = ()
+    person_crop: PersonCrop | None = None
 
     @abstractmethod
     def __len__(self) -> int:
@@ -64,8 +82,11 @@ class PerceptionDataset(Dataset[Sample], ABC):
             DataError: a file is missing, unreadable, or does not fit its image.
         """
 
-    def depth(self, index: int) -> NDArray[np.float32]:
-        """The depth truth alone, for statistics; cheaper than the sample where that is possible."""
-        depth = self[index].depth
-        assert depth is not None
-        return depth
+    def keypoint_truth(self) -> dict[str, Any]:
+        """For data with keypoints: the whole truth of this split in COCO's format (images, annotations, categories)."""
+        raise NotImplementedError(f"{self.info.name} has no keypoints")
+
+    def truth(self, index: int, name: str) -> NDArray[Any]:
+        """One truth alone (``depth``, ``mask`` or ``referent``), for statistics; cheaper where that is possible."""
+        found: NDArray[Any] = getattr(self[index], name)
+        return found

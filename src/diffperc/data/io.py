@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -49,3 +50,32 @@ def read_depth(path: Path, scale: float) -> NDArray[np.float32]:
     if counts.ndim != 2:
         raise DataError(f"{path}: a depth image has one channel, this one has {counts.shape[-1]}.")
     return np.where(counts == np.iinfo(np.uint16).max, 0, counts).astype(np.float32) / np.float32(scale)
+
+
+def read_mask(path: Path, classes: int, ignore: Collection[int] = ()) -> NDArray[np.uint8]:
+    """(H, W) uint8 class ids from an 8-bit index png; of a palette image the indices, not the colours.
+
+    Args:
+        classes: how many classes the data set has, at most 255.
+        ignore: ids in the file that are not counted; they become 255.
+
+    Raises:
+        DataError: missing, damaged, not an index image, or with an id that is neither a class nor ignored.
+    """
+    image = _open(path)
+    if image.mode not in ("L", "P"):
+        raise DataError(
+            f"{path}: a mask holds class ids in one 8-bit channel (mode L or P), this image has mode {image.mode}."
+        )
+    ids = np.asarray(image)
+    present = np.flatnonzero(np.bincount(ids.reshape(-1), minlength=256))
+    unknown = [int(i) for i in present if i >= classes and i not in ignore]
+    if unknown:
+        ignored = f", and {', '.join(map(str, sorted(ignore)))} for what is not counted" if ignore else ""
+        raise DataError(
+            f"{path}: holds class id {unknown[0]}; the data set has {classes} classes (0-{classes - 1}){ignored}. "
+            "Replace the file, or correct the classes."
+        )
+    table = np.arange(256, dtype=np.uint8)
+    table[list(ignore)] = 255
+    return table[ids]

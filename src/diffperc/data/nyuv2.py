@@ -10,7 +10,7 @@ Depth is 16-bit png in millimetres.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from diffperc.data.base import PerceptionDataset, Sample, Split
 from diffperc.data.io import read_depth, read_image
 from diffperc.errors import DataError
-from diffperc.types import DatasetInfo, DepthProtocol
+from diffperc.protocols import Protocol
+from diffperc.types import DatasetInfo
 
 _LISTS = {"train": "train_list.txt", "val": "test_list.txt"}
 _BASES = {"train": "sync", "val": "official_splits/test"}
@@ -33,7 +34,8 @@ class NYUv2(PerceptionDataset):
     Args:
         split: ``train`` or ``val`` (the official test frames).
         root: the folder above.
-        protocol: how depth is evaluated.
+        protocols: by task, how it is evaluated.
+        needs: what the task asks for; there is depth alone.
         max_depth: metres, the largest depth the network can express.
         scenes: scene names; a frame's label is the first one that occurs in "<folder>_<file>", as published.
         short_side: pixels; images are resized to it for the network, None leaves them as they are.
@@ -43,11 +45,14 @@ class NYUv2(PerceptionDataset):
         DataError: a folder, list or file is missing.
     """
 
+    provides = ("depth",)
+
     def __init__(
         self,
         split: Split,
         root: str,
-        protocol: DepthProtocol,
+        protocols: Mapping[str, Protocol],
+        needs: Sequence[str] = ("depth",),
         max_depth: float = 10.0,
         scenes: Sequence[str] = (),
         short_side: int | None = None,
@@ -59,11 +64,11 @@ class NYUv2(PerceptionDataset):
         self._frames = self._read_list()
         self.info = DatasetInfo(
             name="nyuv2",
-            provides=("depth",),
+            provides=self.provides,
             scenes=tuple(scenes),
             max_depth=max_depth,
             short_side=short_side,
-            protocol=protocol,
+            protocols=protocols,
         )
 
     def _read_list(self) -> list[tuple[Path, Path]]:
@@ -99,7 +104,7 @@ class NYUv2(PerceptionDataset):
 
     def __getitem__(self, index: int) -> Sample:
         image_path, _ = self._frames[index]
-        image, depth = read_image(image_path), self.depth(index)
+        image, depth = read_image(image_path), self.truth(index)
         if image.shape[:2] != depth.shape:
             raise DataError(
                 f"{self._frames[index][1]}: depth is {depth.shape[1]}x{depth.shape[0]} pixels, its image {image_path.name} "
@@ -107,7 +112,7 @@ class NYUv2(PerceptionDataset):
             )
         return Sample(path=str(image_path), image=image, depth=depth, scene=self._scene(image_path))
 
-    def depth(self, index: int) -> NDArray[np.float32]:
+    def truth(self, index: int, name: str = "depth") -> NDArray[np.float32]:
         return read_depth(self._frames[index][1], _COUNTS_PER_METRE)
 
     def _scene(self, image: Path) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import albumentations as A
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -14,25 +15,32 @@ from torch.utils.data import Dataset
 from diffperc.data.base import PerceptionDataset, Sample
 from diffperc.data.sampler import Draw
 from diffperc.errors import DataError
+from diffperc.protocols import ReferringProtocol
 from diffperc.types import Batch, SampleMeta
+
+# truths go the way of a mask: nearest neighbour, never interpolated, never recoloured
+_TRUTHS = ("depth", "mask", "referent")
 
 
 @dataclass(frozen=True)
 class Item:
-    """One sample as tensors: image (3, H, W) in [0, 1], targets without the batch axis."""
+    """One sample as tensors: image (3, H, W) in [0, 1], targets and labels without the batch axis."""
 
     image: Tensor
-    scene: int
-    caption: str | None
     meta: SampleMeta
+    scene: int = -1
+    caption: str | None = None
+    expression: str | None = None
+    labels: Tensor | None = None
     targets: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Prepared(Dataset[Item]):
     """A data set ready for the network.
 
-    Training: image and truths are resized together to the short side and augmented, with randomness from the draw's seed
-    alone. Evaluation: only the image is resized; truths keep their own size, so that the score is that of the protocol.
+    Training: image and truths are resized together and augmented, with randomness from the draw's seed alone; of several
+    expressions one is drawn. Evaluation: only the image is resized; truths keep their own size, so that the score is that
+    of the protocol. Persons are cropped by the data set's `person_crop`.
 
     Args:
         dataset: raw samples; its `augment` is applied if its split is ``train``.
@@ -41,38 +49,73 @@ class Prepared(Dataset[Item]):
     def __init__(self, dataset: PerceptionDataset) -> None:
         self.dataset = dataset
         self.training = dataset.split == "train"
-        short = dataset.info.short_side
-        resize = [A.SmallestMaxSize(max_size=short)] if short is not None else []
+        info = dataset.info
+        resize: list[Any] = []
+        if dataset.person_crop is None and info.input_size is not None:
+            resize = [A.Resize(*info.input_size)]
+        elif info.short_side is not None:
+            resize = [A.SmallestMaxSize(max_size=info.short_side)]
+        protocol = info.protocols.get("referring")
+        self.resize_truth = self.training or (isinstance(protocol, ReferringProtocol) and protocol.resized_truth)
         augment = [*resize, *dataset.augment] if self.training else resize
-        # depth goes the way of a mask: nearest neighbour, never interpolated, never recoloured
-        self.transform = A.Compose(augment, additional_targets={"depth": "mask"}) if augment else None
+        targets = {name: "mask" for name in _TRUTHS if name != "mask"}
+        self.transform = A.Compose(augment, additional_targets=targets) if augment else None
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, draw: Draw) -> Item:
         sample = self.dataset[draw.index]
-        truths = {"depth": sample.depth, "mask": sample.mask}
-        arrays: dict[str, Any] = {"image": sample.image, **{k: v for k, v in truths.items() if v is not None}}
+        if sample.person is not None:
+            return self._person(sample, draw)
+        arrays: dict[str, Any] = {"image": sample.image}
+        arrays |= {name: truth for name in _TRUTHS if (truth := getattr(sample, name)) is not None}
         if self.transform is not None:
-            changed = arrays if self.training else {"image": sample.image}
+            changed = arrays if self.resize_truth else {"image": sample.image}
             self.transform.set_random_seed(draw.seed)
             try:
                 arrays |= self.transform(**changed)
             except (ValueError, RuntimeError) as error:
                 raise DataError(f"{sample.path}: augmentation failed: {error}") from error
-        return _item(sample, arrays)
+        targets = {name: torch.from_numpy(arrays[name].copy()) for name in _TRUTHS if name in arrays}
+        if "depth" in targets:
+            targets["depth"] = targets["depth"][None]
+        targets |= {name: targets[name].long() for name in ("mask", "referent") if name in targets}
+        return Item(
+            _image(arrays["image"]),
+            SampleMeta(sample.path, (sample.image.shape[0], sample.image.shape[1])),
+            scene=sample.scene,
+            caption=sample.caption,
+            expression=sample.expressions[draw.seed % len(sample.expressions)] if sample.expressions else None,
+            labels=self._labels(sample, targets),
+            targets=targets,
+        )
+
+    def _person(self, sample: Sample, draw: Draw) -> Item:
+        crop, spec = self.dataset.person_crop, self.dataset.info.keypoints
+        assert crop is not None
+        assert spec is not None
+        done = crop(sample, spec, np.random.default_rng(draw.seed) if self.training else None)
+        meta = SampleMeta(sample.path, (sample.image.shape[0], sample.image.shape[1]), sample.person, done.matrix)
+        targets = {"heatmap": torch.from_numpy(done.heatmap), "heatmap_weight": torch.from_numpy(done.weight)}
+        return Item(_image(done.image), meta, labels=torch.from_numpy(done.visible), targets=targets)
+
+    def _labels(self, sample: Sample, targets: dict[str, Tensor]) -> Tensor | None:
+        """Which classes occur after the crop: for referring the referent's category alone."""
+        count = len(self.dataset.info.classes)
+        if sample.referent is not None:
+            ids = torch.tensor([sample.category] if sample.category >= 0 else [], dtype=torch.int64)
+        elif "mask" in targets:
+            ids = targets["mask"].unique()
+        else:
+            return None
+        labels = torch.zeros(count, dtype=torch.bool)
+        labels[ids[ids < count]] = True
+        return labels
 
 
-def _item(sample: Sample, arrays: dict[str, Any]) -> Item:
-    image = torch.from_numpy(arrays["image"].copy()).permute(2, 0, 1).float() / 255
-    targets = {}
-    if "depth" in arrays:
-        targets["depth"] = torch.from_numpy(arrays["depth"].copy())[None]
-    if "mask" in arrays:
-        targets["mask"] = torch.from_numpy(arrays["mask"].copy()).long()
-    meta = SampleMeta(sample.path, (sample.image.shape[0], sample.image.shape[1]))
-    return Item(image, sample.scene, sample.caption, meta, targets)
+def _image(pixels: Any) -> Tensor:
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255
 
 
 def collate(items: Sequence[Item]) -> Batch:
@@ -89,11 +132,13 @@ def collate(items: Sequence[Item]) -> Batch:
                 f"{first.meta.path} and {item.meta.path} have different sizes and cannot share a batch: crop them in "
                 "dataset.augment, or set recipe.eval_batch_size=1 for evaluation."
             )
-    captions = tuple(i.caption or "" for i in items) if first.caption is not None else None
+    labels = [i.labels for i in items if i.labels is not None]
     return Batch(
         image=torch.stack([i.image for i in items]),
         targets={k: torch.stack([i.targets[k] for i in items]) for k in first.targets},
         scene=torch.tensor([i.scene for i in items]),
-        caption=captions,
+        labels=torch.stack(labels) if labels else None,
+        expression=tuple(i.expression or "" for i in items) if first.expression is not None else None,
+        caption=tuple(i.caption or "" for i in items) if first.caption is not None else None,
         meta=tuple(i.meta for i in items),
     )

@@ -1,6 +1,9 @@
 """Heads: from features to a task's raw output."""
 
-from diffperc.heads.base import Head
+from diffperc.heads.base import Auxiliary, Head
 from diffperc.heads.deconv import DeconvHead
+from diffperc.heads.fpn import FPNHead
+from diffperc.heads.refine import RefineHead
+from diffperc.heads.upernet import UPerHead
 
-__all__ = ["DeconvHead", "Head"]
+__all__ = ["Auxiliary", "DeconvHead", "FPNHead", "Head", "RefineHead", "UPerHead"]

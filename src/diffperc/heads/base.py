@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from diffperc.types import Features
+
+
+class Auxiliary(NamedTuple):
+    """A further output of a head in training: the weight of its loss, and (B, K, h, w)."""
+
+    weight: float
+    dense: Tensor
 
 
 class Head(nn.Module, ABC):
@@ -18,7 +26,12 @@ class Head(nn.Module, ABC):
     Args of every constructor:
         spec: the features it gets.
         out_channels: K, given by the task.
+
+    Attributes:
+        align_corners: how its output is brought to the size of the image.
     """
+
+    align_corners: bool = False
 
     def aggregate(self, features: Features) -> Features:
         """Combine maps at the sizes the backbone made; by default nothing."""
@@ -27,3 +40,7 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def forward(self, features: Features) -> Tensor:
         """Aggregated features to (B, K, h, w)."""
+
+    def auxiliary(self, features: Features) -> tuple[Auxiliary, ...]:
+        """Further outputs that are trained beside the first; by default none."""
+        return ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -25,7 +27,7 @@ class Aggregation(nn.Module):
         super().__init__()
         c0, c1, _, _ = spec.channels
         self.fine = nn.Sequential(
-            nn.Conv2d(c0, c0, 3, 2, 1), nn.GroupNorm(_GROUPS, c0), nn.ReLU(), nn.Conv2d(c0, c0, 3, 2, 1)
+            nn.Conv2d(c0, c0, 3, 2, 1), nn.GroupNorm(math.gcd(_GROUPS, c0), c0), nn.ReLU(), nn.Conv2d(c0, c0, 3, 2, 1)
         )
         self.middle = nn.Conv2d(c1, c1, 3, 2, 1)
         self.fuse = nn.Sequential(

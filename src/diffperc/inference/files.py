@@ -1,23 +1,21 @@
-"""Predicting files: a photograph, a folder or a pattern in; depth as png, npy and a picture out."""
+"""Predicting files: a photograph, a folder or a pattern in; results as data and as pictures out."""
 
 from __future__ import annotations
 
 import glob
-import os
-from collections.abc import Callable
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from omegaconf import DictConfig
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
+from omegaconf import DictConfig, OmegaConf
 from rich.progress import track
 
-from diffperc.errors import DataError
-from diffperc.inference.pictures import colour
+from diffperc.errors import ConfigError, DataError
+from diffperc.inference.writers import write_answer
 
 _ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+_OPTIONS = ("scene", "expression", "boxes", "flip")
 
 
 def input_files(pattern: str) -> list[Path]:
@@ -40,60 +38,59 @@ def input_files(pattern: str) -> list[Path]:
     return found
 
 
+def read_boxes(boxes: Any) -> Mapping[str, list[Any]] | list[Any] | None:
+    """Boxes of persons: a list of [x, y, width, height] for every image, or a json file ``{"image.jpg": [[...], ...]}``.
+
+    Raises:
+        DataError: the file is missing or holds something else.
+    """
+    if boxes is None or isinstance(boxes, list):
+        return boxes
+    path = Path(str(boxes)).expanduser()
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"boxes: {path} cannot be read as json ({type(error).__name__}).") from error
+    if not isinstance(content, dict | list):
+        raise DataError(f'boxes: {path} must hold {{"image.jpg": [[x, y, width, height], ...]}} or a list of boxes.')
+    return content
+
+
 def predict_files(cfg: DictConfig) -> None:
     """Predict each file; one that is no image is reported at the end and does not stop the others.
 
     Raises:
         DataError: names every file that could not be read.
+        ConfigError: an option that the checkpoint's task does not have.
     """
     files = input_files(cfg.input)  # before the checkpoint is read: a wrong name is found at once
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(plain, dict)
+    given = {name: plain[name] for name in _OPTIONS if plain[name] is not None}
+    boxes = read_boxes(given.get("boxes"))
     from diffperc.checkpoints import load
 
     predictor = load(cfg.ckpt, cfg.device)
+    foreign = sorted(given.keys() - set(predictor.options))
+    if foreign:
+        raise ConfigError(
+            f"{foreign[0]}: the model of this checkpoint has no such option; it has {', '.join(predictor.options)}."
+        )
     output = Path(cfg.output).expanduser()
-    output.mkdir(parents=True, exist_ok=True)
     failed: list[str] = []
     for file in track(files, description="predicting", disable=len(files) == 1):
+        options = dict(given)
+        if isinstance(boxes, Mapping):
+            options["boxes"] = boxes.get(file.name, [])
+        elif boxes is not None:
+            options["boxes"] = boxes
         try:
-            depth = predictor(file, cfg.scene, cfg.flip)
+            pixels = predictor.pixels(file)
+            answer = predictor(pixels, **options)
         except DataError as error:
             failed.append(error.sentence)
             continue
-        written = write_depth(output / file.stem, depth)
-        print(f"{file}: {depth.min():.2f} to {depth.max():.2f} m, mean {depth.mean():.2f} m -> {written}")
+        output.mkdir(parents=True, exist_ok=True)
+        print(f"{file}: {write_answer(output / file.stem, pixels, answer, predictor.info, given.get('expression'))}")
     if failed:
         raise DataError("\n".join(failed))
-
-
-def write_depth(stem: Path, depth: NDArray[np.float32]) -> str:
-    """Write ``<stem>_depth.png`` (16 bit, millimetres), ``.npy`` (float32, metres) and ``<stem>_depth_colour.png``.
-
-    Args:
-        stem: path without ending.
-        depth: (H, W) metres.
-
-    Returns:
-        The names of the three files, for a message.
-    """
-    base = stem.with_name(stem.name + "_depth")
-    text = PngInfo()
-    text.add_text("unit", "millimetre")
-    text.add_text("scale", "1000 counts a metre, 0 = not measured")
-    millimetres = np.clip(np.round(depth * 1000), 0, 65535).astype(np.uint16)
-    picture = colour(depth, float(depth.min()), float(depth.max()))
-    _write(base.with_name(base.name + ".png"), lambda p: Image.fromarray(millimetres).save(p, "PNG", pnginfo=text))
-    _write(base.with_name(base.name + ".npy"), lambda p: _save_array(p, depth))
-    _write(base.with_name(base.name + "_colour.png"), lambda p: Image.fromarray(picture).save(p, "PNG"))
-    return f"{base}.png, .npy, _colour.png"
-
-
-def _save_array(path: Path, array: NDArray[np.float32]) -> None:
-    with path.open("wb") as file:  # np.save would append another ending to a path
-        np.save(file, array)
-
-
-def _write(path: Path, save: Callable[[Path], None]) -> None:
-    """Write a file at once or not at all."""
-    unfinished = path.with_name(path.name + ".part")
-    save(unfinished)
-    os.replace(unfinished, path)

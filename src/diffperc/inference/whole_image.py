@@ -1,4 +1,4 @@
-"""Predicting whole images by windows and mirror images (methods.md 1.3, 2.1)."""
+"""Predicting whole images by windows, scales and mirror images (methods.md 1.1, 1.3, 2.1, 2.2)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from diffperc.protocols import SegmentationProtocol
 from diffperc.types import Batch
 
-Predictor = Callable[[Batch], Tensor]
+Predict = Callable[[Batch], Tensor]
 
 
 def window_starts(length: int, size: int, count: int) -> list[int]:
@@ -29,7 +31,7 @@ def window_starts(length: int, size: int, count: int) -> list[int]:
     return starts if starts[-1] + size == length else [*starts, length - size]
 
 
-def predict_whole(predict: Predictor, batch: Batch, windows: int = 1, flip: bool = False) -> Tensor:
+def predict_whole(predict: Predict, batch: Batch, windows: int = 1, flip: bool = False) -> Tensor:
     """Predict an image as the mean over square windows along its longer side, and over the mirror image.
 
     Args:
@@ -50,8 +52,7 @@ def predict_whole(predict: Predictor, batch: Batch, windows: int = 1, flip: bool
     total: Tensor | None = None
     count = torch.zeros(length, device=batch.image.device)
     for start in starts:
-        part = dataclasses.replace(batch, image=batch.image.narrow(axis, start, size), targets={})
-        dense = _mirrored(predict, part, flip)
+        dense = _mirrored(predict, _with_image(batch, batch.image.narrow(axis, start, size)), flip)
         if total is None:
             shape = [*dense.shape[:2], height, width]
             total = dense.new_zeros(shape)
@@ -64,9 +65,71 @@ def predict_whole(predict: Predictor, batch: Batch, windows: int = 1, flip: bool
     return total / (count if axis == -1 else count[:, None])
 
 
-def _mirrored(predict: Predictor, batch: Batch, flip: bool) -> Tensor:
+def predict_probabilities(
+    predict: Predict, batch: Batch, protocol: SegmentationProtocol, size: tuple[int, int]
+) -> Tensor:
+    """Class probabilities, averaged over the protocol's scales and mirror images.
+
+    Of each, the logits of windows are averaged where they overlap, brought to `size`, and only then made probabilities
+    (methods.md 1.1).
+
+    Args:
+        predict: a batch (B, 3, h, w) to logits (B, K, h, w).
+        batch: images of any size.
+        protocol: windows, scales, mirror images.
+        size: (H, W) of the result.
+
+    Returns:
+        (B, K, H, W), summing to 1 over K.
+    """
+    total: Tensor | None = None
+    for ratio in protocol.ratios:
+        image = batch.image
+        if ratio != 1:
+            shape = [max(1, round(s * ratio)) for s in image.shape[-2:]]
+            image = F.interpolate(image, size=shape, mode="bilinear", align_corners=False)
+        for mirror in (False, True) if protocol.flip else (False,):
+            logits = _slide(predict, _with_image(batch, image.flip(-1) if mirror else image), protocol)
+            if logits.shape[-2:] != size:
+                logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+            probabilities = logits.float().softmax(1)
+            probabilities = probabilities.flip(-1) if mirror else probabilities
+            total = probabilities if total is None else total + probabilities
+    assert total is not None
+    return total / (len(protocol.ratios) * (2 if protocol.flip else 1))
+
+
+def _slide(predict: Predict, batch: Batch, protocol: SegmentationProtocol) -> Tensor:
+    """Logits of an image by windows; the last window of a row or column is moved back to the border."""
+    if protocol.window is None:
+        return predict(batch)
+    height, width = batch.image.shape[-2:]
+    tall, wide = min(protocol.window, height), min(protocol.window, width)
+    total: Tensor | None = None
+    count = batch.image.new_zeros(height, width)
+    for top in _starts(height, tall, protocol.stride or tall):
+        for left in _starts(width, wide, protocol.stride or wide):
+            part = (slice(top, top + tall), slice(left, left + wide))
+            logits = predict(_with_image(batch, batch.image[..., part[0], part[1]]))
+            if total is None:
+                total = logits.new_zeros(*logits.shape[:2], height, width)
+            total[..., part[0], part[1]] += logits
+            count[part] += 1
+    assert total is not None
+    return total / count
+
+
+def _starts(length: int, size: int, stride: int) -> list[int]:
+    steps = math.ceil((length - size) / stride) + 1
+    return [min(i * stride, length - size) for i in range(steps)]
+
+
+def _with_image(batch: Batch, image: Tensor) -> Batch:
+    return dataclasses.replace(batch, image=image, targets={})
+
+
+def _mirrored(predict: Predict, batch: Batch, flip: bool) -> Tensor:
     dense = predict(batch)
     if not flip:
         return dense
-    mirror = dataclasses.replace(batch, image=batch.image.flip(-1), targets={})
-    return (dense + predict(mirror).flip(-1)) / 2
+    return (dense + predict(_with_image(batch, batch.image.flip(-1))).flip(-1)) / 2

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.nn.functional import all_reduce
 
 from diffperc.checks import check_shape
+from diffperc.nn.reduce import global_sums
 
 _EPS = 1e-6  # metres; keeps the logarithm finite where a sigmoid has saturated
 
@@ -38,8 +37,7 @@ def silog_loss(prediction: Tensor, truth: Tensor, variance_focus: float = 0.5, m
     safe_prediction = torch.where(measured, prediction, torch.ones_like(prediction)).clamp_min(_EPS)
     d = safe_truth.log() - safe_prediction.log()
     sums = torch.stack([measured.sum().to(d.dtype), d.sum(), (d * d).sum()])
-    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-        sums = all_reduce(sums)
+    sums = global_sums(sums)
     count = sums[0].clamp_min(1)
     mean, square = sums[1] / count, sums[2] / count
     variance = (square - variance_focus * mean * mean).clamp_min(0)

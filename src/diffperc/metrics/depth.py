@@ -7,7 +7,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from diffperc.checks import check_shape
-from diffperc.types import DepthProtocol
+from diffperc.protocols import DepthProtocol
 
 NAMES = ("delta1", "delta2", "delta3", "abs_rel", "sq_rel_m", "rmse_m", "rmse_log", "log10", "silog")
 

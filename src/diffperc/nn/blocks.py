@@ -51,9 +51,10 @@ def deconvolutions(inputs: int, filters: int, steps: int, kernel: int) -> nn.Seq
     return nn.Sequential(*layers)
 
 
-def convolution_norm_relu(inputs: int, outputs: int) -> nn.Sequential:
-    """3x3 convolution, batch norm, ReLU."""
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), BatchNorm2d(outputs), nn.ReLU())
+def convolution_norm_relu(inputs: int, outputs: int, kernel: int = 3, bias: bool = True) -> nn.Sequential:
+    """Convolution that keeps the size, batch norm, ReLU."""
+    convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
+    return nn.Sequential(convolution, BatchNorm2d(outputs), nn.ReLU())
 
 
 def init_normal(module: nn.Module, std: float | None) -> None:

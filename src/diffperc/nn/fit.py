@@ -27,7 +27,7 @@ class Fit(ABC):
         """Feature maps of the prepared image to maps of ceil(size / stride), which the head decodes."""
 
     @abstractmethod
-    def finish(self, dense: Tensor, size: Size) -> Tensor:
+    def finish(self, dense: Tensor, size: Size, align_corners: bool = False) -> Tensor:
         """The head's output (B, K, h, w) to the size of the image."""
 
 
@@ -39,10 +39,10 @@ def _per_map(features: Features, change: Callable[[Tensor, Size], Tensor], size:
     return dataclasses.replace(features, maps=maps)
 
 
-def _resize(dense: Tensor, size: Size) -> Tensor:
+def _resize(dense: Tensor, size: Size, align_corners: bool = False) -> Tensor:
     if dense.shape[-2:] == size:
         return dense
-    return F.interpolate(dense, size=size, mode="bilinear", align_corners=False)
+    return F.interpolate(dense, size=size, mode="bilinear", align_corners=align_corners)
 
 
 def _crop(dense: Tensor, size: Size) -> Tensor:
@@ -63,10 +63,11 @@ class PadFit(Fit):
     def restore(self, features: Features, size: Size) -> Features:
         return _per_map(features, _crop, size)
 
-    def finish(self, dense: Tensor, size: Size) -> Tensor:
+    def finish(self, dense: Tensor, size: Size, align_corners: bool = False) -> Tensor:
         # a head that decodes to a coarser stride is first brought up, its last cell covering the padding
         ratio = max(1, math.ceil(size[0] / dense.shape[-2]), math.ceil(size[1] / dense.shape[-1]))
-        return _crop(_resize(dense, (dense.shape[-2] * ratio, dense.shape[-1] * ratio)), size)
+        larger = (dense.shape[-2] * ratio, dense.shape[-1] * ratio)
+        return _crop(_resize(dense, larger, align_corners), size)
 
 
 class ResizeFit(Fit):
@@ -88,5 +89,5 @@ class ResizeFit(Fit):
     def restore(self, features: Features, size: Size) -> Features:
         return _per_map(features, _resize, size)
 
-    def finish(self, dense: Tensor, size: Size) -> Tensor:
-        return _resize(dense, size)
+    def finish(self, dense: Tensor, size: Size, align_corners: bool = False) -> Tensor:
+        return _resize(dense, size, align_corners)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+
+from diffperc.nn.reduce import global_sums
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -23,7 +24,7 @@ class BatchNorm2d(nn.BatchNorm2d):
         x = input.float()
         count = x.new_full((1,), float(x.numel() // x.shape[1]))
         local = torch.cat([count, x.sum((0, 2, 3)), (x * x).sum((0, 2, 3))])
-        total = all_reduce(local)
+        total = global_sums(local)
         n, mean = total[0], total[1 : 1 + self.num_features] / total[0]
         var = (total[1 + self.num_features :] / n - mean * mean).clamp_min(0)
         self._update_running(mean.detach(), (var * n / (n - 1)).detach())

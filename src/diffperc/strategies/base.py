@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from diffperc.backbones import Backbone
-from diffperc.types import Batch, Branch, FeatureSpec
+from diffperc.types import Batch, Branch, FeatureSpec, TextSpec
 
 
 class Strategy(nn.Module, ABC):
     """Owns the loop over the backbone: which tokens, which time, how many passes, which maps the head gets.
 
-    The constructor takes the backbone for its widths only, and allocates; what comes from pretrained encoders is filled
-    in by `initialise`, which is not called when a checkpoint brings everything.
+    The constructor takes the backbone for its widths and the task's text for its names, and allocates; what comes from
+    pretrained encoders is filled in by `initialise`, which is not called when a checkpoint brings everything.
 
     Attributes:
         out_spec: the features that `forward` returns.
@@ -41,3 +41,15 @@ class Strategy(nn.Module, ABC):
 def constant_timestep(latents: Tensor, timestep: int) -> Tensor:
     """(B,) timesteps, on the device of the latents."""
     return torch.full((latents.shape[0],), timestep, device=latents.device)
+
+
+def with_expression(tokens: Tensor, batch: Batch) -> Tensor:
+    """Tokens (B, N, D), and behind them those of the expression where the task brings one: (B, N + T, D)."""
+    if batch.expression_tokens is None:
+        return tokens
+    return torch.cat([tokens, batch.expression_tokens.to(tokens.dtype)], 1)
+
+
+def expression_length(text: TextSpec) -> int:
+    """T, the tokens that `with_expression` appends."""
+    return text.length if text.kind == "expression" else 0

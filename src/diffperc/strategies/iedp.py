@@ -8,21 +8,33 @@ one pre-norm decoder block:
 Explicit branch, in training only: text of the true label through VPD's adapter. Both branches share the UNet and the
 head; the loss is L_implicit + weight * L_explicit. Prediction uses the implicit branch alone.
 
+The explicit text is
+
+- depth: one vector an image, that of its scene label;
+- segmentation: one vector a class, zero for classes that do not occur in the crop; pose: the same with keypoint names;
+- referring: the same with the category of what is meant. The expression's tokens stand behind those of both branches.
+
+With `attention` both branches have equally many tokens, because their maps share the head (methods.md 3).
+
 There is no public code. Our guesses, each a field: CLIP ViT-L/14 patch tokens with the class token, projector
-Linear-GELU-Linear, 77 queries for depth, 8 heads, one block, explicit weight 1, prompt "a photo of a {scene}".
+Linear-GELU-Linear, one query a name (77 for depth), 8 heads, one block, explicit weight 1, prompt "a photo of a {}".
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from diffperc.backbones import Backbone
 from diffperc.backbones.clip import ClipImageEncoder
+from diffperc.errors import ConfigError
 from diffperc.nn.blocks import ResidualTokenMLP, TokenMLP
-from diffperc.strategies.base import Strategy, constant_timestep
-from diffperc.strategies.scene_table import SceneTable
-from diffperc.types import Batch, Branch, Conditioning, DatasetInfo
+from diffperc.strategies.attention_maps import append, widened
+from diffperc.strategies.base import Strategy, constant_timestep, expression_length, with_expression
+from diffperc.strategies.text_table import Templates, TextTable
+from diffperc.types import Batch, Branch, Conditioning, TextSpec
 
 
 class QueryBlock(nn.Module):
@@ -55,38 +67,55 @@ class QueryBlock(nn.Module):
 
 
 class IEDP(Strategy):
-    """Learned queries over CLIP image tokens; in training also the true label's text.
+    """Learned queries over CLIP image tokens; in training also the true labels' text.
 
     Args:
         backbone: for its widths, and as the source of CLIP's encoders.
-        info: whose scene labels are the explicit branch's text.
-        queries: number of tokens of the implicit branch.
+        text: whose names are the explicit branch's text.
+        queries: number of tokens of the implicit branch; None: one a name, 77 for depth.
         heads: of the query block.
         explicit_weight: of the explicit branch's loss; 0 leaves the branch out.
-        prompt: of the explicit branch, with one ``{}``.
+        templates: of the explicit branch, with one ``{}``.
         timestep: diffusion timestep the UNet is told.
+        attention: strides in image pixels at which attention maps are appended to the features.
+        detach_attention: no gradient through the appended maps.
+
+    Raises:
+        ConfigError: the explicit branch has no names, or with `attention` another number of tokens.
     """
 
     def __init__(
         self,
         backbone: Backbone,
-        info: DatasetInfo,
-        queries: int = 77,
+        text: TextSpec,
+        queries: int | None = None,
         heads: int = 8,
         explicit_weight: float = 1.0,
-        prompt: str = "a photo of a {}",
+        templates: Templates = "a photo of a {}",
         timestep: int = 1,
+        attention: Sequence[int] = (),
+        detach_attention: bool = True,
     ) -> None:
         super().__init__()
-        width = backbone.token_dim
-        self.out_spec = backbone.spec
-        self.explicit_weight, self.prompt, self.timestep = explicit_weight, prompt, timestep
+        width, names = backbone.token_dim, len(text.names)
+        count = queries or (77 if text.kind == "scene" or not names else names)
+        explicit = 1 if text.kind == "scene" else names
+        if attention and explicit_weight and explicit != count:
+            raise ConfigError(
+                f"strategy.queries is {count} and the explicit branch has {explicit} tokens; with strategy.attention their "
+                f"maps share the head: set strategy.queries={explicit}, strategy.attention=[] or "
+                "strategy.explicit_weight=0."
+            )
+        self.kind, self.explicit_weight = text.kind, explicit_weight
+        self.templates, self.timestep = templates, timestep
+        self.attention, self.detach_attention = tuple(attention), detach_attention
+        self.out_spec = widened(backbone.spec, self.attention, count + expression_length(text))
         self.image_encoder = ClipImageEncoder(backbone.architecture["image_encoder"])
         self.projector = TokenMLP(self.image_encoder.width, width)
-        self.queries = nn.Parameter(torch.randn(queries, width) * 0.02)
+        self.queries = nn.Parameter(torch.randn(count, width) * 0.02)
         self.block = QueryBlock(width, heads)
         if explicit_weight:
-            self.table = SceneTable(info, width)
+            self.table = TextTable(text.names, width)
             self.adapter = ResidualTokenMLP(width)
 
     @property
@@ -98,17 +127,25 @@ class IEDP(Strategy):
         """Load CLIP's image encoder and the labels' text vectors."""
         backbone.load_image_encoder(self.image_encoder)
         if self.explicit_weight:
-            self.table.fill(backbone, [self.prompt])
+            self.table.fill(backbone, self.templates)
 
     def forward(self, backbone: Backbone, latents: Tensor, batch: Batch) -> list[Branch]:
         """Two passes in training, one in evaluation; see `Strategy.forward`."""
         tokens = self.block(self.queries, self.projector(self.image_encoder(batch.image)))
-        branches = [self._branch(backbone, latents, tokens, "implicit", 1.0)]
+        branches = [self._branch(backbone, latents, with_expression(tokens, batch), "implicit", 1.0)]
         if self.training and self.explicit_weight:
-            tokens = self.adapter(self.table(batch.scene, latents.shape[0]))
+            tokens = with_expression(self.adapter(self._labels(batch)), batch)
             branches.append(self._branch(backbone, latents, tokens, "explicit", self.explicit_weight))
         return branches
 
+    def _labels(self, batch: Batch) -> Tensor:
+        if self.kind == "scene":
+            return self.table.one(batch.scene, len(batch))
+        if batch.labels is None:
+            raise ValueError("IEDP's explicit branch needs Batch.labels in training")
+        return self.table.present(batch.labels)
+
     def _branch(self, backbone: Backbone, latents: Tensor, tokens: Tensor, name: str, weight: float) -> Branch:
         conditioning = Conditioning(tokens, constant_timestep(latents, self.timestep))
-        return Branch(backbone.extract(latents, conditioning), name, weight)
+        features = backbone.extract(latents, conditioning, self.attention)
+        return Branch(append(features, self.attention, self.detach_attention), name, weight)

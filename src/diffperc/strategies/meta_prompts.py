@@ -1,11 +1,14 @@
 """Meta Prompts: learned prompts, recurrent refinement, prompt readout (Wan et al., arXiv 2312.14733; methods.md 2).
 
-For each step its own prompts (N, D), adapter and time embedding:
+For each step prompts (N, D), their adapter and a time embedding:
 
     features_i = UNet(latents_i, tokens_i = mlp_i(prompts_i), time embedding t_i)
     latents_{i+1} = the UNet's own output layers on the finest map of features_i
 
-The last step's maps are brought to the finest size, fused, and re-arranged by its tokens: map_n = <fused, token_n>.
+The last step's maps are re-arranged by its tokens, map_n = <map, token_n>: fused into one map first (depth, methods.md
+2.1; prompts and adapter of their own for each step), or level by level (segmentation, methods.md 2.2; one set of prompts
+for all steps, no adapter). For referring segmentation, which the paper does not treat, the expression's tokens stand
+behind the prompts and are read out with them.
 
 Differences from the released code:
 - A batch of as many images as prompts works (released: another shape, methods.md 2.1).
@@ -14,14 +17,16 @@ Differences from the released code:
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from diffperc.backbones import Backbone
 from diffperc.nn.blocks import TokenMLP
-from diffperc.strategies.base import Strategy
-from diffperc.strategies.readout import FusedReadout
-from diffperc.types import Batch, Branch, Conditioning, DatasetInfo, Features, FeatureSpec
+from diffperc.strategies.base import Strategy, expression_length, with_expression
+from diffperc.strategies.readout import FusedReadout, PyramidReadout
+from diffperc.types import Batch, Branch, Conditioning, TextSpec
 
 
 class MetaPrompts(Strategy):
@@ -29,43 +34,67 @@ class MetaPrompts(Strategy):
 
     Args:
         backbone: for its widths.
-        info: not needed here.
-        prompts: N, number of learned prompts, and of channels the head gets.
+        text: whose expressions are appended.
+        prompts: N, number of learned prompts, and of channels the head gets in each map.
         steps: passes of the UNet, each on what the one before predicts.
-        init_std: of the readout's decoders, 0.001 as published; None: torch's own.
+        shared: one set of prompts for all steps, instead of one a step.
+        adapter: an MLP between prompts and tokens, one a step.
+        readout: ``fused``: one map at the finest stride; ``pyramid``: a map a level, each at twice its size.
+        supervise_steps: weight of the loss on the readout of every step but the last; 0, as published, reads out the
+            last alone.
+        init_std: of the fused readout's decoders, 0.001 as published; None: torch's own.
     """
 
     def __init__(
         self,
         backbone: Backbone,
-        info: DatasetInfo,
+        text: TextSpec,
         prompts: int = 50,
         steps: int = 3,
+        shared: bool = False,
+        adapter: bool = True,
+        readout: Literal["fused", "pyramid"] = "fused",
+        supervise_steps: float = 0.0,
         init_std: float | None = 0.001,
     ) -> None:
         super().__init__()
         if steps < 1:
             raise ValueError(f"strategy.steps must be at least 1, got {steps}")
+        if readout not in ("fused", "pyramid"):
+            raise ValueError(f"strategy.readout must be 'fused' or 'pyramid', got '{readout}'")
         width = backbone.token_dim
-        self.prompts = nn.ParameterList(torch.randn(prompts, width) for _ in range(steps))
+        self.steps, self.supervise_steps = steps, supervise_steps
+        self.prompts = nn.ParameterList(torch.randn(prompts, width) for _ in range(1 if shared else steps))
         self.times = nn.ParameterList(torch.randn(1, backbone.time_dim) for _ in range(steps))
-        self.adapters = nn.ModuleList(TokenMLP(width, width) for _ in range(steps))
-        self.readout = FusedReadout(backbone.spec, width, init_std)
-        self.out_spec = FeatureSpec((prompts,), (backbone.spec.strides[0],))
+        self.adapters = nn.ModuleList(TokenMLP(width, width) for _ in range(steps if adapter else 0))
+        outputs = prompts + expression_length(text)
+        self.readout: FusedReadout | PyramidReadout
+        if readout == "fused":
+            self.readout = FusedReadout(backbone.spec, width, outputs, init_std)
+        else:
+            self.readout = PyramidReadout(backbone.spec, width, outputs)
+        self.out_spec = self.readout.out_spec
 
     @property
     def trains(self) -> tuple[str, ...]:
         """The output layers only where they feed a further step."""
-        return ("features", "attention_scores", *(("output",) if len(self.prompts) > 1 else ()))
+        return ("features", "attention_scores", *(("output",) if self.steps > 1 else ()))
 
     def forward(self, backbone: Backbone, latents: Tensor, batch: Batch) -> list[Branch]:
         """`steps` passes; see `Strategy.forward`."""
-        features: Features | None = None
-        b = latents.shape[0]
-        for prompts, time, adapter in zip(self.prompts, self.times, self.adapters, strict=True):
-            if features is not None:
+        branches: list[Branch] = []
+        for step in range(self.steps):
+            tokens = with_expression(self._tokens(step).expand(len(batch), -1, -1), batch)
+            time = self.times[step].expand(len(batch), -1)
+            features = backbone.extract(latents, Conditioning(tokens, time_embedding=time))
+            if step == self.steps - 1:
+                branches.insert(0, Branch(self.readout(features, tokens), "meta_prompts"))
+            else:
                 latents = backbone.to_latents(features)
-            tokens = adapter(prompts).expand(b, -1, -1)
-            features = backbone.extract(latents, Conditioning(tokens, time_embedding=time.expand(b, -1)))
-        assert features is not None
-        return [Branch(Features((self.readout(features, tokens),), self.out_spec), "meta_prompts")]
+                if self.training and self.supervise_steps:
+                    branches.append(Branch(self.readout(features, tokens), f"step{step + 1}", self.supervise_steps))
+        return branches
+
+    def _tokens(self, step: int) -> Tensor:
+        prompts = self.prompts[min(step, len(self.prompts) - 1)]
+        return self.adapters[step](prompts) if self.adapters else prompts

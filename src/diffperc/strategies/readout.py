@@ -1,9 +1,10 @@
-"""Meta prompts' fused readout (methods.md 2.1)."""
+"""Meta prompts' readouts: features re-arranged by the tokens that drove them (methods.md 2.1, 2.2)."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from diffperc.nn.blocks import convolution_norm_relu, deconvolutions, init_normal, init_truncated
 from diffperc.types import Features, FeatureSpec
@@ -18,6 +19,11 @@ def _fuse(inputs: int, outputs: int) -> nn.Sequential:
     return layer
 
 
+def _by_tokens(feature: Tensor, tokens: Tensor) -> Tensor:
+    """A map (B, D, h, w) and tokens (B, N, D) to their products (B, N, h, w)."""
+    return torch.einsum("bdhw,bnd->bnhw", feature, tokens)
+
+
 class FusedReadout(nn.Module):
     """Maps of all strides to the finest, one fused map as wide as the tokens, and its product with the tokens.
 
@@ -27,10 +33,11 @@ class FusedReadout(nn.Module):
     Args:
         spec: of the backbone's maps.
         width: D of the tokens.
+        tokens: N.
         init_std: of the decoders' first weights; see `init_normal`.
     """
 
-    def __init__(self, spec: FeatureSpec, width: int, init_std: float | None = 0.001) -> None:
+    def __init__(self, spec: FeatureSpec, width: int, tokens: int, init_std: float | None = 0.001) -> None:
         super().__init__()
         levels: list[nn.Module] = [_fuse(spec.channels[0], spec.channels[0])]
         for channels, stride in zip(spec.channels[1:], spec.strides[1:], strict=True):
@@ -42,10 +49,34 @@ class FusedReadout(nn.Module):
             levels.append(decoder)
         self.levels = nn.ModuleList(levels)
         self.fuse = _fuse(sum(spec.channels), width)
+        self.out_spec = FeatureSpec((tokens,), (spec.strides[0],))
 
-    def forward(self, features: Features, tokens: Tensor) -> Tensor:
-        """Features and tokens (B, N, D) to (B, N, h, w) at the finest map's size."""
+    def forward(self, features: Features, tokens: Tensor) -> Features:
+        """Features and tokens (B, N, D) to one map (B, N, h, w) at the finest map's size."""
         size = features.maps[0].shape[-2:]
         # odd sizes overshoot by less than one coarse cell
         levels = [level(m)[..., : size[0], : size[1]] for level, m in zip(self.levels, features.maps, strict=True)]
-        return torch.einsum("bdhw,bnd->bnhw", self.fuse(torch.cat(levels, 1)), tokens)
+        return Features((_by_tokens(self.fuse(torch.cat(levels, 1)), tokens),), self.out_spec)
+
+
+class PyramidReadout(nn.Module):
+    """Each level by itself: twice the size (bilinear), 3x3 convolution to D, group norm, ReLU, product with the tokens.
+
+    Args:
+        spec: of the backbone's maps.
+        width: D of the tokens.
+        tokens: N.
+    """
+
+    def __init__(self, spec: FeatureSpec, width: int, tokens: int) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(_fuse(channels, width) for channels in spec.channels)
+        self.out_spec = FeatureSpec((tokens,) * len(spec.channels), tuple(s // 2 for s in spec.strides))
+
+    def forward(self, features: Features, tokens: Tensor) -> Features:
+        """Features and tokens (B, N, D) to one map (B, N, 2h, 2w) a level."""
+        maps = []
+        for level, feature in zip(self.levels, features.maps, strict=True):
+            larger = F.interpolate(feature, scale_factor=2, mode="bilinear", align_corners=False)
+            maps.append(_by_tokens(level(larger), tokens))
+        return Features(tuple(maps), self.out_spec)

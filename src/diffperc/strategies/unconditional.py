@@ -1,7 +1,7 @@
-"""The control: the same UNet, told nothing.
+"""The control: the same UNet, told nothing but what the task itself says.
 
-Context: the 77 token vectors of the empty sentence, as in Stable Diffusion's unconditional branch; timestep 1 as VPD.
-Nothing is learned besides the UNet. Not from a paper.
+Context: the 77 token vectors of the empty sentence, as in Stable Diffusion's unconditional branch, and for referring
+segmentation the expression behind them; timestep 1 as VPD. Nothing is learned besides the UNet. Not from a paper.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from diffperc.backbones import Backbone
-from diffperc.strategies.base import Strategy, constant_timestep
-from diffperc.types import Batch, Branch, Conditioning, DatasetInfo
+from diffperc.strategies.base import Strategy, constant_timestep, with_expression
+from diffperc.types import Batch, Branch, Conditioning, TextSpec
 
 
 class Unconditional(Strategy):
@@ -19,14 +19,14 @@ class Unconditional(Strategy):
 
     Args:
         backbone: for its widths.
-        info: not needed here.
+        text: not needed here.
         timestep: diffusion timestep the UNet is told.
         length: number of tokens of the empty sentence.
     """
 
     tokens: Tensor
 
-    def __init__(self, backbone: Backbone, info: DatasetInfo, timestep: int = 1, length: int = 77) -> None:
+    def __init__(self, backbone: Backbone, text: TextSpec, timestep: int = 1, length: int = 77) -> None:
         super().__init__()
         self.out_spec = backbone.spec
         self.timestep = timestep
@@ -43,6 +43,6 @@ class Unconditional(Strategy):
 
     def forward(self, backbone: Backbone, latents: Tensor, batch: Batch) -> list[Branch]:
         """One pass; see `Strategy.forward`."""
-        tokens = self.tokens.expand(latents.shape[0], -1, -1)
+        tokens = with_expression(self.tokens.expand(latents.shape[0], -1, -1), batch)
         conditioning = Conditioning(tokens, constant_timestep(latents, self.timestep))
         return [Branch(backbone.extract(latents, conditioning), "unconditional")]

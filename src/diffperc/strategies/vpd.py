@@ -1,58 +1,87 @@
 """VPD: visual perception with a pretrained diffusion model (Zhao et al., ICCV 2023; methods.md 1).
 
-Depth: one text vector an image, that of its scene label averaged over 80 templates, through a residual adapter with
-learned gain, ``c + gamma * mlp(c)``; timestep 1; one pass.
+Text through a residual adapter with learned gain, ``c + gamma * mlp(c)``; timestep 1; one pass. The text is
+
+- depth: one vector an image, that of its scene label averaged over 80 templates;
+- segmentation: one vector a class, all of them for every image;
+- referring: the token vectors of the expression;
+- pose (not in the paper): one vector a keypoint name, as for classes.
+
+Where there are many tokens, cross-attention maps become further channels of the feature maps (`attention`).
 
 Differences from the released code:
 - The cross-attention over a single token is computed as the constant it is, and the query and key weights that it
   cannot train are frozen (in the released code they only decay).
 - An unknown scene gets the mean of the table, where the released code stops.
-- Any image size, where the released code takes 480, 352 or 512 pixels square.
+- Any image size and shape, where the released code takes a few squares.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from torch import Tensor
 
 from diffperc.backbones import Backbone
 from diffperc.nn.blocks import ResidualTokenMLP
+from diffperc.strategies.attention_maps import append, widened
 from diffperc.strategies.base import Strategy, constant_timestep
-from diffperc.strategies.scene_table import SceneTable
-from diffperc.text import imagenet_templates
-from diffperc.types import Batch, Branch, Conditioning, DatasetInfo
+from diffperc.strategies.text_table import Templates, TextTable
+from diffperc.types import Batch, Branch, Conditioning, TextSpec
 
 
 class VPD(Strategy):
-    """Scene text and adapter.
+    """Text and adapter.
 
     Args:
         backbone: for its widths.
-        info: whose scene labels name the table's rows.
+        text: what there is to say.
         timestep: diffusion timestep the UNet is told.
-        class_embeddings: a file with the table (scenes, D); None computes it with the text encoder.
+        templates: sentences with one ``{}`` for the name, averaged over; or ``imagenet``, CLIP's 80.
+        class_embeddings: a file with the table (names, D); None computes it with the text encoder.
+        attention: strides in image pixels at which attention maps are appended; 16 and 32 as published.
+        detach_attention: no gradient through the appended maps, as in the released training (methods.md 0.5).
     """
 
     def __init__(
-        self, backbone: Backbone, info: DatasetInfo, timestep: int = 1, class_embeddings: str | None = None
+        self,
+        backbone: Backbone,
+        text: TextSpec,
+        timestep: int = 1,
+        templates: Templates = "imagenet",
+        class_embeddings: str | None = None,
+        attention: Sequence[int] = (),
+        detach_attention: bool = True,
     ) -> None:
         super().__init__()
-        self.out_spec = backbone.spec
-        self.timestep = timestep
+        self.kind, self.timestep, self.templates = text.kind, timestep, templates
         self.class_embeddings = class_embeddings
-        self.table = SceneTable(info, backbone.token_dim)
+        self.attention, self.detach_attention = tuple(attention), detach_attention
+        self.table = TextTable(text.names, backbone.token_dim) if text.kind != "expression" else None
         self.adapter = ResidualTokenMLP(backbone.token_dim)
+        self.count = {"scene": 1, "names": len(text.names), "expression": text.length}[text.kind]
+        self.out_spec = widened(backbone.spec, self.attention, self.count)
 
     @property
     def trains(self) -> tuple[str, ...]:
-        """Without the attention scores, which a single token leaves without effect."""
-        return ("features", "time_embedding")
+        """The attention scores only where there is more than one token: a softmax over one has no effect."""
+        return ("features", "time_embedding", *(("attention_scores",) if self.count > 1 else ()))
 
     def initialise(self, backbone: Backbone) -> None:
         """Fill the table of text vectors."""
-        self.table.fill(backbone, imagenet_templates(), self.class_embeddings)
+        if self.table is not None:
+            self.table.fill(backbone, self.templates, self.class_embeddings)
 
     def forward(self, backbone: Backbone, latents: Tensor, batch: Batch) -> list[Branch]:
         """One pass; see `Strategy.forward`."""
-        tokens = self.adapter(self.table(batch.scene, latents.shape[0]))
-        conditioning = Conditioning(tokens, constant_timestep(latents, self.timestep))
-        return [Branch(backbone.extract(latents, conditioning), "text")]
+        conditioning = Conditioning(self._tokens(batch), constant_timestep(latents, self.timestep))
+        features = backbone.extract(latents, conditioning, self.attention)
+        return [Branch(append(features, self.attention, self.detach_attention), "text")]
+
+    def _tokens(self, batch: Batch) -> Tensor:
+        if self.table is None:
+            assert batch.expression_tokens is not None
+            return self.adapter(batch.expression_tokens)
+        if self.kind == "scene":
+            return self.adapter(self.table.one(batch.scene, len(batch)))
+        return self.adapter(self.table.vectors).expand(len(batch), -1, -1)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from typing import Any, ClassVar
 
+import cv2
 import lightning as L
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torchmetrics import Metric
 
 from diffperc.data import PerceptionDataset
 from diffperc.errors import TrainingError
 from diffperc.inference.pictures import Picture
-from diffperc.inference.whole_image import predict_whole
+from diffperc.inference.predictor import Predictor
 from diffperc.model import PerceptionModel
 from diffperc.tasks.optim import AdamW
-from diffperc.types import Batch, DatasetInfo, Prediction
+from diffperc.types import Batch, DatasetInfo, Prediction, TextSpec
 
 
 class PerceptionTask(L.LightningModule):
@@ -31,12 +31,18 @@ class PerceptionTask(L.LightningModule):
         provenance: what `checkpoints` needs to build the model again; stored in every checkpoint.
 
     Attributes:
+        name: under which the data set's protocol for it stands.
         requires: truths a data set must provide.
         monitor: the metric that chooses the best checkpoint, and its direction.
+        out_stride: pixels of the image a cell of the prediction covers.
+        predictor: predicts single images with a model of this task.
     """
 
+    name: ClassVar[str]
     requires: ClassVar[tuple[str, ...]]
     monitor: ClassVar[tuple[str, str]]
+    out_stride: ClassVar[int] = 1
+    predictor: ClassVar[type[Predictor]]
 
     def __init__(
         self,
@@ -49,10 +55,8 @@ class PerceptionTask(L.LightningModule):
         self.model, self.info, self.optimizer_recipe = model, info, optimizer
         self.provenance = provenance or {}
         self.scores = self.make_metrics(info)
-        # the optimiser step of the last validation, and the mean time of a step
+        # the optimiser step of the last validation
         self.validated_step = -1
-        self.seconds_per_step = float("nan")
-        self._train_seconds, self._steps, self._batch_start = 0.0, 0, 0.0
 
     @staticmethod
     @abstractmethod
@@ -61,25 +65,38 @@ class PerceptionTask(L.LightningModule):
 
     @staticmethod
     @abstractmethod
+    def text(info: DatasetInfo) -> TextSpec:
+        """What there is to say to a strategy that reads words."""
+
+    @staticmethod
     def output(info: DatasetInfo) -> nn.Module:
-        """From the head's raw numbers to the task's units."""
+        """From the head's raw numbers to the task's units; by default they are them."""
+        return nn.Identity()
 
     @staticmethod
     @abstractmethod
     def make_metrics(info: DatasetInfo) -> Metric:
-        """The metrics; `update(dense, truth)`, `compute()` gives a dict."""
+        """The metrics; `compute()` gives a dict."""
 
     @abstractmethod
     def loss(self, dense: Tensor, batch: Batch) -> Tensor:
         """The training loss of one branch's (B, K, H, W)."""
 
-    @abstractmethod
-    def truth(self, batch: Batch) -> Tensor:
-        """The target the metrics compare with."""
+    def auxiliary_loss(self, dense: Tensor, batch: Batch) -> Tensor:
+        """The training loss of an auxiliary head's (B, K, H, W); by default the same."""
+        return self.loss(dense, batch)
 
     @abstractmethod
-    def panels(self, batch: Batch, dense: Tensor, i: int) -> list[tuple[str, Picture]]:
-        """Titled pictures of sample `i`: image, truth, prediction, error."""
+    def predict_batch(self, batch: Batch) -> Tensor:
+        """What is scored: whole images by the data set's protocol."""
+
+    @abstractmethod
+    def score(self, dense: Tensor, batch: Batch) -> None:
+        """Add the prediction of a batch to the metrics."""
+
+    @abstractmethod
+    def figure(self, batch: Batch, dense: Tensor, i: int) -> Picture:
+        """Sample `i` at a glance: image, truth, prediction, error, side by side."""
 
     @staticmethod
     @abstractmethod
@@ -94,9 +111,9 @@ class PerceptionTask(L.LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Prediction by the protocol, scored; returned at the truth's size for the figures."""
+        """Prediction by the protocol, scored; returned for the figures."""
         dense = self.predict_batch(batch)
-        self.scores.update(dense, self.truth(batch))
+        self.score(dense, batch)
         return dense
 
     def on_validation_epoch_end(self) -> None:
@@ -105,33 +122,17 @@ class PerceptionTask(L.LightningModule):
         self.scores.reset()
         self.validated_step = self.global_step
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Time of a batch, without loading and validation."""
-        self._batch_start = time.perf_counter()
-
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """See `on_train_batch_start`; the first batch warms up and does not count."""
-        if self._steps > 0:
-            self._train_seconds += time.perf_counter() - self._batch_start
-            self.seconds_per_step = self._train_seconds / self._steps * self.trainer.accumulate_grad_batches
-        self._steps += 1
-
     def total_loss(self, prediction: Prediction, batch: Batch) -> Tensor:
         """The weighted sum over branches."""
         loss = prediction.weight * self.loss(prediction.dense, batch)
-        for _, weight, dense in prediction.extras:
-            loss = loss + weight * self.loss(dense, batch)
+        for extra in prediction.extras:
+            term = self.auxiliary_loss if extra.auxiliary else self.loss
+            loss = loss + extra.weight * term(extra.dense, batch)
         return loss
 
-    def predict_batch(self, batch: Batch) -> Tensor:
-        """Whole images by the data set's protocol, at the truth's size."""
-        protocol = self.info.protocol
-        windows, flip = (protocol.windows, protocol.flip) if protocol is not None else (1, False)
-        dense = predict_whole(lambda b: self.model(b).dense, batch, windows, flip)
-        size = self.truth(batch).shape[-2:]
-        if dense.shape[-2:] != size:
-            dense = F.interpolate(dense, size=size, mode="bilinear", align_corners=False)
-        return dense
+    def dense(self, batch: Batch) -> Tensor:
+        """The model's prediction of a batch as it is."""
+        return self.model(batch).dense
 
     def _check_finite(self, loss: Tensor, batch: Batch) -> None:
         if not torch.isfinite(loss):
@@ -151,3 +152,16 @@ class PerceptionTask(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what is needed to build the model again."""
         checkpoint["diffperc"] = self.provenance
+
+
+def image_of(batch: Batch, i: int) -> Picture:
+    """Image `i` of a batch as (H, W, 3) uint8."""
+    pixels: Picture = (batch.image[i].permute(1, 2, 0).float().cpu().numpy() * 255).round().astype(np.uint8)
+    return pixels
+
+
+def at_size(image: Picture, truth: Tensor) -> Picture:
+    """An image at the size of a truth (..., h, w), which pictures of results have."""
+    height, width = truth.shape[-2:]
+    resized: Picture = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    return image if image.shape[:2] == (height, width) else resized

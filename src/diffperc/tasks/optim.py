@@ -62,6 +62,31 @@ class PowerOneCycle:
 
 
 @dataclass(frozen=True)
+class Poly:
+    """``(1 - g / total)^power`` of the recipe's rate, and a linear warm-up on top of it (methods.md 1.1, 1.2).
+
+    Attributes:
+        min_lr: absolute, for a group with multiplier 1.
+        power: 1 for segmentation, 0.9 for referring, as published.
+        warmup_steps: optimiser steps on the way up.
+        warmup_ratio: of the first step's rate to what it would be without warm-up.
+    """
+
+    min_lr: float = 0.0
+    power: float = 1.0
+    warmup_steps: int = 0
+    warmup_ratio: float = 1e-6
+
+    def factor(self, step: int, total: int, max_lr: float) -> float:
+        """Learning rate at a step, as a fraction of `max_lr`."""
+        low = self.min_lr / max_lr
+        factor = (1 - low) * max(0.0, 1 - step / total) ** self.power + low
+        if step < self.warmup_steps:
+            factor *= 1 - (1 - step / self.warmup_steps) * (1 - self.warmup_ratio)
+        return factor
+
+
+@dataclass(frozen=True)
 class AdamW:
     """AdamW with parameter groups.
 
@@ -75,7 +100,7 @@ class AdamW:
 
     lr: float
     weight_decay: float
-    schedule: PowerOneCycle
+    schedule: PowerOneCycle | Poly
     rules: Sequence[Rule] = ()
     betas: tuple[float, float] = (0.9, 0.999)
 

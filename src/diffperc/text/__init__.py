@@ -1,15 +1,18 @@
 """CLIP's text side: tokenizer, encoder, prompts."""
 
-from diffperc.text.encoder import TextEncoder, TextEncoding
+from diffperc.text.encoder import ExpressionEncoder, TextEncoder, TextEncoding
 from diffperc.text.prompts import imagenet_templates, name_embeddings
-from diffperc.text.tokenizer import check_tokenizer, clip_tokenizer, tokenizer_from_merges
+from diffperc.text.tokenizer import OPENAI_TOKENS, check_tokenizer, clip_tokenizer, merges_of, tokenizer_from_merges
 
 __all__ = [
+    "OPENAI_TOKENS",
+    "ExpressionEncoder",
     "TextEncoder",
     "TextEncoding",
     "check_tokenizer",
     "clip_tokenizer",
     "imagenet_templates",
+    "merges_of",
     "name_embeddings",
     "tokenizer_from_merges",
 ]

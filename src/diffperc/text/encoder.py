@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 
@@ -33,5 +34,35 @@ class TextEncoder:
         ids = self.tokenizer(
             list(sentences), padding="max_length", max_length=max_length, truncation=True, return_tensors="pt"
         )["input_ids"]
-        output = self.model(input_ids=ids)
+        output = self.model(input_ids=ids.to(self.model.device))
         return TextEncoding(output.last_hidden_state, output.pooler_output)
+
+    def fingerprint(self) -> str:
+        """Equal for equal weights: what vectors in a cache belong to."""
+        digest = hashlib.sha256(str(len(self.tokenizer)).encode())
+        for parameter in self.model.parameters():
+            digest.update(parameter.detach().float().sum(dtype=torch.float64).numpy().tobytes())
+        return digest.hexdigest()
+
+
+class ExpressionEncoder(nn.Module):
+    """A text encoder that travels with a model: its sentences are known only when it is used (methods.md 1.2).
+
+    Args:
+        encoder: frozen.
+        length: tokens a sentence is padded or cut to.
+    """
+
+    def __init__(self, encoder: TextEncoder, length: int) -> None:
+        super().__init__()
+        self.model = encoder.model
+        self.tokenizer = encoder.tokenizer
+        self.length = length
+
+    def train(self, mode: bool = True) -> ExpressionEncoder:
+        """Stays in evaluation mode: frozen means frozen."""
+        return super().train(False)
+
+    def forward(self, sentences: Sequence[str]) -> Tensor:
+        """Sentences to tokens (B, `length`, D), without gradient."""
+        return TextEncoder(self.model, self.tokenizer).encode(sentences, self.length).tokens

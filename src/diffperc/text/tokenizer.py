@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Sequence
 from importlib import resources
 
@@ -12,7 +13,7 @@ from diffperc.errors import WeightsError
 
 _START, _END = "<|startoftext|>", "<|endoftext|>"
 # OpenAI's vocabulary: any tokenizer of this size must give these ids
-_CLIP_SIZE = 49408
+OPENAI_TOKENS = 49408
 _KNOWN = ("a photo of a cat", [49406, 320, 1125, 539, 320, 2368, 49407])
 
 
@@ -42,6 +43,12 @@ def clip_tokenizer() -> CLIPTokenizer:
     return tokenizer_from_merges(gzip.decompress(packed).decode().splitlines())
 
 
+def merges_of(tokenizer: CLIPTokenizer) -> list[str]:
+    """The byte-pair merges a tokenizer was built from, each ``"left right"``; `tokenizer_from_merges` is the inverse."""
+    merges = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]
+    return [m if isinstance(m, str) else " ".join(m) for m in merges]
+
+
 def check_tokenizer(tokenizer: CLIPTokenizer, vocabulary: int, where: str) -> CLIPTokenizer:
     """Return the tokenizer if it can be the right one.
 
@@ -60,7 +67,7 @@ def check_tokenizer(tokenizer: CLIPTokenizer, vocabulary: int, where: str) -> CL
             "the folder 'tokenizer' (vocab.json and merges.txt, or tokenizer.json) is missing or incomplete."
         )
     ids = list(tokenizer(_KNOWN[0])["input_ids"])
-    wrong = ids != _KNOWN[1] if vocabulary == _CLIP_SIZE else len(ids) < 7
+    wrong = ids != _KNOWN[1] if vocabulary == OPENAI_TOKENS else len(ids) < 7
     if wrong:
         raise WeightsError(f"{where}: the tokenizer encodes '{_KNOWN[0]}' as {ids}; its files are damaged.")
     return tokenizer

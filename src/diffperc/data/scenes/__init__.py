@@ -1,12 +1,17 @@
-"""Procedural pictures of furnished rooms with exact depth, class and instance masks, and captions."""
+"""Procedural pictures of furnished rooms with exact depth, class and instance masks, body keypoints and descriptions."""
 
 from .camera import Camera
 from .captions import caption, visible
+from .expressions import Expression, expressions
+from .keypoints import extent, keypoints
 from .palette import COLOURS
+from .people import Look, Pose, figure
+from .placing import SIZES
 from .render import CLASSES, Rendered, render
 from .rooms import ROOMS
+from .sampling import sample_scene
 from .textures import TEXTURES
-from .world import MAX_DEPTH, SIZES, Light, Room, Scene, SceneObject, sample_scene
+from .world import MAX_DEPTH, Light, Room, Scene, SceneObject
 
 __all__ = [
     "CLASSES",
@@ -16,12 +21,19 @@ __all__ = [
     "SIZES",
     "TEXTURES",
     "Camera",
+    "Expression",
     "Light",
+    "Look",
+    "Pose",
     "Rendered",
     "Room",
     "Scene",
     "SceneObject",
     "caption",
+    "expressions",
+    "extent",
+    "figure",
+    "keypoints",
     "render",
     "sample_scene",
     "visible",

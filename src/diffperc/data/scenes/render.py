@@ -11,7 +11,7 @@ from .shading import shade
 from .shapes import Floats
 from .world import Scene
 
-CLASSES: tuple[str, ...] = ("floor", "wall", "ceiling", *OBJECTS)
+CLASSES: tuple[str, ...] = ("floor", "wall", "ceiling", *OBJECTS, "person")
 """Names of the class ids in a mask."""
 
 _SUBPIXELS = np.array([[-0.36, -0.2], [0.36, 0.2]], np.float32)

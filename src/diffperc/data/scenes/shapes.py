@@ -36,7 +36,9 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Primitive:
-    """A convex solid: unit shape, scaled by `half`, tilted about its x axis, turned by `yaw`, moved to `centre`.
+    """A convex solid: unit shape, scaled by `half`, turned, moved to `centre`.
+
+    It is turned by `roll` about its z axis, then by `tilt` about the x axis, then by `yaw` about the vertical.
 
     In the local unit frame a box is [-1, 1]^3, an ellipsoid the unit sphere, and a frustum spans z in [-1, 1] with
     radius 1 at the bottom and `taper` at the top (1: cylinder, 0: cone).
@@ -49,12 +51,20 @@ class Primitive:
     yaw: float = 0.0
     tilt: float = 0.0
     taper: float = 1.0
+    roll: float = 0.0
 
     def axes(self) -> tuple[Vec3, Vec3, Vec3]:
         """Local axes in the world: the rows of the rotation from world to local directions."""
         c, s = math.cos(self.yaw), math.sin(self.yaw)
         ct, st = math.cos(self.tilt), math.sin(self.tilt)
-        return ((c, s, 0.0), (-s * ct, c * ct, st), (s * st, -c * st, ct))
+        x, y = (c, s, 0.0), (-s * ct, c * ct, st)
+        if self.roll:
+            cr, sr = math.cos(self.roll), math.sin(self.roll)
+            x, y = (
+                (cr * x[0] + sr * y[0], cr * x[1] + sr * y[1], sr * y[2]),
+                (cr * y[0] - sr * x[0], cr * y[1] - sr * x[1], cr * y[2]),
+            )
+        return (x, y, (s * st, -c * st, ct))
 
     def bound(self) -> Vec3:
         """Half sizes in metres of the box about the primitive along its local axes."""
@@ -70,13 +80,17 @@ class Primitive:
 
     def reach(self) -> Vec3:
         """Half sizes in metres of the world-aligned box about the primitive."""
-        a, b, c = self.bound()
-        (xa, ya, za), (xb, yb, zb), (xc, yc, zc) = self.axes()
-        return (
-            abs(xa) * a + abs(xb) * b + abs(xc) * c,
-            abs(ya) * a + abs(yb) * b + abs(yc) * c,
-            abs(za) * a + abs(zb) * b + abs(zc) * c,
+        first, second, third = (
+            (abs(x) * half, abs(y) * half, abs(z) * half)
+            for (x, y, z), half in zip(self.axes(), self.bound(), strict=True)
         )
+        if self.shape == "box":
+            x, y, z = (a + b + c for a, b, c in zip(first, second, third, strict=True))
+        elif self.shape == "ellipsoid":
+            x, y, z = (math.hypot(a, b, c) for a, b, c in zip(first, second, third, strict=True))
+        else:
+            x, y, z = (math.hypot(a, b) + c for a, b, c in zip(first, second, third, strict=True))
+        return (x, y, z)
 
     def placed(self, position: Vec3, yaw: float, scale: float) -> "Primitive":
         """The primitive after scaling about the origin, turning by `yaw` about the vertical and moving."""
@@ -84,7 +98,7 @@ class Primitive:
         x, y, z = (scale * value for value in self.centre)
         centre = (c * x - s * y + position[0], s * x + c * y + position[1], z + position[2])
         half = (scale * self.half[0], scale * self.half[1], scale * self.half[2])
-        return Primitive(self.shape, centre, half, self.material, self.yaw + yaw, self.tilt, self.taper)
+        return Primitive(self.shape, centre, half, self.material, self.yaw + yaw, self.tilt, self.taper, self.roll)
 
 
 def intersect(primitive: Primitive, origin: Floats, dirs: Floats) -> Floats:

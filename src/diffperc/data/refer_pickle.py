@@ -1,0 +1,51 @@
+"""REFER's ``refs(unc).p``: a pickled list of dicts, read without running what a pickle may ask for.
+
+A pickle is a program that can import and call anything. These files need nothing but lists, dicts, strings and
+numbers, for which the unpickler imports no name: every import is refused.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any, NoReturn
+
+from diffperc.errors import DataError
+
+_KEYS = ("ann_id", "image_id", "split", "sentences")
+
+
+class _RefusedError(Exception):
+    """The pickle asked for a name; the argument is that name."""
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    def find_class(self, module_name: str, global_name: str) -> NoReturn:
+        raise _RefusedError(f"{module_name}.{global_name}")
+
+
+def read_refs(path: Path) -> list[dict[str, Any]]:
+    """The refs of a file, each with at least ``ann_id``, ``image_id``, ``split`` and ``sentences``.
+
+    Strings that Python 2 wrote as bytes are read as Latin-1.
+
+    Raises:
+        DataError: missing, damaged, another kind of file, or a pickle that would import something.
+    """
+    try:
+        # from memory: a length beyond the end of the file then allocates nothing
+        refs = _PlainUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: there is no such file.") from error
+    except _RefusedError as error:
+        raise DataError(
+            f"{path}: wants to import {error}: not opened. REFER's files hold lists, dicts, strings and numbers only; "
+            "fetch the file again from a source you trust."
+        ) from error
+    except Exception as error:  # damaged pickles raise nearly anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path}: cannot be read as a pickle ({reason}); replace it.") from error
+    if not isinstance(refs, list) or not all(isinstance(r, dict) and r.keys() >= set(_KEYS) for r in refs):
+        raise DataError(f"{path}: is not a list of refs, each with {', '.join(_KEYS)}.")
+    return refs

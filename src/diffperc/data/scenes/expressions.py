@@ -1,0 +1,11 @@
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Expression:
+    text: str
+    target: int
+
+
+def expressions(scene, rendered):
+    return ()

@@ -1,0 +1,81 @@
+"""UPerNet with an auxiliary head, of Meta Prompts' segmentation (methods.md 2.2; Xiao et al. 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from diffperc.heads.base import Auxiliary, Head
+from diffperc.nn.blocks import convolution_norm_relu
+from diffperc.types import Features, FeatureSpec
+
+
+def _resize(h: Tensor, size: torch.Size) -> Tensor:
+    return h if h.shape[-2:] == size else F.interpolate(h, size=size, mode="bilinear", align_corners=False)
+
+
+class UPerHead(Head):
+    """Pyramid pooling on the coarsest map, a top-down pyramid below it, all levels fused; one FCN beside it.
+
+    Args:
+        spec: two maps or more.
+        out_channels: K.
+        channels: of all inner maps, 512 as published.
+        pools: sides of the pooled maps.
+        dropout: of whole channels before the last convolutions, 0 (ADE20K) or 0.1 (Cityscapes) as published.
+        auxiliary_weight: of the loss of the FCN on the third map; 0 leaves it out.
+    """
+
+    def __init__(
+        self,
+        spec: FeatureSpec,
+        out_channels: int,
+        channels: int = 512,
+        pools: Sequence[int] = (1, 2, 3, 6),
+        dropout: float = 0.0,
+        auxiliary_weight: float = 0.4,
+    ) -> None:
+        super().__init__()
+        if len(spec.channels) < 2:
+            raise ValueError(f"UPerHead reads two maps or more, got {len(spec.channels)}; with meta prompts set "
+                             "strategy.readout=pyramid")  # fmt: skip
+        *fine, coarse = spec.channels
+
+        def block(inputs: int, kernel: int) -> nn.Sequential:
+            return convolution_norm_relu(inputs, channels, kernel=kernel, bias=False)
+
+        self.pools = nn.ModuleList(nn.Sequential(nn.AdaptiveAvgPool2d(side), block(coarse, 1)) for side in pools)
+        self.bottleneck = block(coarse + len(pools) * channels, 3)
+        self.laterals = nn.ModuleList(block(c, 1) for c in fine)
+        self.smooth = nn.ModuleList(block(channels, 3) for _ in fine)
+        self.fuse = block(len(spec.channels) * channels, 3)
+        self.classify = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(channels, out_channels, 1))
+        self.auxiliary_weight = auxiliary_weight
+        self.auxiliary_level = min(2, len(fine))
+        if auxiliary_weight:
+            self.fcn = nn.Sequential(
+                block(spec.channels[self.auxiliary_level], 3),
+                nn.Dropout2d(dropout),
+                nn.Conv2d(channels, out_channels, 1),
+            )
+
+    def forward(self, features: Features) -> Tensor:
+        """See `Head.forward`; the output has the finest map's size."""
+        *fine, coarse = features.maps
+        pooled = [_resize(pool(coarse), coarse.shape[-2:]) for pool in self.pools]
+        top = self.bottleneck(torch.cat([coarse, *pooled], 1))
+        maps = [lateral(m) for lateral, m in zip(self.laterals, fine, strict=True)] + [top]
+        for i in range(len(maps) - 1, 0, -1):
+            maps[i - 1] = maps[i - 1] + _resize(maps[i], maps[i - 1].shape[-2:])
+        maps = [smooth(m) for smooth, m in zip(self.smooth, maps[:-1], strict=True)] + [top]
+        size = maps[0].shape[-2:]
+        return self.classify(self.fuse(torch.cat([_resize(m, size) for m in maps], 1)))
+
+    def auxiliary(self, features: Features) -> tuple[Auxiliary, ...]:
+        """See `Head.auxiliary`."""
+        if not self.auxiliary_weight:
+            return ()
+        return (Auxiliary(self.auxiliary_weight, self.fcn(features.maps[self.auxiliary_level])),)

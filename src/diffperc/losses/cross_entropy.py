@@ -1,0 +1,56 @@
+"""Cross-entropy over pixels (methods.md 1.1, 1.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from diffperc.checks import check_dtype, check_shape
+from diffperc.nn.reduce import global_sums
+
+
+def cross_entropy(
+    logits: Tensor,
+    target: Tensor,
+    ignore_index: int = 255,
+    class_weights: Sequence[float] | None = None,
+    average: Literal["all", "counted"] = "all",
+) -> Tensor:
+    """``sum(w * -log softmax(logits)[target])`` over the counted pixels, divided as `average` says.
+
+    Sums run over the whole global batch, in a distributed run over those of all processes.
+
+    Args:
+        logits: (B, K, H, W).
+        target: (B, H, W) int64 class ids.
+        ignore_index: the id that is never counted.
+        class_weights: w by class id, K of them; None: 1.
+        average: ``all`` divides by the number of pixels, ignored ones included, as mmsegmentation's default;
+            ``counted`` by the weights of the counted ones, as PyTorch's.
+
+    Returns:
+        A scalar; zero, with zero gradients, if no pixel is counted.
+
+    Raises:
+        ValueError: the shapes differ, `target` is not int64, or there is not one weight a class.
+    """
+    sizes = check_shape("logits", logits, "B K H W")
+    check_shape("target", target, "B H W", B=sizes["B"], H=sizes["H"], W=sizes["W"])
+    check_dtype("target", target, torch.int64)
+    if class_weights is not None and len(class_weights) != sizes["K"]:
+        raise ValueError(f"class_weights must be one a class: {sizes['K']}, got {len(class_weights)}")
+    # half precision cannot hold a sum over a batch's pixels
+    exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    weights = None if class_weights is None else exact.new_tensor(class_weights)
+    total = F.cross_entropy(exact, target, weights, ignore_index=ignore_index, reduction="sum")
+    if average == "all":
+        count = total.new_tensor(target.numel())
+    else:
+        counted = target[target != ignore_index]
+        count = total.new_tensor(counted.numel()) if weights is None else weights[counted].sum()
+    sums = global_sums(torch.stack([total, count]))
+    return sums[0] / torch.where(sums[1] > 0, sums[1], torch.ones_like(sums[1]))

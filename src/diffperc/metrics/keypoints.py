@@ -1,0 +1,201 @@
+"""Keypoint metrics: COCO's average precision by object keypoint similarity (OKS), and PCK (methods.md 2.3)."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from torch import Tensor
+from torchmetrics import Metric
+
+from diffperc.checks import check_shape
+from diffperc.keypoints import KeypointSpec
+from diffperc.protocols import PoseProtocol
+from diffperc.types import Person
+
+NAMES = ("ap", "ap50", "ap75", "ap_m", "ap_l", "ar")
+_PCK_RADIUS = 0.2  # of the longer side of the true box
+
+_Array = NDArray[np.float64]
+
+
+def oks(first: _Array, second: _Array, area: _Array | float, sigmas: Sequence[float]) -> _Array:
+    """Object keypoint similarity, the mean over joints of exp(-d^2 / (2 area k^2)) with k = 2 sigma.
+
+    Args:
+        first, second: (..., K, 2) pixels, broadcast.
+        area: (...) square pixels.
+        sigmas: K.
+
+    Returns:
+        (...) in [0, 1].
+    """
+    squared = ((first - second) ** 2).sum(-1)
+    spread = 2 * np.asarray(area, dtype=np.float64)[..., None] * (2 * np.asarray(sigmas)) ** 2
+    return np.exp(-squared / np.maximum(spread, np.spacing(1))).mean(-1)
+
+
+def oks_nms(
+    points: _Array, scores: _Array, areas: _Array, sigmas: Sequence[float], threshold: float
+) -> NDArray[np.int64]:
+    """Of persons more alike than `threshold` only the best is kept.
+
+    Args:
+        points: (N, K, 2) pixels, of one image.
+        scores: (N,).
+        areas: (N,) square pixels; two persons are compared at the mean of theirs.
+        threshold: OKS.
+
+    Returns:
+        indices of those kept, best first.
+    """
+    order = np.argsort(-scores, kind="stable")
+    kept: list[int] = []
+    while order.size:
+        best, rest = order[0], order[1:]
+        kept.append(int(best))
+        alike = oks(points[best], points[rest], (areas[best] + areas[rest]) / 2, sigmas)
+        order = rest[alike <= threshold]
+    return np.array(kept, dtype=np.int64)
+
+
+class KeypointMetrics(Metric):
+    """AP, AP50, AP75, AP of medium and large persons, AR (all OKS, by pycocotools), and PCK@0.2.
+
+    A person's score is that of its box times the mean confidence of its joints that have at least the protocol's. Of
+    persons of one image that are nearly the same the best is kept. COCO's numbers count every image of `truth`, also those
+    without a prediction. PCK is the share of labelled joints of true boxes (annotation_id >= 0) that are found within 0.2
+    of the box's longer side; predictions for detected boxes have no part in it.
+
+    Args:
+        spec: which keypoints.
+        protocol: how they are scored.
+        all_processes: in a distributed run, over the persons of all processes.
+
+    Attributes:
+        truth: in COCO's format (images, annotations, categories), of the whole split; set before `compute`.
+    """
+
+    higher_is_better = True
+    full_state_update = False
+    image_id: list[Tensor]
+    annotation_id: list[Tensor]
+    area: list[Tensor]
+    score: list[Tensor]
+    points: list[Tensor]
+    confidence: list[Tensor]
+
+    def __init__(self, spec: KeypointSpec, protocol: PoseProtocol, all_processes: bool = True) -> None:
+        super().__init__(sync_on_compute=all_processes)
+        self.spec = spec
+        self.protocol = protocol
+        self.truth: dict[str, Any] | None = None
+        for name in ("image_id", "annotation_id", "area", "score", "points", "confidence"):
+            self.add_state(name, [], dist_reduce_fx="cat")
+
+    def update(self, points: Tensor, confidence: Tensor, persons: Sequence[Person]) -> None:
+        """Add a batch.
+
+        Args:
+            points: (B, K, 2) pixels of the image as stored.
+            confidence: (B, K).
+            persons: whose they are.
+        """
+        sizes = check_shape("points", points, "B K 2", B=len(persons), K=len(self.spec.names))
+        check_shape("confidence", confidence, "B K", **sizes)
+        device = points.device
+        self.image_id.append(torch.tensor([p.image_id for p in persons], dtype=torch.int64, device=device))
+        self.annotation_id.append(torch.tensor([p.annotation_id for p in persons], dtype=torch.int64, device=device))
+        self.area.append(torch.tensor([p.box[2] * p.box[3] for p in persons], dtype=torch.float32, device=device))
+        self.score.append(torch.tensor([p.score for p in persons], dtype=torch.float32, device=device))
+        self.points.append(points.detach().float())
+        self.confidence.append(confidence.detach().float())
+
+    def compute(self) -> dict[str, Tensor]:
+        """By name, in [0, 1]; NaN where the truth has no person of that size, or none that was predicted (PCK).
+
+        Raises:
+            RuntimeError: `truth` was not set.
+        """
+        if self.truth is None:
+            raise RuntimeError("KeypointMetrics.truth must be set before compute")
+        points = _joined(self.points).reshape(-1, len(self.spec.names), 2)
+        found = self._average_precision(self.truth, points) | {"pck": self._pck(self.truth, points)}
+        return {k: torch.tensor(v, dtype=torch.float32, device=self.device) for k, v in found.items()}
+
+    def _average_precision(self, truth: dict[str, Any], points: _Array) -> dict[str, float]:
+        with contextlib.redirect_stdout(io.StringIO()):
+            evaluation = COCOeval(
+                _coco(truth, truth["annotations"]), _coco(truth, self._results(truth, points)), "keypoints"
+            )
+            evaluation.params.kpt_oks_sigmas = np.asarray(self.spec.sigmas)
+            evaluation.evaluate()
+            evaluation.accumulate()
+            evaluation.summarize()
+        return {k: float(v) if v >= 0 else float("nan") for k, v in zip(NAMES, evaluation.stats, strict=False)}
+
+    def _results(self, truth: dict[str, Any], points: _Array) -> list[dict[str, Any]]:
+        """The persons kept, as COCO's evaluation reads them; its area is that of the joints' box."""
+        if not len(points):
+            return []
+        images, areas = _joined(self.image_id), _joined(self.area)
+        confidence = _joined(self.confidence).reshape(points.shape[:2])
+        sure = confidence >= self.protocol.visible
+        scores = _joined(self.score) * (confidence * sure).sum(1) / np.maximum(sure.sum(1), 1)
+        category = truth["categories"][0]["id"]
+        results: list[dict[str, Any]] = []
+        for image in (entry["id"] for entry in truth["images"]):
+            members = np.flatnonzero(images == image)
+            kept = oks_nms(points[members], scores[members], areas[members], self.spec.sigmas, self.protocol.oks_nms)
+            for i in members[kept]:
+                extent = np.ptp(points[i], axis=0)
+                results.append(
+                    {
+                        "id": len(results) + 1,
+                        "image_id": image,
+                        "category_id": category,
+                        "keypoints": np.column_stack([points[i], confidence[i]]).ravel(),
+                        "score": float(scores[i]),
+                        "bbox": [*points[i].min(0), *extent],
+                        "area": float(extent.prod()),
+                        "iscrowd": 0,
+                    }
+                )
+        return results
+
+    def _pck(self, truth: dict[str, Any], points: _Array) -> float:
+        annotations = {a["id"]: a for a in truth["annotations"]}
+        ids, first = np.unique(_joined(self.annotation_id), return_index=True)  # a sampler may repeat persons
+        near = total = 0
+        for identity, index in zip(ids.tolist(), first, strict=True):
+            annotation = annotations.get(identity)
+            if identity < 0 or annotation is None:
+                continue
+            joints = np.asarray(annotation["keypoints"], dtype=np.float64).reshape(-1, 3)
+            labelled = joints[:, 2] > 0
+            distance = np.linalg.norm(points[index] - joints[:, :2], axis=-1)[labelled]
+            near += int((distance <= _PCK_RADIUS * max(annotation["bbox"][2:])).sum())
+            total += int(labelled.sum())
+        return near / total if total else float("nan")
+
+
+def _joined(state: list[Tensor] | Tensor) -> _Array:
+    """A list state as one array: a list before the processes meet, a tensor after."""
+    parts = [state] if isinstance(state, Tensor) else state
+    joined = torch.cat(parts).cpu() if parts else torch.zeros(0)
+    return np.asarray(joined.numpy(), dtype=np.int64 if not joined.is_floating_point() else np.float64)
+
+
+def _coco(truth: dict[str, Any], annotations: Sequence[dict[str, Any]]) -> COCO:
+    """An index over annotations of the truth's images; over copies, as the evaluation marks what it ignores."""
+    coco = COCO()
+    coco.dataset = {**truth, "annotations": [dict(a) for a in annotations]}
+    coco.createIndex()
+    return coco

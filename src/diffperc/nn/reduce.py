@@ -1,0 +1,43 @@
+"""Sums over all processes of a distributed run, for means over a whole global batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+class _AllReduce(torch.autograd.Function):
+    """The sum, whose gradient is the sum of the gradients: each process's loss depends on what all of them put in.
+
+    PyTorch's own (`torch.distributed.nn.functional.all_reduce`) is deprecated in 2.13 in favour of a private module.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, sums: Tensor) -> Tensor:
+        total = sums.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+
+def global_sums(sums: Tensor) -> Tensor:
+    """The sums of all processes, with gradients to each; `sums` itself where there is one process.
+
+    A loss made of them is that of one process with the same global batch, and so are its gradients after DDP has
+    averaged them.
+
+    Args:
+        sums: of any shape, the same on all processes.
+    """
+    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        total: Tensor = _AllReduce.apply(sums)
+        return total
+    return sums

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from diffperc.tasks import ReferringTask
+from diffperc.types import Batch
+from tests.contracts.task import TaskContract
+
+
+class TestReferring(TaskContract):
+    name = "referring"
+    best = {"oiou": 1.0, "miou": 1.0, "p50": 1.0, "p90": 1.0}  # noqa: RUF012
+
+    def perfect(self, batch: Batch) -> Tensor:
+        return F.one_hot(batch.targets["referent"], 2).movedim(-1, 1).float()
+
+    def trained(self, perfect: Tensor, batch: Batch) -> Tensor:
+        return perfect * 20
+
+    def test_the_loss_weighs_background_and_referent(self, task: ReferringTask, batch: Batch) -> None:
+        """Weighted mean of 0.9 and 1.1 (methods.md 1.2), against torch's own."""
+        logits = torch.randn(4, 2, 96, 96, generator=torch.Generator().manual_seed(0))
+        expected = F.cross_entropy(logits, batch.targets["referent"], torch.tensor([0.9, 1.1]))
+        torch.testing.assert_close(task.loss(logits, batch), expected)
+
+    def test_samples_have_an_expression_and_a_category(self, batch: Batch) -> None:
+        assert batch.expression is not None
+        assert batch.labels is not None
+        assert all(len(e.split()) >= 2 for e in batch.expression)
+        assert batch.labels.sum(1).tolist() == [1] * 4
+        assert (batch.targets["referent"].sum((1, 2)) > 10).all()
