@@ -17,16 +17,21 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300, help="scenes to render")
     parser.add_argument("--size", type=int, nargs=2, default=(128, 128), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--person", action="store_true", help="then time scenes with a person in view, too")
     arguments = parser.parse_args()
-    height, width = arguments.size
+    for person in (False, True) if arguments.person else (False,):
+        _measure(arguments.seed, arguments.count, tuple(arguments.size), person)
+
+
+def _measure(seed: int, count: int, size: tuple[int, int], person: bool) -> None:
     cpu, wall = time.process_time(), time.perf_counter()
-    for index in range(arguments.count):
-        scene = sample_scene(arguments.seed, index)
-        caption(scene, render(scene, (height, width)))
+    for index in range(count):
+        scene = sample_scene(seed, index, person)
+        caption(scene, render(scene, size))
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     print(
-        f"{arguments.count} scenes of {height}x{width}, numpy {np.__version__}: "
-        f"{arguments.count / cpu:.1f} images per CPU second, {arguments.count / wall:.1f} per wall second"
+        f"{count} scenes of {size[0]}x{size[1]}{' with a person' if person else ''}, numpy {np.__version__}: "
+        f"{count / cpu:.1f} images per CPU second, {count / wall:.1f} per wall second"
     )
 
 

@@ -1,6 +1,6 @@
-"""Train the tokenizer of `backbone=tiny` on the captions of the embedded scenes and write it into the package.
+"""Train the tokenizer of `backbone=tiny` on the sentences of the embedded scenes and write it into the package.
 
-Run once, from the top of a checkout; a new run is needed only when the captions' words change.
+Run once, from the top of a checkout; a new run is needed only when their words change.
 """
 
 from __future__ import annotations
@@ -12,18 +12,22 @@ from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from diffperc.data.scenes import CLASSES, COLOURS, ROOMS, caption, render, sample_scene
+from diffperc.data.scenes import CLASSES, COLOURS, ROOMS, caption, expressions, render, sample_scene
+from diffperc.keypoints import COCO_KEYPOINTS
 from diffperc.text import imagenet_templates, tokenizer_from_merges
 
 TINY = Path(__file__).resolve().parent.parent / "src/diffperc/backbones/configs/tiny"
 
 
 def sentences(scenes: int) -> Iterator[str]:
-    """Captions, and the templates filled with every name they may meet."""
+    """Captions, referring expressions, and the templates filled with every name they may meet."""
     for index in range(scenes):
         scene = sample_scene(0, index)
-        yield caption(scene, render(scene, (64, 64)))
-    for name in (*CLASSES, *ROOMS, *COLOURS):
+        drawn = render(scene, (64, 64))
+        yield caption(scene, drawn)
+        yield from (expression.text for expression in expressions(scene, drawn))
+    keypoints = (name.replace("_", " ") for name in COCO_KEYPOINTS.names)
+    for name in (*CLASSES, *ROOMS, *COLOURS, *keypoints):
         yield from (template.format(name.replace("_", " ")) for template in imagenet_templates())
 
 
@@ -54,8 +58,9 @@ def main() -> None:
     values["bos_token_id"], values["eos_token_id"] = tokenizer.bos_token_id, tokenizer.eos_token_id
     values["pad_token_id"] = tokenizer.pad_token_id
     config.write_text(json.dumps(values, indent=2) + "\n")
-    sample = caption(sample_scene(1, 0), render(sample_scene(1, 0), (64, 64)))
-    print(f"{len(merges)} merges, {len(tokenizer)} tokens; '{sample}' -> {tokenizer.tokenize(sample)}")
+    print(f"{len(merges)} merges, {len(tokenizer)} tokens")
+    for sample in ("a photo of a person", "the red box left of the sofa", "the person in the striped cyan shirt"):
+        print(f"'{sample}' -> {tokenizer.tokenize(sample)}")
 
 
 if __name__ == "__main__":

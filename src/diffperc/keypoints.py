@@ -35,7 +35,9 @@ class KeypointSpec:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> KeypointSpec:
         """From plain values, as a checkpoint holds them."""
-        plain: dict[str, Any] = {k: tuple(tuple(v) if isinstance(v, list | tuple) else v for v in vs) for k, vs in values.items()}
+        plain: dict[str, Any] = {}
+        for key, rows in values.items():
+            plain[key] = tuple(tuple(row) if isinstance(row, list | tuple) else row for row in rows)
         return cls(**plain)
 
 

@@ -166,12 +166,13 @@ class Batch:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
         """A batch with `function` applied to every tensor."""
-        optional: dict[str, Any] = {name: getattr(self, name) for name in ("scene", "labels", "expression_tokens")}
+        optional = {name: getattr(self, name) for name in ("scene", "labels", "expression_tokens")}
+        moved: dict[str, Any] = {k: None if v is None else function(v) for k, v in optional.items()}
         return dataclasses.replace(
             self,
             image=function(self.image),
             targets={k: function(v) for k, v in self.targets.items()},
-            **{k: None if v is None else function(v) for k, v in optional.items()},
+            **moved,
         )
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:

@@ -112,6 +112,77 @@ def test_a_sweep_ends_in_one_table(tmp_path: Path) -> None:
     assert list((tmp_path / "sweep/0/tensorboard").iterdir())
 
 
+@pytest.fixture(scope="module", params=["segmentation", "referring", "pose"])
+def other(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """A short run of each task but depth, and a photograph beside it."""
+    task = request.param
+    cwd = tmp_path_factory.mktemp(task)
+    small = [o for o in SMALL if "size=[" not in o] + ["dataset.size=[96,96]"]
+    call("train", *small, f"task={task}", "strategy=meta_prompts", "hydra.run.dir=run", cwd=cwd)
+    pixels = np.random.default_rng(0).integers(0, 255, (75, 130, 3), np.uint8)
+    Image.fromarray(pixels).save(cwd / "photo.png")
+    return task, cwd
+
+
+def test_every_task_trains_evaluates_and_predicts(other: tuple[str, Path]) -> None:
+    task, cwd = other
+    ckpt = f"ckpt={cwd}/run/checkpoints/last.ckpt"
+    summary = json.loads((cwd / "run/summary.json").read_text())
+    assert summary["metrics"].keys() == summary["baseline"].keys()
+    assert summary["choices"]["task"] == task
+    assert summary["peak_memory_gb"] > 0.1
+    call("evaluate", ckpt, "num_workers=0", "hydra.run.dir=again", cwd=cwd)
+    found = json.loads((cwd / "again/summary.json").read_text())
+    assert found["protocol"] == "scenes"
+    for name, value in summary["metrics"].items():
+        assert found["metrics"][name] == pytest.approx(value, rel=1e-4, abs=1e-6, nan_ok=True), name
+    options = {"segmentation": [], "referring": ['expression=the red "cube"'], "pose": ["boxes=[[10,5,60,70]]"]}[task]
+    call("predict", ckpt, "input=photo.png", "output=out", *options, cwd=cwd)
+    if task == "segmentation":
+        mask = np.asarray(Image.open(cwd / "out/photo_mask.png"))
+        assert mask.shape == (75, 130)
+        assert mask.max() < 15
+    elif task == "referring":
+        mask = np.asarray(Image.open(cwd / "out/photo_referent.png"))
+        assert mask.shape == (75, 130)
+        assert set(np.unique(mask)) <= {0, 255}
+    else:
+        (person,) = json.loads((cwd / "out/photo_pose.json").read_text())
+        assert person["box"] == [10, 5, 60, 70]
+        assert set(person["keypoints"]) >= {"nose", "left_ankle"}
+        assert all(len(row) == 3 for row in person["keypoints"].values())
+
+
+def test_predict_says_what_an_option_is_missing_or_foreign(other: tuple[str, Path]) -> None:
+    task, cwd = other
+    wrong = {
+        "segmentation": (["scene=hall"], "scene: the model of this checkpoint has no such option; it has flip."),
+        "referring": (["expression=' '"], 'give one: expression="the red cube"'),
+        "pose": (["boxes=[[500,5,60,70]]"], "is empty or outside the image of 130x75 pixels"),
+    }
+    options, sentence = wrong[task]
+    ckpt = f"ckpt={cwd}/run/checkpoints/last.ckpt"
+    done = call("predict", ckpt, "input=photo.png", "output=none", *options, cwd=cwd, code=2)
+    assert sentence in done.stderr
+    assert not (cwd / "none").exists()
+
+
+def test_two_tasks_by_two_strategies_are_one_table(tmp_path: Path) -> None:
+    overrides = ["task=depth,segmentation", "strategy=unconditional,vpd", "hydra.sweep.dir=sweep"]
+    call("train", "-m", *overrides, *SMALL, cwd=tmp_path)
+    done = call("compare", "runs=sweep", cwd=tmp_path)
+    lines = (tmp_path / "sweep/comparison.md").read_text().splitlines()
+    header = [c.strip() for c in lines[0].strip("|").split("|")]
+    assert header[:3] == ["strategy", "depth rmse_m", "depth baseline"]
+    assert {"segmentation miou", "segmentation s/step", "segmentation peak GB", "depth trainable M"} <= set(header)
+    assert [line.split("|")[1].strip() for line in lines[2:]] == ["unconditional", "vpd"]
+    assert all(cell.strip() for line in lines[2:] for cell in line.strip("|").split("|"))
+    assert "unconditional" in done.stdout
+    assert (tmp_path / "sweep/comparison.csv").is_file()
+    empty = call("compare", f"runs={tmp_path}/nothing", cwd=tmp_path, code=2)
+    assert "there is no folder" in empty.stderr
+
+
 BAD = {
     "strategy": (["strategy=vdp"], "strategy=vdp: there is no such strategy; did you mean 'vpd'?"),
     "key": (
@@ -125,6 +196,7 @@ BAD = {
     "hub": (["backbone=sd15"], "could not be downloaded"),
     "weights": (["backbone.pretrained=/no/file.ckpt"], "there is no file or folder '/no/file.ckpt'"),
     "resume": (["ckpt_path=nothing.ckpt"], "nothing.ckpt: there is no such checkpoint"),
+    "truth": (["task=pose", "dataset=nyuv2"], "Data sets that do: coco_pose, scenes"),
     "batch": (["recipe.batch_size=99", "dataset.train_size=8"], "fewer than recipe.batch_size=99"),
 }
 

@@ -122,6 +122,15 @@ def test_pck_counts_labelled_joints(truth: dict[str, Any]) -> None:
     assert score(truth, people, points)["pck"] == pytest.approx(55 / 60)
 
 
+def test_pck_goes_by_the_longer_side(truth: dict[str, Any]) -> None:
+    """20 pixels off: a fifth of the longer side of 100, not of the shorter one of 30."""
+    truth["annotations"] = truth["annotations"][:1]
+    truth["annotations"][0]["bbox"][2] = 30
+    people = persons(truth)
+    assert score(truth, people, points_of(people) + torch.tensor([0, 19.9]))["pck"] == 1
+    assert score(truth, people, points_of(people) + torch.tensor([0, 20.1]))["pck"] == 0
+
+
 def test_ap_is_what_cocos_thresholds_give(truth: dict[str, Any]) -> None:
     """One person whose OKS lies between 0.70 and 0.75 passes 5 of the 10 thresholds, the others all."""
     people = persons(truth)
@@ -175,6 +184,7 @@ def test_crowds_and_detections(truth: dict[str, Any]) -> None:
     assert math.isnan(found["pck"])
 
 
+@pytest.mark.filterwarnings("ignore:The ``compute`` method:UserWarning")
 def test_nothing_predicted_or_nothing_true(truth: dict[str, Any]) -> None:
     metrics = KeypointMetrics(SPEC, PROTOCOL)
     with pytest.raises(RuntimeError, match="truth must be set"):

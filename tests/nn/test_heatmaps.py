@@ -44,7 +44,7 @@ def test_smoothing_helps_against_noise() -> None:
     assert error[1] < 0.7 * error[0]
 
 
-@pytest.mark.parametrize("kind", ["zero", "flat", "negative", "noise", "spike", "ridge", "huge"])
+@pytest.mark.parametrize("kind", ["zero", "flat", "negative", "noise", "spike", "ridge", "huge", "outside"])
 def test_stays_by_the_largest_cell_whatever_the_map(kind: str) -> None:
     noise = torch.randn(4, 5, 16, 12, generator=torch.Generator().manual_seed(0))
     spike = torch.zeros(4, 5, 16, 12)
@@ -57,6 +57,7 @@ def test_stays_by_the_largest_cell_whatever_the_map(kind: str) -> None:
         "spike": spike,
         "ridge": spike.amax(-1, keepdim=True).expand(4, 5, 16, 12),
         "huge": noise * 1e30,
+        "outside": gaussians(torch.tensor([-5.0, 20]).expand(4, 5, 2), (16, 12), 4.0),
     }[kind]
     for blur in (1, 3, 11):
         points, confidence = decode(maps, blur)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from diffperc.errors import did_you_mean
 
+_FOLDER_FLAGS = ("--config-dir", "-cd")
+
 
 def explain_overrides(conf: Path, config_name: str, overrides: Sequence[str]) -> list[str]:
     """Problems of overrides that Hydra could not compose; empty if none is recognised.
@@ -27,15 +30,14 @@ def explain_overrides(conf: Path, config_name: str, overrides: Sequence[str]) ->
     """
     parser = OverridesParser.create()
     problems, groups, values = [], [], []
-    for text in overrides:
-        if text.startswith("-"):
-            continue
+    folders = [conf, *_further_folders(overrides)]
+    for text in _without_flags(overrides):
         try:
             override = parser.parse_override(text)
         except HydraException as error:
             problems.append(f"'{text}' cannot be read as key=value: {str(error).splitlines()[0]}")
             continue
-        known = _options(conf, override.key_or_group)
+        known = _options(folders, override.key_or_group)
         if known is None:
             values.append((text, override))
             continue
@@ -55,9 +57,21 @@ def explain_overrides(conf: Path, config_name: str, overrides: Sequence[str]) ->
     return problems
 
 
-def _options(conf: Path, group: str) -> list[str] | None:
-    folder = conf / group
-    return sorted(f.stem for f in folder.glob("*.yaml")) if folder.is_dir() else None
+def _without_flags(arguments: Sequence[str]) -> list[str]:
+    """Without options such as ``-m``, and without the folder behind ``--config-dir``."""
+    behind = {i + 1 for i, a in enumerate(arguments) if a in _FOLDER_FLAGS}
+    return [a for i, a in enumerate(arguments) if not a.startswith("-") and i not in behind]
+
+
+def _further_folders(arguments: Sequence[str]) -> list[Path]:
+    pairs = itertools.pairwise(arguments)
+    return [Path(folder) for flag, folder in pairs if flag in _FOLDER_FLAGS]
+
+
+def _options(folders: Sequence[Path], group: str) -> list[str] | None:
+    """The choices of a group, None if it is none."""
+    found = [folder / group for folder in folders if (folder / group).is_dir()]
+    return sorted({f.stem for folder in found for f in folder.glob("*.yaml")}) if found else None
 
 
 def _chosen(override: Override) -> list[str | None]:

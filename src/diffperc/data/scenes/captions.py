@@ -35,11 +35,11 @@ def caption(scene: Scene, rendered: Rendered) -> str:
 
 
 def _described(thing: SceneObject, with_texture: bool) -> str:
+    cover = [thing.colour] if thing.texture == "plain" or not with_texture else [thing.colour, thing.texture]
+    if thing.kind == "person":
+        return f"a person in {_article(' '.join([*cover, 'shirt']))}"
     words = [] if thing.size == "medium" else [thing.size]
-    words.append(thing.colour)
-    if with_texture and thing.texture != "plain":
-        words.append(thing.texture)
-    return _article(" ".join([*words, thing.kind]))
+    return _article(" ".join([*words, *cover, thing.kind]))
 
 
 def _relation(scene: Scene, rendered: Rendered, first: int, second: int) -> str:

@@ -1,20 +1,26 @@
 """Casting rays into a scene: what a camera ray meets first, and whether the lamp sees that point."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from .shapes import Floats, Primitive, intersect
+from .shapes import SHAPES, Floats, Primitive, intersect
 from .world import Scene
 
-Region = tuple[slice, slice] | tuple[npt.NDArray[np.intp]]
 Ints = npt.NDArray[np.int16]
+Flags = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.intp]
 
 FIRST_PRIMITIVE = 6
 """Surfaces 0-5 are the room's (the order of Room.surfaces); primitive i is surface 6 + i."""
+_SUBPIXEL = (0.36, 0.2)
+"""Offset (u, v) from a pixel's centre of its second extra ray, pixels; the first is on the other side."""
+_NEAR = 0.01
+"""Depth in metres nearer than which nothing is looked for."""
 _CORNERS = np.array([(x, y, z) for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)])
+_EDGES = np.array([(i, i + bit) for bit in (1, 2, 4) for i in range(8) if not i & bit])
+"""Corners at both ends of the edges of a box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,10 @@ class Geometry:
     """(3,) metres."""
     primitives: tuple[Primitive, ...]
     first: int
+    shapes: npt.NDArray[np.int8]
+    """(K,) positions in SHAPES."""
+    tapers: Floats
+    """(K,)."""
     axes: Floats
     """(K, 3, 3): local axes as rows."""
     to_local: Floats
@@ -42,8 +52,10 @@ class Geometry:
     """(K, 3) metres."""
     radii: Floats
     """(K,) bounding spheres, metres."""
-    rectangles: npt.NDArray[np.float64]
-    """(K, 4) left, top, right and bottom of the image part that may show each, pixels."""
+    highest: float
+    """Height in metres that nothing which casts a shadow exceeds."""
+    rectangles: npt.NDArray[np.int64]
+    """(K, 4) first and last column, first and last row (exclusive) of the image part that may show each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +67,11 @@ class Hits:
     """(n,) metres along the optical axis."""
     source: Ints
     """(n,) surface numbers."""
-    shadow: npt.NDArray[np.bool_]
+    shadow: Flags
     """(n,) whether an object hides the lamp."""
+
+    def at(self, rays: Indices) -> "Hits":
+        return Hits(self.dirs.take(rays, axis=1), self.depth[rays], self.source[rays], self.shadow[rays])
 
 
 def prepare(scene: Scene, size: tuple[int, int]) -> Geometry:
@@ -66,43 +81,104 @@ def prepare(scene: Scene, size: tuple[int, int]) -> Geometry:
     to_local = axes / np.array([part.half for part in primitives]).reshape(-1, 3, 1)
     spans = axes * np.array([part.bound() for part in primitives]).reshape(-1, 3, 1)
     centres = np.array([part.centre for part in primitives]).reshape(-1, 3)
+    tops = [thing.position[2] + thing.extent[2] for thing in scene.objects]
+    eye, lamp = np.array(scene.camera.position), np.array(scene.light.position)
     return Geometry(
         scene,
         size,
-        np.array(scene.camera.position, np.float32),
-        np.array(scene.light.position, np.float32),
+        eye.astype(np.float32),
+        lamp.astype(np.float32),
         primitives,
         len(decor),
+        np.array([SHAPES.index(part.shape) for part in primitives], np.int8),
+        np.array([part.taper for part in primitives], np.float32),
         axes.astype(np.float32),
         to_local.astype(np.float32),
-        np.einsum("kij,kj->ki", to_local, scene.camera.position - centres).astype(np.float32),
-        np.einsum("kij,kj->ki", to_local, scene.light.position - centres).astype(np.float32),
+        (to_local @ (eye - centres)[:, :, None])[:, :, 0].astype(np.float32),
+        (to_local @ (lamp - centres)[:, :, None])[:, :, 0].astype(np.float32),
         centres.astype(np.float32),
         np.array([part.radius() for part in primitives], np.float32),
-        _rectangles(scene, centres[:, None] + np.einsum("oi,kij->koj", _CORNERS, spans), size),
+        max(tops, default=0.0) + 1e-3,
+        _rectangles(scene, centres[:, None] + _CORNERS @ spans, size),
     )
 
 
-def _rectangles(scene: Scene, corners: npt.NDArray[np.float64], size: tuple[int, int]) -> npt.NDArray[np.float64]:
-    """Left, top, right and bottom (K, 4) in pixels of what lies between corners (K, 8, 3)."""
-    count = len(corners)
-    pixels, depths = scene.camera.project(corners.reshape(-1, 3), size)
-    pixels, depths = pixels.reshape(count, 8, 2), depths.reshape(count, 8)
-    rectangles = np.concatenate([pixels.min(axis=1), pixels.max(axis=1)], axis=1)
-    rectangles[depths.min(axis=1) < 0.01] = (0, 0, size[1], size[0])  # partly behind the camera: may be anywhere
-    rectangles[depths.max(axis=1) < 0.01] = 0
-    return rectangles
+def _rectangles(scene: Scene, corners: npt.NDArray[np.float64], size: tuple[int, int]) -> npt.NDArray[np.int64]:
+    """Columns and rows (K, 4) of the pixels that may show the boxes with corners (K, 8, 3)."""
+    height, width = size
+    points = (corners - scene.camera.position) @ scene.camera.rotation().T
+    # Of a box partly behind the camera only what is in front counts: its edges are cut where they pass the camera.
+    start, end = points[:, _EDGES[:, 0]], points[:, _EDGES[:, 1]]
+    share = (_NEAR - start[:, :, 2:]) / (end - start)[:, :, 2:]
+    cuts = np.where((share > 0) & (share < 1), start + share * (end - start), -1.0)
+    points = np.concatenate([points, cuts], axis=1)
+    seen = points[:, :, 2:] > 0.99 * _NEAR
+    pixels = points[:, :, :2] / points[:, :, 2:] * scene.camera.focal(height) + (width / 2, height / 2)
+    low = np.where(seen, pixels, np.inf).min(axis=1)
+    high = np.where(seen, pixels + 1, -np.inf).max(axis=1)
+    rectangles = np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], axis=1)
+    return np.clip(rectangles, 0, (width, width, height, height)).astype(np.int64)
 
 
-def cast(geometry: Geometry, u: Floats, v: Floats) -> Hits:
-    """Follow the rays through image points to what they meet, and from there to the lamp.
-
-    The points are the whole grid of pixels, (H, W), or any (n,).
-    """
+def cast(geometry: Geometry) -> Hits:
+    """Follow the ray through every pixel's centre to what it meets, and from there to the lamp."""
+    height, width = geometry.size
+    v, u = np.indices(geometry.size, np.float32) + np.float32(0.5)
     dirs = geometry.scene.camera.rays(u, v, geometry.size)
-    depth, source = _nearest(geometry, dirs, _regions(geometry, u, v))
+    depth, source = _room(geometry, dirs)
+    # The rays are linear in the columns and the rows, and stay so in a primitive's frame.
+    focal = geometry.scene.camera.focal(height)
+    x = ((np.arange(width) + 0.5 - width / 2) / focal).astype(np.float32)
+    y = ((np.arange(height) + 0.5 - height / 2) / focal).astype(np.float32)
+    views = geometry.to_local @ geometry.scene.camera.rotation().T.astype(np.float32)
+    for number, (left, right, top, bottom) in enumerate(geometry.rectangles.tolist()):
+        if left >= right or top >= bottom:
+            continue
+        across, down, ahead = views[number].T[:, :, None]
+        local = (across * x[left:right])[:, None, :] + (down * y[top:bottom] + ahead)[:, :, None]
+        shape, taper = geometry.primitives[number].shape, geometry.tapers[number : number + 1]
+        t = intersect(shape, taper, geometry.local_eye[number][:, None], local.reshape(3, -1))
+        t, near = t.reshape(local.shape[1:]), depth[top:bottom, left:right]
+        np.copyto(source[top:bottom, left:right], np.int16(FIRST_PRIMITIVE + number), where=t < near)
+        np.minimum(near, t, out=near)
     dirs, depth, source = dirs.reshape(3, -1), depth.ravel(), source.ravel()
     return Hits(dirs, depth, source, _shadow(geometry, geometry.eye[:, None] + dirs * depth, source))
+
+
+def refine(geometry: Geometry, centre: Hits, pixels: Indices) -> Hits:
+    """Follow two more rays through each of some pixels (m,): n = 2 m, all first ones before all second ones.
+
+    They are tried against the surfaces that are seen in the pixel itself and in those beside it, and are taken to be in
+    the shadow like the same surface there, unless that differs.
+    """
+    height, width = geometry.size
+    row, column = np.divmod(pixels, width)
+    beside = np.concatenate([np.maximum(column - 1, 0), np.minimum(column + 1, width - 1)])
+    above = np.concatenate([np.maximum(row - 1, 0), np.minimum(row + 1, height - 1)]) * width
+    rows, columns = np.tile(row * width, 2), np.tile(column, 2)
+    around = np.stack([rows + columns, rows + beside, above + columns, above + beside])
+    near_source, near_shadow = centre.source[around], centre.shadow[around]
+    u, v = (
+        np.concatenate([at + (0.5 - offset), at + (0.5 + offset)]).astype(np.float32)
+        for at, offset in zip((column, row), _SUBPIXEL, strict=True)
+    )
+    dirs = geometry.scene.camera.rays(u, v, geometry.size)
+    depth, source = _room(geometry, dirs)
+    fresh = near_source >= FIRST_PRIMITIVE
+    fresh[1:] &= near_source[1:] != near_source[0]
+    fresh[2:] &= near_source[2:] != near_source[1:3]
+    t = np.full(fresh.shape, np.inf, np.float32)
+    tried = dirs.take(fresh.nonzero()[1], axis=1)
+    t[fresh] = _meet(geometry, geometry.local_eye, near_source[fresh] - np.int16(FIRST_PRIMITIVE), tried)
+    for distance, number in zip(t, near_source, strict=True):
+        np.copyto(source, number, where=distance < depth)
+        np.minimum(depth, distance, out=depth)
+    same = near_source == source
+    shadow = (same & near_shadow).any(axis=0)
+    unsure = np.flatnonzero(shadow == (same & ~near_shadow).any(axis=0))
+    points = geometry.eye[:, None] + dirs.take(unsure, axis=1) * depth[unsure]
+    shadow[unsure] = _shadow(geometry, points, source[unsure])
+    return Hits(dirs, depth, source, shadow)
 
 
 def joined(first: Hits, second: Hits) -> Hits:
@@ -114,62 +190,63 @@ def joined(first: Hits, second: Hits) -> Hits:
     )
 
 
-def _regions(geometry: Geometry, u: Floats, v: Floats) -> Iterator[tuple[int, Region]]:
-    """Primitives in the picture, each with the image points inside the rectangle around it."""
-    for number, (left, top, right, bottom) in enumerate(geometry.rectangles.tolist()):
-        if right <= 0 or bottom <= 0 or left >= geometry.size[1] or top >= geometry.size[0]:
-            continue
-        if u.ndim == 2:
-            yield number, (slice(max(int(top), 0), int(bottom) + 1), slice(max(int(left), 0), int(right) + 1))
-        else:
-            yield number, (((u >= left) & (u <= right) & (v >= top) & (v <= bottom)).nonzero()[0],)
+def _room(geometry: Geometry, dirs: Floats) -> tuple[Floats, Ints]:
+    """Depth and surface number where camera rays (3, ...) meet the room."""
+    # Seen from inside, of the two planes across an axis the ray meets the one it heads for.
+    eye = geometry.eye.reshape(3, *[1] * (dirs.ndim - 1))
+    size = np.array(geometry.scene.room.size, np.float32).reshape(eye.shape)
+    positive = dirs > 0
+    meets = np.where(positive, size - eye, eye)
+    meets /= dirs
+    x, y, z = np.abs(meets, out=meets)
+    best = np.minimum(x, y)
+    side = np.where(best == y, 2 + positive[1].view(np.int8), positive[0].view(np.int8))
+    side = np.where(z < best, 4 + positive[2].view(np.int8), side)
+    return np.minimum(best, z, out=best), side.astype(np.int16)
 
 
-def _nearest(geometry: Geometry, dirs: Floats, regions: Iterator[tuple[int, Region]]) -> tuple[Floats, Ints]:
-    """Depth and surface number of the first hit of camera rays."""
-    # Seen from inside, of the two planes across an axis the one ahead has the positive parameter.
-    size = np.array(geometry.scene.room.size, np.float32)
-    inverse = 1 / dirs
-    x, y, z = (np.maximum(-o * i, (s - o) * i) for i, s, o in zip(inverse, size, geometry.eye, strict=True))
-    best = np.minimum(np.minimum(x, y), z)
-    positive = (dirs > 0).view(np.int8)
-    source = np.where(best == z, 4 + positive[2], np.where(best == y, 2 + positive[1], positive[0])).astype(np.int16)
-    for number, region in regions:
-        near = best[region]
-        # take() is several times as fast as an index array on the second axis.
-        ahead = dirs[:, *region].reshape(3, -1) if isinstance(region[0], slice) else dirs.take(region[0], axis=1)
-        local = geometry.to_local[number] @ ahead
-        t = intersect(geometry.primitives[number], geometry.local_eye[number], local).reshape(near.shape)
-        source[region] = np.where(t < near, np.int16(FIRST_PRIMITIVE + number), source[region])
-        best[region] = np.minimum(t, near)
-    return best, source
+def _meet(geometry: Geometry, local_origins: Floats, numbers: Ints, dirs: Floats) -> Floats:
+    """Ray parameter (n,) at which each of the rays (3, n) meets the primitive with that number (n,), inf if it misses.
+
+    The rays start from one point, of which `local_origins` (K, 3) gives the place in each primitive's frame.
+    """
+    t = np.empty(numbers.size, np.float32)
+    shapes = geometry.shapes[numbers]
+    for index, shape in enumerate(SHAPES):
+        some = np.flatnonzero(shapes == index)
+        if some.size:
+            which = numbers[some]
+            x, y, z = dirs.take(some, axis=1)
+            frame = geometry.to_local.reshape(-1, 9).T.take(which, axis=1).reshape(3, 3, -1)
+            local = frame[:, 0] * x
+            local += frame[:, 1] * y
+            local += frame[:, 2] * z
+            t[some] = intersect(shape, geometry.tapers[which], local_origins.T.take(which, axis=1), local)
+    return t
 
 
-def _shadow(geometry: Geometry, points: Floats, source: Ints) -> npt.NDArray[np.bool_]:
+def _shadow(geometry: Geometry, points: Floats, source: Ints) -> Flags:
     """Which surface points (3, n) an object hides from the lamp."""
-    dirs = points - geometry.lamp[:, None]
     hidden = np.zeros(source.shape, np.bool_)
-    for number, rays in _candidates(geometry, geometry.lamp, dirs, geometry.first):
-        # A convex solid never shades its own lit side, so leaving it out avoids speckles without an offset.
-        rays = rays[source[rays] != FIRST_PRIMITIVE + number]
-        local = geometry.to_local[number] @ dirs.take(rays, axis=1)
-        hidden[rays] |= intersect(geometry.primitives[number], geometry.local_lamp[number], local) < np.float32(0.998)
-    return hidden
-
-
-def _candidates(
-    geometry: Geometry, origin: Floats, dirs: Floats, first: int
-) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
-    """Primitives from `first` on, each with the rays (directions (3, n)) that may meet its bounding sphere."""
-    offset = geometry.centres[first:] - origin
+    # If the lamp is above all objects, nothing is between it and what is above them, too.
+    limit = geometry.highest if geometry.highest < geometry.lamp[2] else np.inf
+    low = np.flatnonzero(points[2] < np.float32(limit))
+    dirs = points.take(low, axis=1) - geometry.lamp[:, None]
+    offset = geometry.centres[geometry.first :] - geometry.lamp
     distance = np.sqrt((offset**2).sum(1))
-    sine = geometry.radii[first:] / distance
+    sine = geometry.radii[geometry.first :] / distance
     least = np.where(sine < 1, np.sqrt(np.maximum(1 - sine**2, 0)) - np.float32(1e-4), np.float32(-2))
     unit = dirs / np.sqrt(dot(dirs, dirs))
-    for number, (towards, cosine) in enumerate(zip(offset / distance[:, None], least, strict=True), first):
-        rays = (towards @ unit > cosine).nonzero()[0]
-        if rays.size:
-            yield number, rays
+    near = (offset / distance[:, None]) @ unit > least[:, None]  # passes a primitive's bounding sphere
+    # A convex solid never shades its own lit side, so leaving it out avoids speckles without an offset.
+    own = source[low] - np.int16(FIRST_PRIMITIVE + geometry.first)
+    placed = np.flatnonzero(own >= 0)
+    near[own[placed], placed] = False
+    numbers = np.arange(geometry.first, len(geometry.primitives)).repeat(np.count_nonzero(near, axis=1))
+    rays = np.concatenate([np.flatnonzero(row) for row in near]) if len(near) else np.empty(0, np.intp)
+    t = _meet(geometry, geometry.local_lamp, numbers.astype(np.int16), dirs.take(rays, axis=1))
+    hidden[low[rays[t < np.float32(0.998)]]] = True
+    return hidden
 
 
 def dot(first: Floats, second: Floats) -> Floats:

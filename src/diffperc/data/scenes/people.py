@@ -27,7 +27,7 @@ BONES: dict[str, float] = {
 """Lengths as shares of the body height; those of the shoulder and the hip are half the distance between both."""
 
 _SKINS = ((0.86, 0.66, 0.55), (0.95, 0.76, 0.66), (0.72, 0.5, 0.36), (0.5, 0.33, 0.22), (0.34, 0.22, 0.15))
-_HAIRS = ((0.1, 0.08, 0.07), (0.27, 0.17, 0.1), (0.45, 0.28, 0.14), (0.75, 0.6, 0.32), (0.6, 0.6, 0.6))
+_HAIRS = ((0.1, 0.08, 0.07), (0.25, 0.15, 0.09), (0.42, 0.24, 0.12), (0.75, 0.58, 0.3), (0.6, 0.6, 0.6))
 _TROUSERS = ("blue", "blue", "black", "black", "gray", "brown", "white", "green", "red", "purple")
 
 _ARMS: tuple[Limb, ...] = (
@@ -132,12 +132,10 @@ def sample_look(rng: np.random.Generator, shirt: Material, colour: str) -> Look:
     """Materials that go with a shirt; `colour` is the shirt's, which the trousers will not have."""
     trousers = Material(PALETTE[pick(rng, tuple(name for name in _TROUSERS if name != colour))])
     tone = mix(pick(rng, _SKINS), pick(rng, _SKINS), 0.5 * float(rng.random()))
-    skin = Material((tone[0] ** 2, tone[1] ** 2, tone[2] ** 2))
-    red, green, blue = pick(rng, _HAIRS)
-    hair, shoes = (
-        Material((red**2, green**2, blue**2)),
-        Material(PALETTE[pick(rng, ("black", "brown", "white", "red"))]),
-    )
+    # Hair close to the skin would leave no difference between front and back.
+    red, green, blue = pick(rng, tuple(shade for shade in _HAIRS if abs(shade[1] - tone[1]) > 0.135))
+    skin, hair = Material((tone[0] ** 2, tone[1] ** 2, tone[2] ** 2)), Material((red**2, green**2, blue**2))
+    shoes = Material(PALETTE[pick(rng, ("black", "brown", "white", "red"))])
     sleeves = shirt if rng.random() < 0.5 else skin
     legs = trousers if rng.random() < 0.8 else skin
     return Look(shirt, trousers, skin, hair, shoes, sleeves, legs, bool(rng.random() < 0.35))
@@ -202,8 +200,10 @@ def _leg(hip: Vector, knee: Vector, ankle: Vector, height: float, look: Look) ->
     front = np.array([0.0, -z, y]) if y > -0.7 else np.array([x, y, z])  # a kneeling foot lies stretched
     if z < -0.9:
         front = np.array([0.0, 1.0, 0.0])  # flat on the floor
-    right = _unit(np.cross(front, (0.0, 0.0, 1.0)) + np.array([1e-6, 0.0, 0.0]))
-    axes = np.stack([right, _unit(front), np.cross(right, _unit(front))], axis=1)
+    front = _unit(front)
+    right = _unit(np.array([front[1] + 1e-6, -front[0], 0.0]))
+    up = np.array([right[1] * front[2], -right[0] * front[2], right[0] * front[1] - right[1] * front[0]])
+    axes = np.stack([right, front, up], axis=1)
     heel = ankle + height * (axes @ np.array([0.0, 0.042, -0.018]))
     return [
         _bone(hip, knee, 0.05 * height, look.trousers, 0.2),
@@ -217,7 +217,7 @@ def _bone(
 ) -> Primitive:
     """An ellipsoid, or with a taper a frustum, from one joint to another and at both ends the share `extra` beyond."""
     span = end - start
-    length = float(np.linalg.norm(span))
+    length = math.sqrt(span @ span)
     x, y, z = (span / length).tolist()
     half = (radius, radius, length * (0.5 + extra / 2))
     shape: Shape = "frustum" if taper else "ellipsoid"
@@ -256,7 +256,7 @@ def _turned(yaw: float, tilt: float, sway: float) -> Vector:
 
 
 def _unit(vector: Vector) -> Vector:
-    unit: Vector = vector / np.linalg.norm(vector)
+    unit: Vector = vector / math.sqrt(vector @ vector)
     return unit
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .casting import Geometry, Hits, cast, joined, prepare
+from .casting import Flags, Geometry, Hits, cast, joined, prepare, refine
 from .furniture import OBJECTS
 from .shading import shade
 from .shapes import Floats
@@ -13,10 +13,6 @@ from .world import Scene
 
 CLASSES: tuple[str, ...] = ("floor", "wall", "ceiling", *OBJECTS, "person")
 """Names of the class ids in a mask."""
-
-_SUBPIXELS = np.array([[-0.36, -0.2], [0.36, 0.2]], np.float32)
-"""Offsets from a pixel's centre of the extra rays on an edge, pixels."""
-_ENCODING = np.round(255 * np.sqrt(np.arange(4096) / 4095)).astype(np.uint8)
 
 # The C library returns every freed array of over 128 KiB to the system, at hundreds of page faults a picture, until a
 # larger one has been freed: from then on it keeps what is smaller than that. Nothing is read or written here.
@@ -40,18 +36,21 @@ class Rendered:
 def render(scene: Scene, size: tuple[int, int] = (128, 128)) -> Rendered:
     """Draw a scene; size is (height, width) in pixels."""
     height, width = size
-    v, u = np.indices(size, np.float32) + np.float32(0.5)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         geometry = prepare(scene, size)
-        centre = cast(geometry, u, v)
-        edge = np.flatnonzero(_edges(centre, size, scene.camera.focal(height)))
-        # A pixel on an edge is the mean of its centre and of rays spread around it.
-        around = _SUBPIXELS[:, :, None] + np.stack([u.ravel()[edge], v.ravel()[edge]])
-        spread = cast(geometry, around[:, 0].ravel(), around[:, 1].ravel())
-        samples = shade(geometry, joined(centre, spread))
+        centre = cast(geometry)
+        border, crease = _edges(centre, size, scene.camera.focal(height))
+        edge = np.flatnonzero(border | crease)
+        # A pixel on an edge is the mean of its centre and of two rays beside it. Those of them that meet what the
+        # centre shows are not shaded again, except at a crease, beyond which the same surface looks different.
+        beside, pair = refine(geometry, centre, edge), np.tile(edge, 2)
+        changed = (beside.source != centre.source[pair]) | (beside.shadow != centre.shadow[pair])
+        fresh = np.flatnonzero(changed | ~border.ravel()[pair])
+        samples = shade(geometry, joined(centre, beside.at(fresh)))
     radiance = samples[:, : height * width]
-    extra = samples[:, height * width :].reshape(3, len(_SUBPIXELS), -1).sum(axis=1)
-    radiance[:, edge] = (radiance.take(edge, axis=1) + extra) * np.float32(1 / (1 + len(_SUBPIXELS)))
+    extra = radiance.take(pair, axis=1)
+    extra[:, fresh] = samples[:, height * width :]
+    radiance[:, edge] = (radiance.take(edge, axis=1) + extra[:, : edge.size] + extra[:, edge.size :]) / np.float32(3)
     classes, instances = _labels(geometry)
     return Rendered(
         image=_developed(radiance, scene.light.exposure).reshape(height, width, 3),
@@ -66,8 +65,11 @@ def _developed(radiance: Floats, brightness: float) -> npt.NDArray[np.uint8]:
     mean = float(np.array([0.3, 0.55, 0.15]) @ radiance.mean(axis=1))
     # A power below one keeps a bright room brighter than a dim one.
     exposed = radiance * np.float32((brightness / mean) ** 0.8)
-    toned = np.minimum(exposed * np.float32(1.15) / (1 + np.float32(0.15) * exposed), 1)
-    return np.ascontiguousarray(_ENCODING[(toned * np.float32(len(_ENCODING) - 1)).astype(np.intp)].T)
+    toned = exposed / (np.float32(1 / 1.15) + np.float32(0.15 / 1.15) * exposed)
+    np.sqrt(np.minimum(toned, 1, out=toned), out=toned)
+    toned *= np.float32(255)
+    toned += np.float32(0.5)
+    return np.ascontiguousarray(toned.astype(np.uint8).T)
 
 
 def _labels(geometry: Geometry) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int16]]:
@@ -81,15 +83,17 @@ def _labels(geometry: Geometry) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.i
     return np.array([CLASSES.index(name) for name in names], np.uint8), np.array(owners, np.int16)
 
 
-def _edges(hits: Hits, size: tuple[int, int], focal: float) -> npt.NDArray[np.bool_]:
-    """Pixels (H, W) at the border of a surface or a shadow, or at a crease of a surface."""
+def _edges(hits: Hits, size: tuple[int, int], focal: float) -> tuple[Flags, Flags]:
+    """Pixels (H, W) at the border of a surface or a shadow, and those at a crease of a surface."""
     key = (2 * hits.source + hits.shadow).reshape(size)
     # Across a plane 1 / depth is linear in the image, so a bend of it shows a crease.
     inverse = 1 / hits.depth.reshape(size)
-    edge = np.zeros(size, np.bool_)
-    for k, i, e in ((key, inverse, edge), (key.T, inverse.T, edge.T)):
-        border = k[1:] != k[:-1]
-        e[1:] |= border
-        e[:-1] |= border
-        e[1:-1] |= np.abs(i[2:] + i[:-2] - 2 * i[1:-1]) > i[1:-1] * np.float32(0.6 / focal)
-    return edge
+    limit = inverse * np.float32(0.6 / focal)
+    border, crease = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
+    for k, i, m, b, c in ((key, inverse, limit, border, crease), (key.T, inverse.T, limit.T, border.T, crease.T)):
+        differs = k[1:] != k[:-1]
+        b[1:] |= differs
+        b[:-1] |= differs
+        slope = i[1:] - i[:-1]
+        c[1:-1] |= np.abs(slope[1:] - slope[:-1]) > m[1:-1]
+    return border, crease

@@ -30,7 +30,7 @@ def sample_scene(seed: int, index: int, person: bool = False) -> Scene:
     room, light = _room(rng, name, size), _light(rng, kind, size)
     wanted = int(rng.integers(kind.count[0], kind.count[1] + 1))
     names = [*kind.required, *(pick(rng, kind.extras) for _ in range(wanted - len(kind.required)))]
-    if rng.random() < 0.2:  # about a quarter of them will find no place
+    if rng.random() < (0.2 if person else 0.16):  # some of them will find no place
         names.insert(0, "person")
     camera, objects = _peopled(rng, size) if person else (_camera(rng, size), [])
     _furnish(rng, names[: _MOST - len(objects)], size, camera, objects)
@@ -59,16 +59,16 @@ def _furnish(
 def _peopled(rng: np.random.Generator, size: Vec3) -> tuple[Camera, list[SceneObject]]:
     """A camera and a person whom it looks at."""
     while True:
-        camera = _camera(rng, size)
         thing, scale = make(rng, "person", pick(rng, tuple(SIZES)))
-        heading = camera.yaw - math.atan(between(rng, -0.62, 0.62) * math.tan(camera.fov / 2))
-        distance = between(rng, 1.8, 4.5)
-        x, y, z = camera.position
-        position = (x - distance * math.sin(heading), y + distance * math.cos(heading), 0.0)
-        yaw = between(rng, -math.pi, math.pi)
-        if fits(position, thing.extent, yaw, size, camera, []):
-            aim = thing.extent[2] / 2 + between(rng, -0.12, 0.12) * distance
-            return replace(camera, pitch=math.atan2(aim - z, distance)), [moved(thing, scale, position, yaw)]
+        for _ in range(20):  # wide arms may not fit anywhere in a narrow room
+            camera = _camera(rng, size)
+            heading = camera.yaw - math.atan(between(rng, -0.7, 0.7) * math.tan(camera.fov / 2))
+            distance, yaw = between(rng, 1.8, 4.5), between(rng, -math.pi, math.pi)
+            x, y, z = camera.position
+            position = (x - distance * math.sin(heading), y + distance * math.cos(heading), 0.0)
+            if fits(position, thing.extent, yaw, size, camera, []):
+                aim = thing.extent[2] / 2 + between(rng, -0.16, 0.16) * distance
+                return replace(camera, pitch=math.atan2(aim - z, distance)), [moved(thing, scale, position, yaw)]
 
 
 def _room(rng: np.random.Generator, name: str, size: Vec3) -> Room:

@@ -29,10 +29,18 @@ def shade(geometry: Geometry, hits: Hits) -> Floats:
             geometry, int(source[start]), points[:, part], view[:, part], width[part]
         )
         gloss[part], emission[part] = material.gloss, material.emission
-    lit = _light(geometry, points, normal, view, hits.shadow[order], gloss)
+    lit, direct = _diffuse(geometry, points, normal, hits.shadow[order])
+    glowing = np.flatnonzero(emission)
+    lit[:, glowing] += emission[glowing]
+    lit *= albedo
+    shiny = np.flatnonzero(gloss * direct)  # walls, floors and most furniture are matt
+    mirrored = _mirrored(geometry, points.take(shiny, axis=1), normal.take(shiny, axis=1), view.take(shiny, axis=1))
+    lit[:, shiny] += np.array(geometry.scene.light.colour, np.float32)[:, None] * (
+        mirrored * gloss[shiny] * direct[shiny]
+    )
     place = np.empty_like(order)
     place[order] = np.arange(order.size)
-    return (albedo * (lit[0] + emission) + lit[1]).take(place, axis=1)
+    return lit.take(place, axis=1)
 
 
 def _surface(
@@ -75,29 +83,34 @@ def _albedo(material: Material, u: Floats, v: Floats, width: Floats, normal: Flo
     return colour + blend * (np.array(material.accent, np.float32)[:, None] - colour)
 
 
-def _light(
-    geometry: Geometry, points: Floats, normal: Floats, view: Floats, shadow: npt.NDArray[np.bool_], gloss: Floats
+def _diffuse(
+    geometry: Geometry, points: Floats, normal: Floats, shadow: npt.NDArray[np.bool_]
 ) -> tuple[Floats, Floats]:
-    """Diffuse light that reaches surface points and light mirrored off them, both (3, n).
+    """Diffuse light (3, n) that reaches surface points, and the lamp's part in it (n,) without its colour.
 
-    Lambert and Blinn-Phong for the lamp; ambient light is dimmed in corners and on surfaces that face down.
+    Lambert for the lamp; ambient light is dimmed in corners and on surfaces that face down.
     """
     scene = geometry.scene
-    lamp = np.array(scene.light.colour, np.float32)[:, None]
-    ambient = np.array(scene.light.ambient, np.float32)[:, None]
     towards = geometry.lamp[:, None] - points
     square = dot(towards, towards)
-    towards /= np.sqrt(square)
-    direct = np.maximum(dot(normal, towards), 0) * ~shadow / (1 + np.float32(0.35) * square)
-    shiny = np.flatnonzero(gloss)  # walls, floors and most furniture are matt
-    half = towards.take(shiny, axis=1) - view.take(shiny, axis=1)
-    power = dot(normal.take(shiny, axis=1), half) ** 2 / dot(half, half)
+    direct = np.maximum(dot(normal, towards), 0)
+    direct *= ~shadow
+    direct /= np.sqrt(square) * (1 + np.float32(0.35) * square)
+    sky = (np.float32(0.85) + np.float32(0.15) * normal[2]) * _openness(scene, points)
+    lit = np.array(scene.light.colour, np.float32)[:, None] * direct
+    lit += np.array(scene.light.ambient, np.float32)[:, None] * sky
+    return lit, direct
+
+
+def _mirrored(geometry: Geometry, points: Floats, normal: Floats, view: Floats) -> Floats:
+    """Share (n,) of the lamp's light that a mirror-like coat sends towards the camera (Blinn-Phong)."""
+    towards: Floats = geometry.lamp[:, None] - points
+    towards /= np.sqrt(dot(towards, towards))
+    half: Floats = towards - view
+    power: Floats = dot(normal, half) ** 2 / dot(half, half)
     for _ in range(4):
         power *= power
-    mirrored = np.zeros_like(direct)
-    mirrored[shiny] = 2 * gloss[shiny] * power * direct[shiny]
-    sky = (np.float32(0.85) + np.float32(0.15) * normal[2]) * _openness(scene, points)
-    return lamp * direct + ambient * sky, lamp * mirrored
+    return 2 * power
 
 
 def _openness(scene: Scene, points: Floats) -> Floats:
@@ -105,7 +118,7 @@ def _openness(scene: Scene, points: Floats) -> Floats:
 
     A point on a wall is at distance 0 of that wall, which halves it: hence the factor of two.
     """
-    far = np.array(scene.room.size, np.float32)[:, None]
-    gap = np.maximum(np.minimum(points, far - points), 0)
-    near = np.float32(0.5) + np.float32(0.5) * gap / (gap + np.float32(0.12))
-    return np.minimum(2 * near[0] * near[1] * near[2], 1)
+    gap = np.minimum(points, np.array(scene.room.size, np.float32)[:, None] - points)
+    near = np.float32(0.06) / (np.maximum(gap, 0, out=gap) + np.float32(0.12))
+    x, y, z = np.subtract(1, near, out=near)
+    return np.minimum(2 * x * y * z, 1)

@@ -15,6 +15,7 @@ Floats = npt.NDArray[np.float32]
 Vec3 = tuple[float, float, float]
 _MISS = np.float32(np.inf)
 Shape = Literal["box", "ellipsoid", "frustum"]
+SHAPES: tuple[Shape, ...] = ("box", "ellipsoid", "frustum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +81,16 @@ class Primitive:
 
     def reach(self) -> Vec3:
         """Half sizes in metres of the world-aligned box about the primitive."""
-        first, second, third = (
-            (abs(x) * half, abs(y) * half, abs(z) * half)
-            for (x, y, z), half in zip(self.axes(), self.bound(), strict=True)
-        )
+        if not (self.yaw or self.tilt or self.roll):
+            return self.bound()
+        (a, b, c), (first, second, third) = self.bound(), self.axes()
+        spans = [(abs(x) * a, abs(y) * b, abs(z) * c) for x, y, z in zip(first, second, third, strict=True)]
         if self.shape == "box":
-            x, y, z = (a + b + c for a, b, c in zip(first, second, third, strict=True))
+            x, y, z = (p + q + r for p, q, r in spans)
         elif self.shape == "ellipsoid":
-            x, y, z = (math.hypot(a, b, c) for a, b, c in zip(first, second, third, strict=True))
+            x, y, z = (math.hypot(p, q, r) for p, q, r in spans)
         else:
-            x, y, z = (math.hypot(a, b) + c for a, b, c in zip(first, second, third, strict=True))
+            x, y, z = (math.hypot(p, q) + r for p, q, r in spans)
         return (x, y, z)
 
     def placed(self, position: Vec3, yaw: float, scale: float) -> "Primitive":
@@ -101,59 +102,59 @@ class Primitive:
         return Primitive(self.shape, centre, half, self.material, self.yaw + yaw, self.tilt, self.taper, self.roll)
 
 
-def intersect(primitive: Primitive, origin: Floats, dirs: Floats) -> Floats:
-    """Ray parameter (n,) of the first hit of rays from one outside point, inf where a ray misses.
+def intersect(shape: Shape, taper: Floats, origin: Floats, dirs: Floats) -> Floats:
+    """Ray parameter (n,) of the first hit of rays from outside points, inf where a ray misses.
 
-    `origin` (3,) and `dirs` (3, n) are in the local unit frame; the parameter is in units of `dirs`.
+    `origin` (3, n) or (3, 1) and `dirs` (3, n) are in the local unit frame; the parameter is in units of `dirs`.
+    `taper`, (n,) or (1,), matters for frustums only.
     """
-    if primitive.shape == "box":
+    if shape == "box":
         return _box(origin, dirs)
-    if primitive.shape == "ellipsoid":
+    if shape == "ellipsoid":
         return _ellipsoid(origin, dirs)
-    return _frustum(origin, dirs, primitive.taper)
+    return _frustum(origin, dirs, taper)
 
 
 def _box(origin: Floats, dirs: Floats) -> Floats:
-    inverse = 1.0 / (dirs + np.float32(1e-20))  # a ray along a plane must not make 0 * inf
-    middle = inverse * origin[:, None]
+    inverse = dirs + np.float32(1e-20)  # a ray along a plane must not make 0 * inf
+    np.divide(1, inverse, out=inverse)
+    middle = inverse * origin
     np.abs(inverse, out=inverse)
     x, y, z = middle + inverse  # minus the parameter at which each pair of planes is entered ...
-    enter = np.minimum(np.minimum(x, y), z)
-    x, y, z = middle - inverse  # ... and left
-    leave = np.maximum(np.maximum(x, y), z)
+    enter = np.minimum(np.minimum(x, y, out=x), z, out=x)
+    x, y, z = np.subtract(middle, inverse, out=middle)  # ... and left
+    leave = np.maximum(np.maximum(x, y, out=x), z, out=x)
     return np.where((leave < enter) & (enter < 0), -enter, _MISS)
 
 
 def _ellipsoid(origin: Floats, dirs: Floats) -> Floats:
     x, y, z = dirs
+    ox, oy, oz = origin
     a = x * x + y * y + z * z
-    b = origin[0] * x + origin[1] * y + origin[2] * z
-    disc = b * b - a * (origin @ origin - np.float32(1))
-    t = (-b - np.sqrt(np.maximum(disc, 0))) / a
-    return np.where((disc > 0) & (t > 0), t, _MISS)
+    b = ox * x + oy * y + oz * z
+    disc = b * b - a * (ox * ox + oy * oy + oz * oz - np.float32(1))
+    t = (-b - np.sqrt(disc)) / a  # nan where the ray misses: every comparison with it is false
+    return np.where(t > 0, t, _MISS)
 
 
-def _frustum(origin: Floats, dirs: Floats, taper: float) -> Floats:
+def _frustum(origin: Floats, dirs: Floats, taper: Floats) -> Floats:
     x, y, z = dirs
     ox, oy, oz = origin
-    middle, slope = np.float32((1 + taper) / 2), np.float32((taper - 1) / 2)
+    middle, slope = (1 + taper) * np.float32(0.5), (taper - 1) * np.float32(0.5)
     radius = middle + slope * oz
-    a = x * x + y * y - slope * slope * z * z
-    b = ox * x + oy * y - slope * radius * z
-    disc = b * b - a * (ox * ox + oy * oy - radius * radius)
-    root = np.sqrt(disc)  # NaN where the ray misses: every comparison below is then false
-    best = np.full(x.shape, np.inf, np.float32)
-    # A cone's double sheet may be entered at either root; the sheet beyond the tip fails |height| <= 1.
-    for t in ((-b - root) / a, (-b + root) / a) if taper != 1 else ((-b - root) / a,):
-        hit = (np.abs(oz + t * z) <= 1) & (t > 0) & (t < best)
-        best = np.where(hit, t, best)
-    if abs(oz) > 1:  # only the cap on the origin's side can be seen
-        side = np.float32(np.sign(oz))
-        t = (side - oz) / z
-        px, py = ox + t * x, oy + t * y
-        hit = (px * px + py * py <= (middle + slope * side) ** 2) & (t > 0) & (t < best)
-        best = np.where(hit, t, best)
-    return best
+    inclined = slope * z
+    a = x * x + y * y - inclined * inclined
+    b = ox * x + oy * y - radius * inclined
+    root = np.sqrt(b * b - a * (ox * ox + oy * oy - radius * radius))  # nan where the ray misses, as above
+    best = (-b - root) / a
+    best = np.where((np.abs(oz + best * z) <= 1) & (best > 0), best, _MISS)
+    if slope.any():  # a cone's double sheet may be entered at either root; the sheet beyond the tip fails |height| <= 1
+        t = (root - b) / a
+        best = np.where((np.abs(oz + t * z) <= 1) & (t > 0) & (t < best), t, best)
+    side = np.sign(oz)  # only the cap on the origin's side can be seen
+    t = (side - oz) / z
+    px, py, rim = ox + t * x, oy + t * y, middle + slope * side
+    return np.where((px * px + py * py <= rim * rim) & (np.abs(oz) > 1) & (t > 0) & (t < best), t, best)
 
 
 def normals(primitive: Primitive, axes: Floats, points: Floats) -> Floats:
