@@ -19,7 +19,7 @@ def run(cfg: DictConfig) -> None:
 
     from diffperc.build import build_dataset
     from diffperc.callbacks import Figures
-    from diffperc.checkpoints import load_task
+    from diffperc.checkpoints import check_fits, load_task
     from diffperc.tasks import PerceptionData
     from diffperc.training import quiet_lightning, report, write_json
 
@@ -29,6 +29,7 @@ def run(cfg: DictConfig) -> None:
     if cfg.root is not None:
         trained.dataset.root = cfg.root
     val_set = build_dataset(trained, "val")
+    check_fits(cfg.ckpt, {"diffperc": task.provenance}, trained, val_set.info)
     batch_size = cfg.eval_batch_size or trained.recipe.eval_batch_size
     data = PerceptionData(None, val_set, batch_size, batch_size, cfg.num_workers, trained.seed)
     trainer = L.Trainer(

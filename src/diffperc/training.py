@@ -24,7 +24,7 @@ from rich.table import Table
 
 from diffperc.build import build_dataset, build_task
 from diffperc.callbacks import Cost, Figures, PlainProgress, Rescue, RichProgress
-from diffperc.checkpoints import read_checkpoint
+from diffperc.checkpoints import check_fits, read_checkpoint
 from diffperc.data import PerceptionDataset
 from diffperc.tasks import PerceptionData, PerceptionTask
 
@@ -44,7 +44,7 @@ def train(cfg: DictConfig) -> float:
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     train_set, val_set = build_dataset(cfg, "train"), build_dataset(cfg, "val")
     if cfg.ckpt_path is not None:
-        read_checkpoint(cfg.ckpt_path)
+        check_fits(cfg.ckpt_path, read_checkpoint(cfg.ckpt_path), cfg, train_set.info)
     task = build_task(cfg, train_set.info)
     data = PerceptionData(
         train_set, val_set, cfg.recipe.batch_size, cfg.recipe.eval_batch_size, cfg.num_workers, cfg.seed

@@ -37,6 +37,31 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return content
 
 
+def check_fits(path: str | Path, content: dict[str, Any], cfg: DictConfig, info: DatasetInfo) -> None:
+    """Whether a checkpoint is of a model such as the configuration describes, on such a data set.
+
+    Args:
+        path: of the checkpoint, for the message.
+        content: see `read_checkpoint`.
+        cfg: with nodes ``task`` and ``strategy``.
+        info: of the data set.
+
+    Raises:
+        CheckpointError: it is of another task or strategy, or of another number of classes.
+    """
+    kept = OmegaConf.create(content["diffperc"]["config"])
+    for node in ("task", "strategy"):
+        was, now = (c[node]._target_.rpartition(".")[2] for c in (kept, cfg))
+        if was != now:
+            raise CheckpointError(f"{path}: is of {node} {was}, and the configuration says {now}.")
+    was, now = len(content["diffperc"]["info"]["classes"]), len(info.classes)
+    if was != now:
+        raise CheckpointError(
+            f"{path}: was trained on {was} classes, and the data set {info.name} has {now}; use the data set it was "
+            "trained on, or train anew."
+        )
+
+
 def load_task(path: str | Path) -> tuple[PerceptionTask, DictConfig]:
     """The task with its trained model in evaluation mode, and the configuration it was trained with.
 

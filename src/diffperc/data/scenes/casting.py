@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .shapes import SHAPES, Floats, Primitive, intersect
+from .shapes import SHAPES, Floats, Material, Primitive, intersect
 from .world import Scene
 
 Ints = npt.NDArray[np.int16]
@@ -25,7 +25,7 @@ _EDGES = np.array([(i, i + bit) for bit in (1, 2, 4) for i in range(8) if not i 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """A scene's primitives, ready for casting: K of them, of which all from `first` on cast shadows."""
+    """A scene's K primitives, ready for casting, in the order of their shapes."""
 
     scene: Scene
     size: tuple[int, int]
@@ -35,13 +35,16 @@ class Geometry:
     lamp: Floats
     """(3,) metres."""
     primitives: tuple[Primitive, ...]
-    first: int
-    shapes: npt.NDArray[np.int8]
-    """(K,) positions in SHAPES."""
+    materials: tuple[Material, ...]
+    """Of every surface: the room's six, then the primitives'."""
+    kinds: tuple[str, ...]
+    """What each belongs to: a kind of object, or for decoration the class that it counts as."""
+    owners: Ints
+    """(K,) number of the object each belongs to, from 1 on; 0 for decoration, which casts no shadow."""
+    bounds: tuple[int, ...]
+    """Where in that order every shape begins, and K."""
     tapers: Floats
     """(K,)."""
-    axes: Floats
-    """(K, 3, 3): local axes as rows."""
     to_local: Floats
     """(K, 3, 3): from world to the local unit frame."""
     local_eye: Floats
@@ -75,8 +78,12 @@ class Hits:
 
 
 def prepare(scene: Scene, size: tuple[int, int]) -> Geometry:
-    decor = tuple(part for _, part in scene.room.decor)
-    primitives = decor + tuple(part for thing in scene.objects for part in thing.primitives)
+    parts = [(part, name, 0) for name, part in scene.room.decor]
+    for owner, thing in enumerate(scene.objects, 1):
+        parts += [(part, thing.kind, owner) for part in thing.primitives]
+    parts.sort(key=lambda entry: SHAPES.index(entry[0].shape))
+    primitives, kinds, owners = zip(*parts, strict=True) if parts else ((), (), ())
+    shapes = [part.shape for part in primitives]
     axes = np.array([part.axes() for part in primitives]).reshape(-1, 3, 3)
     to_local = axes / np.array([part.half for part in primitives]).reshape(-1, 3, 1)
     spans = axes * np.array([part.bound() for part in primitives]).reshape(-1, 3, 1)
@@ -89,10 +96,11 @@ def prepare(scene: Scene, size: tuple[int, int]) -> Geometry:
         eye.astype(np.float32),
         lamp.astype(np.float32),
         primitives,
-        len(decor),
-        np.array([SHAPES.index(part.shape) for part in primitives], np.int8),
+        (*scene.room.surfaces, *(part.material for part in primitives)),
+        kinds,
+        np.array(owners, np.int16),
+        (0, *np.cumsum([shapes.count(shape) for shape in SHAPES]).tolist()),
         np.array([part.taper for part in primitives], np.float32),
-        axes.astype(np.float32),
         to_local.astype(np.float32),
         (to_local @ (eye - centres)[:, :, None])[:, :, 0].astype(np.float32),
         (to_local @ (lamp - centres)[:, :, None])[:, :, 0].astype(np.float32),
@@ -122,27 +130,27 @@ def _rectangles(scene: Scene, corners: npt.NDArray[np.float64], size: tuple[int,
 
 def cast(geometry: Geometry) -> Hits:
     """Follow the ray through every pixel's centre to what it meets, and from there to the lamp."""
-    height, width = geometry.size
     v, u = np.indices(geometry.size, np.float32) + np.float32(0.5)
     dirs = geometry.scene.camera.rays(u, v, geometry.size)
     depth, source = _room(geometry, dirs)
-    # The rays are linear in the columns and the rows, and stay so in a primitive's frame.
-    focal = geometry.scene.camera.focal(height)
-    x = ((np.arange(width) + 0.5 - width / 2) / focal).astype(np.float32)
-    y = ((np.arange(height) + 0.5 - height / 2) / focal).astype(np.float32)
-    views = geometry.to_local @ geometry.scene.camera.rotation().T.astype(np.float32)
-    for number, (left, right, top, bottom) in enumerate(geometry.rectangles.tolist()):
-        if left >= right or top >= bottom:
-            continue
-        across, down, ahead = views[number].T[:, :, None]
-        local = (across * x[left:right])[:, None, :] + (down * y[top:bottom] + ahead)[:, :, None]
-        shape, taper = geometry.primitives[number].shape, geometry.tapers[number : number + 1]
-        t = intersect(shape, taper, geometry.local_eye[number][:, None], local.reshape(3, -1))
-        t, near = t.reshape(local.shape[1:]), depth[top:bottom, left:right]
-        np.copyto(source[top:bottom, left:right], np.int16(FIRST_PRIMITIVE + number), where=t < near)
-        np.minimum(near, t, out=near)
     dirs, depth, source = dirs.reshape(3, -1), depth.ravel(), source.ravel()
+    counts, pixels = _covered(geometry)
+    t = _meet(geometry, geometry.local_eye, counts, dirs.take(pixels, axis=1))
+    np.minimum.at(depth, pixels, t)
+    first = np.flatnonzero(t == depth[pixels])[::-1]  # of two equally near the one with the lower number stays
+    source[pixels[first]] = np.arange(FIRST_PRIMITIVE, FIRST_PRIMITIVE + counts.size).repeat(counts)[first]
     return Hits(dirs, depth, source, _shadow(geometry, geometry.eye[:, None] + dirs * depth, source))
+
+
+def _covered(geometry: Geometry) -> tuple[Indices, Indices]:
+    """How many pixels the rectangle of each primitive has (K,), and which they are, one primitive after the other."""
+    left, right, top, bottom = geometry.rectangles.T
+    wide = np.maximum(right - left, 0)
+    high = np.where(wide > 0, np.maximum(bottom - top, 0), 0)
+    starts, widths = (top * geometry.size[1] + left).repeat(high), wide.repeat(high)
+    within = np.arange(high.sum()) - (high.cumsum() - high).repeat(high)  # rows from the top of the rectangle
+    starts += within * geometry.size[1] - (widths.cumsum() - widths)
+    return wide * high, np.arange(widths.sum()) + starts.repeat(widths)
 
 
 def refine(geometry: Geometry, centre: Hits, pixels: Indices) -> Hits:
@@ -167,9 +175,12 @@ def refine(geometry: Geometry, centre: Hits, pixels: Indices) -> Hits:
     fresh = near_source >= FIRST_PRIMITIVE
     fresh[1:] &= near_source[1:] != near_source[0]
     fresh[2:] &= near_source[2:] != near_source[1:3]
+    rays, tried = fresh.nonzero()[1], near_source[fresh] - np.int16(FIRST_PRIMITIVE)
+    order = np.argsort(tried, kind="stable")
+    counts, met = np.bincount(tried, minlength=len(geometry.primitives)), np.empty(tried.size, np.float32)
+    met[order] = _meet(geometry, geometry.local_eye, counts, dirs.take(rays[order], axis=1))
     t = np.full(fresh.shape, np.inf, np.float32)
-    tried = dirs.take(fresh.nonzero()[1], axis=1)
-    t[fresh] = _meet(geometry, geometry.local_eye, near_source[fresh] - np.int16(FIRST_PRIMITIVE), tried)
+    t[fresh] = met
     for distance, number in zip(t, near_source, strict=True):
         np.copyto(source, number, where=distance < depth)
         np.minimum(depth, distance, out=depth)
@@ -205,46 +216,59 @@ def _room(geometry: Geometry, dirs: Floats) -> tuple[Floats, Ints]:
     return np.minimum(best, z, out=best), side.astype(np.int16)
 
 
-def _meet(geometry: Geometry, local_origins: Floats, numbers: Ints, dirs: Floats) -> Floats:
-    """Ray parameter (n,) at which each of the rays (3, n) meets the primitive with that number (n,), inf if it misses.
+def _meet(geometry: Geometry, local_origins: Floats, counts: Indices, dirs: Floats) -> Floats:
+    """Ray parameters (n,) at which rays (3, n) meet a primitive, inf where they miss it.
 
-    The rays start from one point, of which `local_origins` (K, 3) gives the place in each primitive's frame.
+    The first counts[0] rays are tried against the first primitive, the next counts[1] against the second, ... All start
+    from one point, of which `local_origins` (K, 3) gives the place in each primitive's frame.
     """
-    t = np.empty(numbers.size, np.float32)
-    shapes = geometry.shapes[numbers]
-    for index, shape in enumerate(SHAPES):
-        some = np.flatnonzero(shapes == index)
-        if some.size:
-            which = numbers[some]
-            x, y, z = dirs.take(some, axis=1)
-            frame = geometry.to_local.reshape(-1, 9).T.take(which, axis=1).reshape(3, 3, -1)
-            local = frame[:, 0] * x
-            local += frame[:, 1] * y
-            local += frame[:, 2] * z
-            t[some] = intersect(shape, geometry.tapers[which], local_origins.T.take(which, axis=1), local)
+    local, origins = turned(geometry.to_local, counts, dirs), local_origins.T.repeat(counts, axis=1)
+    t = np.empty(local.shape[1], np.float32)
+    for shape, start, end in zip(SHAPES, geometry.bounds, geometry.bounds[1:], strict=False):
+        low, high = counts[:start].sum(), counts[:end].sum()
+        if low < high:
+            taper = geometry.tapers[start:end].repeat(counts[start:end])
+            t[low:high] = intersect(shape, taper, origins[:, low:high], local[:, low:high])
     return t
+
+
+def turned(matrices: Floats, counts: Indices, vectors: Floats) -> Floats:
+    """The first counts[0] of the vectors (3, n) times the first of the matrices (K, 3, 3), the next counts[1] ..."""
+    product = np.empty_like(vectors)
+    end = 0
+    for number, count in enumerate(counts.tolist()):
+        start, end = end, end + count
+        if count:
+            np.matmul(matrices[number], vectors[:, start:end], out=product[:, start:end])
+    return product
 
 
 def _shadow(geometry: Geometry, points: Floats, source: Ints) -> Flags:
     """Which surface points (3, n) an object hides from the lamp."""
     hidden = np.zeros(source.shape, np.bool_)
+    casters = np.flatnonzero(geometry.owners)
+    if not casters.size:
+        return hidden
     # If the lamp is above all objects, nothing is between it and what is above them, too.
     limit = geometry.highest if geometry.highest < geometry.lamp[2] else np.inf
     low = np.flatnonzero(points[2] < np.float32(limit))
     dirs = points.take(low, axis=1) - geometry.lamp[:, None]
-    offset = geometry.centres[geometry.first :] - geometry.lamp
+    offset = geometry.centres[casters] - geometry.lamp
     distance = np.sqrt((offset**2).sum(1))
-    sine = geometry.radii[geometry.first :] / distance
+    sine = geometry.radii[casters] / distance
     least = np.where(sine < 1, np.sqrt(np.maximum(1 - sine**2, 0)) - np.float32(1e-4), np.float32(-2))
     unit = dirs / np.sqrt(dot(dirs, dirs))
     near = (offset / distance[:, None]) @ unit > least[:, None]  # passes a primitive's bounding sphere
     # A convex solid never shades its own lit side, so leaving it out avoids speckles without an offset.
-    own = source[low] - np.int16(FIRST_PRIMITIVE + geometry.first)
+    slots = np.full(FIRST_PRIMITIVE + len(geometry.primitives), -1)
+    slots[FIRST_PRIMITIVE + casters] = np.arange(casters.size)
+    own = slots[source[low]]
     placed = np.flatnonzero(own >= 0)
     near[own[placed], placed] = False
-    numbers = np.arange(geometry.first, len(geometry.primitives)).repeat(np.count_nonzero(near, axis=1))
-    rays = np.concatenate([np.flatnonzero(row) for row in near]) if len(near) else np.empty(0, np.intp)
-    t = _meet(geometry, geometry.local_lamp, numbers.astype(np.int16), dirs.take(rays, axis=1))
+    counts = np.zeros(len(geometry.primitives), np.intp)
+    counts[casters] = np.count_nonzero(near, axis=1)
+    rays = np.concatenate([np.flatnonzero(row) for row in near])
+    t = _meet(geometry, geometry.local_lamp, counts, dirs.take(rays, axis=1))
     hidden[low[rays[t < np.float32(0.998)]]] = True
     return hidden
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from .captions import visible
 from .render import Rendered
-from .world import Scene, SceneObject, footprint
+from .world import Scene, SceneObject
 
 MIN_DISTRACTOR = 0.0008
 """Share of the image's pixels from which on an object may be taken for the target."""
@@ -186,9 +186,15 @@ def _gap(first: Seen, second: Seen) -> float:
     """Metres between two things on the floor; infinite where one stands on a table."""
     if first.thing.support is not None or second.thing.support is not None:
         return math.inf
-    halves = (footprint(one.thing.extent, one.thing.yaw) for one in (first, second))
-    places = (first.thing.position, second.thing.position)
-    return math.hypot(*(max(abs(p - q) - a - b, 0.0) for p, q, a, b in zip(*places, *halves, strict=False)))
+    (ax, ay, bx, by), (cx, cy, dx, dy) = _rectangle(first.thing), _rectangle(second.thing)
+    return math.hypot(max(cx - bx, ax - dx, 0.0), max(cy - by, ay - dy, 0.0))
+
+
+def _rectangle(thing: SceneObject) -> tuple[float, float, float, float]:
+    """Low x, low y, high x and high y of what a thing covers of the floor, metres."""
+    spans = [(*part.centre[:2], *part.reach()[:2]) for part in thing.primitives]
+    low = (min(x - a for x, _, a, _ in spans), min(y - b for _, y, _, b in spans))
+    return (*low, max(x + a for x, _, a, _ in spans), max(y + b for _, y, _, b in spans))
 
 
 def _overlap(first: Seen, second: Seen) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .casting import Flags, Geometry, Hits, cast, joined, prepare, refine
+from .casting import FIRST_PRIMITIVE, Flags, Geometry, Hits, cast, joined, prepare, refine
 from .furniture import OBJECTS
 from .shading import shade
 from .shapes import Floats
@@ -74,13 +74,9 @@ def _developed(radiance: Floats, brightness: float) -> npt.NDArray[np.uint8]:
 
 def _labels(geometry: Geometry) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int16]]:
     """Class id and instance number of every surface."""
-    scene = geometry.scene
-    names = ["wall"] * 4 + ["floor", "ceiling"] + [name for name, _ in scene.room.decor]
-    owners = [0] * len(names)
-    for number, thing in enumerate(scene.objects):
-        names += [thing.kind] * len(thing.primitives)
-        owners += [number + 1] * len(thing.primitives)
-    return np.array([CLASSES.index(name) for name in names], np.uint8), np.array(owners, np.int16)
+    names = ("wall", "wall", "wall", "wall", "floor", "ceiling", *geometry.kinds)
+    owners = np.concatenate([np.zeros(FIRST_PRIMITIVE, np.int16), geometry.owners])
+    return np.array([CLASSES.index(name) for name in names], np.uint8), owners
 
 
 def _edges(hits: Hits, size: tuple[int, int], focal: float) -> tuple[Flags, Flags]:

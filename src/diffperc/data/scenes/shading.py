@@ -3,83 +3,96 @@
 import numpy as np
 import numpy.typing as npt
 
-from .casting import FIRST_PRIMITIVE, Geometry, Hits, dot
-from .shapes import Floats, Material, coordinates, normals
+from .casting import FIRST_PRIMITIVE, Geometry, Hits, Indices, dot, turned
+from .shapes import SHAPES, Floats, Material, coordinates, gradients
 from .textures import PATTERNS
 from .world import Scene
 
 _SKIRTING = 0.09
 """Height of the skirting boards, metres."""
+_INWARD = np.array([[1, -1, 0, 0, 0, 0], [0, 0, 1, -1, 0, 0], [0, 0, 0, 0, 1, -1]], np.float32)
+"""Normals of the room's surfaces as columns."""
 
 
 def shade(geometry: Geometry, hits: Hits) -> Floats:
     """Linear radiance (3, n) that reaches the camera."""
     order = np.argsort(hits.source, kind="stable")  # so that every surface is one slice
-    dirs, depth, source = hits.dirs.take(order, axis=1), hits.depth[order], hits.source[order]
+    dirs, depth = hits.dirs.take(order, axis=1), hits.depth[order]
+    counts = np.bincount(hits.source, minlength=len(geometry.materials))
     points = geometry.eye[:, None] + dirs * depth
     length: Floats = np.sqrt(dot(dirs, dirs))
-    width: Floats = depth * length * np.float32(1 / geometry.scene.camera.focal(geometry.size[0]))
     view: Floats = dirs / length
-    normal, albedo = np.empty_like(points), np.empty_like(points)
-    gloss, emission = np.empty_like(depth), np.empty_like(depth)
-    starts = np.flatnonzero(np.diff(source, prepend=np.int16(-1)))
-    for start, end in zip(starts, [*starts[1:], source.size], strict=True):
-        part = slice(start, end)
-        material, normal[:, part], albedo[:, part] = _surface(
-            geometry, int(source[start]), points[:, part], view[:, part], width[part]
-        )
-        gloss[part], emission[part] = material.gloss, material.emission
+    width: Floats = depth * length * np.float32(1 / geometry.scene.camera.focal(geometry.size[0]))
+    local, normal = _frames(geometry, points, counts)
+    properties = [(*material.colour, material.gloss, material.emission) for material in geometry.materials]
+    table = np.array(properties, np.float32).T.repeat(counts, axis=1)
+    albedo, gloss, emission = table[:3], table[3], table[4]
+    _paint(geometry, counts, albedo, (local, normal, view, width))
     lit, direct = _diffuse(geometry, points, normal, hits.shadow[order])
     glowing = np.flatnonzero(emission)
     lit[:, glowing] += emission[glowing]
     lit *= albedo
     shiny = np.flatnonzero(gloss * direct)  # walls, floors and most furniture are matt
     mirrored = _mirrored(geometry, points.take(shiny, axis=1), normal.take(shiny, axis=1), view.take(shiny, axis=1))
-    lit[:, shiny] += np.array(geometry.scene.light.colour, np.float32)[:, None] * (
-        mirrored * gloss[shiny] * direct[shiny]
-    )
-    place = np.empty_like(order)
-    place[order] = np.arange(order.size)
-    return lit.take(place, axis=1)
+    mirrored *= gloss[shiny] * direct[shiny]
+    lit[:, shiny] += np.array(geometry.scene.light.colour, np.float32)[:, None] * mirrored
+    radiance = np.empty_like(lit)
+    radiance[:, order] = lit
+    return radiance
 
 
-def _surface(
-    geometry: Geometry, number: int, points: Floats, view: Floats, width: Floats
-) -> tuple[Material, Floats, Floats]:
-    """Material, normals and albedo, (3, n) or (3, 1), of points (3, n) on one surface.
+def _frames(geometry: Geometry, points: Floats, counts: Indices) -> tuple[Floats, Floats]:
+    """Texture frames and unit normals, both (3, n), of points (3, n) that are sorted by surface.
 
-    `view` is the unit direction of the ray to each point and `width` (n,) the metres that a pixel spans across it.
+    `counts` tells how many are on each surface. In the frame of a primitive that is a unit shape; the frame of the
+    room's surfaces is the world.
     """
-    if number >= FIRST_PRIMITIVE:
-        number -= FIRST_PRIMITIVE
-        primitive = geometry.primitives[number]
-        local = geometry.to_local[number] @ (points - geometry.centres[number][:, None])
-        normal = normals(primitive, geometry.axes[number], local)
-        if primitive.material.texture == "plain":
-            return primitive.material, normal, np.array(primitive.material.colour, np.float32)[:, None]
-        u, v = coordinates(primitive, local)
-        return primitive.material, normal, _albedo(primitive.material, u, v, width, normal, view)
-    axis = number // 2
-    normal = np.zeros((3, 1), np.float32)
-    normal[axis] = 1 - 2 * (number % 2)
-    material = geometry.scene.room.surfaces[number]
-    u, v = points[1 if axis == 0 else 0], points[1 if axis == 2 else 2]
-    albedo = _albedo(material, u, v, width, normal, view)
-    if axis < 2:
-        skirting = np.clip((_SKIRTING - v) / width + np.float32(0.5), 0, 1)
-        albedo = albedo + skirting * (np.float32(0.7) - albedo)
-    return material, normal, albedo
+    start = int(counts[:FIRST_PRIMITIVE].sum())
+    local, normal = points.copy(), np.empty_like(points)
+    normal[:, :start] = _INWARD.repeat(counts[:FIRST_PRIMITIVE], axis=1)
+    counts, placed, upright = counts[FIRST_PRIMITIVE:], local[:, start:], normal[:, start:]
+    placed -= geometry.centres.T.repeat(counts, axis=1)
+    placed[:] = turned(geometry.to_local, counts, placed)
+    for shape, first, last in zip(SHAPES, geometry.bounds, geometry.bounds[1:], strict=False):
+        part = slice(int(counts[:first].sum()), int(counts[:last].sum()))
+        taper = geometry.tapers[first:last].repeat(counts[first:last])
+        upright[:, part] = gradients(shape, taper, placed[:, part])
+    upright[:] = turned(geometry.to_local.transpose(0, 2, 1), counts, upright)
+    upright /= np.sqrt(dot(upright, upright))
+    return local, normal
+
+
+def _paint(geometry: Geometry, counts: Indices, albedo: Floats, seen: tuple[Floats, Floats, Floats, Floats]) -> None:
+    """Put textures and skirting boards into the plain albedo (3, n) of points sorted by surface.
+
+    What is seen of the points: frames, normals and unit directions of the rays that met them, (3, n) each, and the
+    metres (n,) that a pixel spans across those.
+    """
+    end = 0
+    for number, count in enumerate(counts.tolist()):
+        start, end = end, end + count
+        material = geometry.materials[number]
+        if not count or (material.texture == "plain" and number > 3):
+            continue
+        local, normal, view, width = (values[..., start:end] for values in seen)
+        if number >= FIRST_PRIMITIVE:
+            u, v = coordinates(geometry.primitives[number - FIRST_PRIMITIVE], local)
+        else:
+            u, v = local[1 if number < 2 else 0], local[1 if number > 3 else 2]
+        if material.texture != "plain":
+            albedo[:, start:end] = _albedo(material, u, v, width, normal, view)
+        if number < 4:
+            skirting = np.clip((_SKIRTING - v) / width + np.float32(0.5), 0, 1)
+            albedo[:, start:end] += skirting * (np.float32(0.7) - albedo[:, start:end])
 
 
 def _albedo(material: Material, u: Floats, v: Floats, width: Floats, normal: Floats, view: Floats) -> Floats:
-    """Albedo of surface points: (3, n), or (3, 1) where it is the same everywhere."""
-    colour = np.array(material.colour, np.float32)[:, None]
-    if material.texture == "plain":
-        return colour
+    """Albedo (3, n) of points on a textured surface."""
     # A pixel is stretched one way only where it meets the surface at a slant: the root is a compromise.
     slant: Floats = np.sqrt(np.maximum(np.abs(dot(normal, view)), np.float32(0.02)))
     first, second = (v, u) if material.turned else (u, v)
     blend = PATTERNS[material.texture](first, second, width / slant, material.scale)
+    colour = np.array(material.colour, np.float32)[:, None]
     return colour + blend * (np.array(material.accent, np.float32)[:, None] - colour)
 
 

@@ -157,24 +157,25 @@ def _frustum(origin: Floats, dirs: Floats, taper: Floats) -> Floats:
     return np.where((px * px + py * py <= rim * rim) & (np.abs(oz) > 1) & (t > 0) & (t < best), t, best)
 
 
-def normals(primitive: Primitive, axes: Floats, points: Floats) -> Floats:
-    """Unit normals in the world (3, n) at local points (3, n) on a primitive; `axes` (3, 3) are its axes as rows."""
-    x, y, z = points
-    if primitive.shape == "box":
+def gradients(shape: Shape, taper: Floats, points: Floats) -> Floats:
+    """Normals of any length, in the local unit frame, at local points (3, n) on primitives with a taper (n,).
+
+    The transpose of the map from the world to that frame carries them into the world.
+    """
+    if shape == "ellipsoid":
+        return points
+    gradient = np.zeros_like(points)
+    if shape == "box":
         side = _side(points)
-        return axes.T.take(side, axis=1) * np.sign(points[side, np.arange(side.size)])
-    if primitive.shape == "ellipsoid":
-        gradient: Floats = points / np.array(primitive.half, np.float32)[:, None]
-        return _normalised(axes.T @ gradient)
-    half, slope = primitive.half, (primitive.taper - 1) / 2
+        where = np.arange(side.size)
+        gradient[side, where] = np.sign(points[side, where])
+        return gradient
+    x, y, z = points
     rho = np.sqrt(x * x + y * y)
-    cap = _cap(primitive, z, rho)
-    wall = ~cap
-    local = np.stack(
-        [x * wall / np.float32(half[0]), y * wall / np.float32(half[1]), rho * np.float32(-slope / half[2])]
-    )
-    np.copyto(local[2], np.sign(z), where=cap)
-    return _normalised(axes.T @ local)
+    cap = _cap(taper, z, rho)
+    np.copyto(gradient[:2], points[:2], where=~cap)
+    gradient[2] = np.where(cap, np.sign(z), (1 - taper) * np.float32(0.5) * rho)
+    return gradient
 
 
 def coordinates(primitive: Primitive, points: Floats) -> tuple[Floats, Floats]:
@@ -190,7 +191,7 @@ def coordinates(primitive: Primitive, points: Floats) -> tuple[Floats, Floats]:
     around = np.arctan2(points[1], points[0]) * np.float32(turns)
     if primitive.shape == "ellipsoid":
         return around, z
-    cap = _cap(primitive, points[2], np.sqrt(points[0] ** 2 + points[1] ** 2))
+    cap = _cap(np.float32(primitive.taper), points[2], np.sqrt(points[0] ** 2 + points[1] ** 2))
     return np.where(cap, metres[0], around), np.where(cap, metres[1], z)
 
 
@@ -202,12 +203,7 @@ def _side(points: Floats) -> npt.NDArray[np.int8]:
     return side
 
 
-def _cap(primitive: Primitive, height: Floats, rho: Floats) -> npt.NDArray[np.bool_]:
+def _cap(taper: Floats | np.float32, height: Floats, rho: Floats) -> npt.NDArray[np.bool_]:
     """Whether points of a unit frustum, `rho` from its axis, lie on its top or bottom rather than its side."""
-    taper = primitive.taper
-    return 1 - np.abs(height) < np.abs(np.float32((1 + taper) / 2) + np.float32((taper - 1) / 2) * height - rho)
-
-
-def _normalised(vectors: Floats) -> Floats:
-    x, y, z = vectors
-    return vectors / np.sqrt(x * x + y * y + z * z + np.float32(1e-20))
+    half = np.float32(0.5)
+    return 1 - np.abs(height) < np.abs((1 + taper) * half + (taper - 1) * half * height - rho)
