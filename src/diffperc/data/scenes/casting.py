@@ -3,62 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from .shapes import SHAPES, Floats, Material, Primitive, intersect
-from .world import Scene
+from .geometry import FIRST_PRIMITIVE, Flags, Geometry, Indices, Ints
+from .shapes import SHAPES, Floats, intersect
 
-Ints = npt.NDArray[np.int16]
-Flags = npt.NDArray[np.bool_]
-Indices = npt.NDArray[np.intp]
-
-FIRST_PRIMITIVE = 6
-"""Surfaces 0-5 are the room's (the order of Room.surfaces); primitive i is surface 6 + i."""
 _SUBPIXEL = (0.36, 0.2)
 """Offset (u, v) from a pixel's centre of its second extra ray, pixels; the first is on the other side."""
-_NEAR = 0.01
-"""Depth in metres nearer than which nothing is looked for."""
-_CORNERS = np.array([(x, y, z) for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)])
-_EDGES = np.array([(i, i + bit) for bit in (1, 2, 4) for i in range(8) if not i & bit])
-"""Corners at both ends of the edges of a box."""
-
-
-@dataclass(frozen=True, slots=True)
-class Geometry:
-    """A scene's K primitives, ready for casting, in the order of their shapes."""
-
-    scene: Scene
-    size: tuple[int, int]
-    """Height and width of the image, pixels."""
-    eye: Floats
-    """(3,) metres."""
-    lamp: Floats
-    """(3,) metres."""
-    primitives: tuple[Primitive, ...]
-    materials: tuple[Material, ...]
-    """Of every surface: the room's six, then the primitives'."""
-    kinds: tuple[str, ...]
-    """What each belongs to: a kind of object, or for decoration the class that it counts as."""
-    owners: Ints
-    """(K,) number of the object each belongs to, from 1 on; 0 for decoration, which casts no shadow."""
-    bounds: tuple[int, ...]
-    """Where in that order every shape begins, and K."""
-    tapers: Floats
-    """(K,)."""
-    to_local: Floats
-    """(K, 3, 3): from world to the local unit frame."""
-    local_eye: Floats
-    """(K, 3): the eye in each local unit frame."""
-    local_lamp: Floats
-    """(K, 3)."""
-    centres: Floats
-    """(K, 3) metres."""
-    radii: Floats
-    """(K,) bounding spheres, metres."""
-    highest: float
-    """Height in metres that nothing which casts a shadow exceeds."""
-    rectangles: npt.NDArray[np.int64]
-    """(K, 4) first and last column, first and last row (exclusive) of the image part that may show each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,57 +25,6 @@ class Hits:
 
     def at(self, rays: Indices) -> "Hits":
         return Hits(self.dirs.take(rays, axis=1), self.depth[rays], self.source[rays], self.shadow[rays])
-
-
-def prepare(scene: Scene, size: tuple[int, int]) -> Geometry:
-    parts = [(part, name, 0) for name, part in scene.room.decor]
-    for owner, thing in enumerate(scene.objects, 1):
-        parts += [(part, thing.kind, owner) for part in thing.primitives]
-    parts.sort(key=lambda entry: SHAPES.index(entry[0].shape))
-    primitives, kinds, owners = zip(*parts, strict=True) if parts else ((), (), ())
-    shapes = [part.shape for part in primitives]
-    axes = np.array([part.axes() for part in primitives]).reshape(-1, 3, 3)
-    to_local = axes / np.array([part.half for part in primitives]).reshape(-1, 3, 1)
-    spans = axes * np.array([part.bound() for part in primitives]).reshape(-1, 3, 1)
-    centres = np.array([part.centre for part in primitives]).reshape(-1, 3)
-    tops = [thing.position[2] + thing.extent[2] for thing in scene.objects]
-    eye, lamp = np.array(scene.camera.position), np.array(scene.light.position)
-    return Geometry(
-        scene,
-        size,
-        eye.astype(np.float32),
-        lamp.astype(np.float32),
-        primitives,
-        (*scene.room.surfaces, *(part.material for part in primitives)),
-        kinds,
-        np.array(owners, np.int16),
-        (0, *np.cumsum([shapes.count(shape) for shape in SHAPES]).tolist()),
-        np.array([part.taper for part in primitives], np.float32),
-        to_local.astype(np.float32),
-        (to_local @ (eye - centres)[:, :, None])[:, :, 0].astype(np.float32),
-        (to_local @ (lamp - centres)[:, :, None])[:, :, 0].astype(np.float32),
-        centres.astype(np.float32),
-        np.array([part.radius() for part in primitives], np.float32),
-        max(tops, default=0.0) + 1e-3,
-        _rectangles(scene, centres[:, None] + _CORNERS @ spans, size),
-    )
-
-
-def _rectangles(scene: Scene, corners: npt.NDArray[np.float64], size: tuple[int, int]) -> npt.NDArray[np.int64]:
-    """Columns and rows (K, 4) of the pixels that may show the boxes with corners (K, 8, 3)."""
-    height, width = size
-    points = (corners - scene.camera.position) @ scene.camera.rotation().T
-    # Of a box partly behind the camera only what is in front counts: its edges are cut where they pass the camera.
-    start, end = points[:, _EDGES[:, 0]], points[:, _EDGES[:, 1]]
-    share = (_NEAR - start[:, :, 2:]) / (end - start)[:, :, 2:]
-    cuts = np.where((share > 0) & (share < 1), start + share * (end - start), -1.0)
-    points = np.concatenate([points, cuts], axis=1)
-    seen = points[:, :, 2:] > 0.99 * _NEAR
-    pixels = points[:, :, :2] / points[:, :, 2:] * scene.camera.focal(height) + (width / 2, height / 2)
-    low = np.where(seen, pixels, np.inf).min(axis=1)
-    high = np.where(seen, pixels + 1, -np.inf).max(axis=1)
-    rectangles = np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], axis=1)
-    return np.clip(rectangles, 0, (width, width, height, height)).astype(np.int64)
 
 
 def cast(geometry: Geometry) -> Hits:

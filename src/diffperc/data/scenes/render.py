@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .casting import FIRST_PRIMITIVE, Flags, Geometry, Hits, cast, joined, prepare, refine
+from .casting import Hits, cast, joined, refine
 from .furniture import OBJECTS
+from .geometry import FIRST_PRIMITIVE, Flags, Geometry, prepare
 from .shading import shade
 from .shapes import Floats
 from .world import Scene

@@ -1,9 +1,9 @@
 """Shading: the light that leaves the surfaces which rays have met."""
 
 import numpy as np
-import numpy.typing as npt
 
-from .casting import FIRST_PRIMITIVE, Geometry, Hits, Indices, dot, turned
+from .casting import Hits, dot, turned
+from .geometry import FIRST_PRIMITIVE, Flags, Geometry, Indices
 from .shapes import SHAPES, Floats, Material, coordinates, gradients
 from .textures import PATTERNS
 from .world import Scene
@@ -96,9 +96,7 @@ def _albedo(material: Material, u: Floats, v: Floats, width: Floats, normal: Flo
     return colour + blend * (np.array(material.accent, np.float32)[:, None] - colour)
 
 
-def _diffuse(
-    geometry: Geometry, points: Floats, normal: Floats, shadow: npt.NDArray[np.bool_]
-) -> tuple[Floats, Floats]:
+def _diffuse(geometry: Geometry, points: Floats, normal: Floats, shadow: Flags) -> tuple[Floats, Floats]:
     """Diffuse light (3, n) that reaches surface points, and the lamp's part in it (n,) without its colour.
 
     Lambert for the lamp; ambient light is dimmed in corners and on surfaces that face down.
