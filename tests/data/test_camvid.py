@@ -12,6 +12,7 @@ from diffperc.data.camvid import CLASSES, CamVid
 from diffperc.data.io import read_mask
 from diffperc.errors import DataError
 from diffperc.protocols import SegmentationProtocol
+from tests.contracts.dataset import DatasetContract
 
 PROTOCOLS = {"segmentation": SegmentationProtocol("whole")}
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "camvid"
@@ -135,3 +136,8 @@ def test_real_frames() -> None:
     rows = np.arange(360)[None, :, None]
     assert (rows * (masks == 0)).sum() / (masks == 0).sum() < 150
     assert (rows * (masks == 3)).sum() / (masks == 3).sum() > 200
+
+
+class TestCamVid(DatasetContract):
+    kind = CamVid
+    needs = ("mask",)

@@ -17,6 +17,7 @@ from diffperc.keypoints import COCO_KEYPOINTS
 from diffperc.protocols import PoseProtocol
 from diffperc.types import Person
 from tests.conftest import SHARED
+from tests.contracts.dataset import DatasetContract
 
 PROTOCOLS = {"pose": PoseProtocol("coco")}
 WIDTH, HEIGHT = 64, 48
@@ -224,3 +225,9 @@ def test_real_persons() -> None:
     assert np.concatenate(inside).all()
     assert len(val.keypoint_truth()["images"]) == 50
     assert sum(a["iscrowd"] for a in val.keypoint_truth()["annotations"]) == 4
+
+
+class TestCOCOPose(DatasetContract):
+    kind = COCOPose
+    needs = ("keypoints",)
+    options = {"person_crop": PersonCrop((64, 64))}  # noqa: RUF012

@@ -11,6 +11,7 @@ from PIL import Image
 from diffperc.data import NYUv2
 from diffperc.errors import DataError
 from diffperc.protocols import DepthProtocol
+from tests.contracts.dataset import DatasetContract
 
 PROTOCOL = DepthProtocol(
     "nyu_eigen", min_depth=1e-3, max_depth=10.0, crop=(45, 471, 41, 601), crop_size=(480, 640), windows=2, flip=True
@@ -106,3 +107,8 @@ def test_real_frames(redkitchen: Path) -> None:
     assert sample.depth is not None
     assert 0.5 < np.median(sample.depth[sample.depth > 0]) < 5
     assert {train[0].scene, sample.scene} == {0}
+
+
+class TestNYUv2(DatasetContract):
+    kind = NYUv2
+    needs = ("depth",)

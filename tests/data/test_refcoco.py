@@ -17,6 +17,7 @@ from diffperc.data.refcoco import RefCOCO
 from diffperc.data.refer_pickle import read_refs
 from diffperc.errors import ConfigError, DataError
 from diffperc.protocols import ReferringProtocol
+from tests.contracts.dataset import DatasetContract, Splits
 
 PROTOCOLS = {"referring": ReferringProtocol("refer")}
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "refcoco"
@@ -262,3 +263,12 @@ def test_real_refs() -> None:
         assert sample.referent.sum() == pytest.approx(area[known["ann_id"]], rel=0.1)
     assert val.info.classes[val[0].category] == "bear"
     assert len(val.info.classes) == 80
+
+
+class TestRefCOCO(DatasetContract):
+    kind = RefCOCO
+    needs = ("expression",)
+    options = {"input_size": (32, 32)}  # noqa: RUF012
+
+    def test_training_and_validation_share_nothing(self, splits: Splits) -> None:
+        """Splits are of refs: an image may have some in each."""
