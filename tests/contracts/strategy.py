@@ -31,19 +31,22 @@ class StrategyContract:
     training_branches: ClassVar[int] = 1
 
     @pytest.fixture(scope="class", params=TEXTS)
-    def text(self, request: pytest.FixtureRequest) -> TextSpec:
+    @classmethod
+    def text(cls, request: pytest.FixtureRequest) -> TextSpec:
         return TEXTS[request.param]
 
     @pytest.fixture(scope="class")
-    def model(self, text: TextSpec) -> PerceptionModel:
+    @classmethod
+    def model(cls, text: TextSpec) -> PerceptionModel:
         """One for all tests of a class and text: building it costs more than running it."""
         torch.manual_seed(0)
         backbone = StableDiffusionBackbone(config="tiny")
-        strategy = self.strategy(backbone, text, **self.overrides)  # type: ignore[call-arg]
+        strategy = cls.strategy(backbone, text, **cls.overrides)  # type: ignore[call-arg]
         strategy.initialise(backbone)
-        return self.around(backbone, strategy, text)
+        return cls.around(backbone, strategy, text)
 
-    def around(self, backbone: StableDiffusionBackbone, strategy: Strategy, text: TextSpec) -> PerceptionModel:
+    @classmethod
+    def around(cls, backbone: StableDiffusionBackbone, strategy: Strategy, text: TextSpec) -> PerceptionModel:
         head = RefineHead(strategy.out_spec, 2, channels=16)
         expression = backbone.expression_encoder(text.length) if text.kind == "expression" else None
         return PerceptionModel(backbone, strategy, head, PadFit(), torch.nn.Identity(), expression=expression)

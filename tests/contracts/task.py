@@ -30,22 +30,26 @@ class TaskContract:
         raise NotImplementedError
 
     @pytest.fixture(scope="class")
-    def dataset(self) -> PerceptionDataset:
-        return build_dataset(self._cfg(), "val")
+    @classmethod
+    def dataset(cls) -> PerceptionDataset:
+        return build_dataset(cls._cfg(), "val")
 
     @pytest.fixture(scope="class")
-    def task(self, dataset: PerceptionDataset) -> PerceptionTask:
+    @classmethod
+    def task(cls, dataset: PerceptionDataset) -> PerceptionTask:
         torch.manual_seed(0)
-        return build_task(self._cfg(), dataset.info)
+        return build_task(cls._cfg(), dataset.info)
 
     @pytest.fixture(scope="class")
-    def batch(self, dataset: PerceptionDataset) -> Batch:
+    @classmethod
+    def batch(cls, dataset: PerceptionDataset) -> Batch:
         prepared = Prepared(dataset)
         return collate([prepared[Draw(i, i)] for i in range(len(prepared))])
 
-    def _cfg(self) -> Any:
+    @classmethod
+    def _cfg(cls) -> Any:
         small = ("dataset.size=[96,96]", "dataset.train_size=4", "dataset.val_size=4")
-        return composed(f"task={self.name}", "strategy=unconditional", "backbone=tiny", *small, *self.overrides)
+        return composed(f"task={cls.name}", "strategy=unconditional", "backbone=tiny", *small, *cls.overrides)
 
     def scored(self, task: PerceptionTask, dense: Tensor, batch: Batch, dataset: PerceptionDataset) -> dict[str, float]:
         if task.name == "pose":

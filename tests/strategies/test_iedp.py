@@ -27,7 +27,8 @@ class TestIEDPWithAttentionMaps(StrategyContract):
     overrides = {"attention": [16, 32]}  # noqa: RUF012
 
     @pytest.fixture(scope="class", params=["names", "expression"])
-    def text(self, request: pytest.FixtureRequest) -> TextSpec:
+    @classmethod
+    def text(cls, request: pytest.FixtureRequest) -> TextSpec:
         return TEXTS[request.param]
 
 
