@@ -24,8 +24,7 @@ class ScenesContract(DatasetContract):
         small = {"size": (64, 64), "train_size": 6, "val_size": 3, "person_crop": PersonCrop((64, 64))}
         return Scenes(split, protocols={}, needs=self.needs, **small)  # type: ignore[arg-type]
 
-    def test_a_wrong_folder_is_a_sentence(self, tmp_path: Path) -> None:
-        """There is no folder."""
+    test_a_wrong_folder_is_a_sentence = None  # type: ignore[assignment]  # there is no folder
 
 
 class TestDepthAndMasks(ScenesContract):

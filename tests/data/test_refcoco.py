@@ -271,4 +271,11 @@ class TestRefCOCO(DatasetContract):
     options = {"input_size": (32, 32)}  # noqa: RUF012
 
     def test_training_and_validation_share_nothing(self, splits: Splits) -> None:
-        """Splits are of refs: an image may have some in each."""
+        """Splits are of refs: an image may have some in each, but no sentence of an image is in both."""
+        train, val = (
+            {(sample.path, text) for i in range(len(d)) for sample in [d[i]] for text in sample.expressions}
+            for d in splits.values()
+        )
+        assert train
+        assert val
+        assert not train & val

@@ -55,8 +55,8 @@ class ExpressionEncoder(nn.Module):
 
     def __init__(self, encoder: TextEncoder, length: int) -> None:
         super().__init__()
-        self.model = encoder.model
-        self.tokenizer = encoder.tokenizer
+        self.model = encoder.model  # a module of ours, so that its weights move and are saved with us
+        self._encoder = encoder
         self.length = length
 
     def train(self, mode: bool = True) -> ExpressionEncoder:
@@ -65,4 +65,4 @@ class ExpressionEncoder(nn.Module):
 
     def forward(self, sentences: Sequence[str]) -> Tensor:
         """Sentences to tokens (B, `length`, D), without gradient."""
-        return TextEncoder(self.model, self.tokenizer).encode(sentences, self.length).tokens
+        return self._encoder.encode(sentences, self.length).tokens
