@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffperc.data.base import PerceptionDataset, Sample, Split
-from diffperc.data.io import read_image, read_mask
+from diffperc.data.io import read_image, read_list, read_mask
 from diffperc.errors import DataError
 from diffperc.protocols import Protocol
 from diffperc.types import DatasetInfo
@@ -75,33 +75,18 @@ class CamVid(PerceptionDataset):
         )
 
     def _read_list(self) -> list[tuple[Path, Path]]:
-        if not self._root.is_dir():
-            raise DataError(
-                f"CamVid: there is no folder '{self._root}'. Set dataset.root=/path/to/camvid, the folder that holds "
-                "train.txt, val.txt, train/, trainannot/, val/ and valannot/."
-            )
-        list_file = self._root / f"{self.split}.txt"
-        if not list_file.is_file():
-            raise DataError(
-                f"CamVid: no list '{list_file.name}' in {self._root}; it names image and mask of each frame."
-            )
+        holds = "train.txt, val.txt, train/, trainannot/, val/ and valannot/"
         listed: dict[str, dict[str, Path]] = {}
         frames = []
-        for number, line in enumerate(list_file.read_text(encoding="utf-8").splitlines(), 1):
-            names = line.split()
-            if not names:
-                continue
+        for where, names in read_list("CamVid", self._root, f"{self.split}.txt", holds, "image and mask"):
             if len(names) > 2:
-                raise DataError(f"{list_file}, line {number}: expected 'image mask', found '{line.strip()}'.")
+                raise DataError(f"{where}: expected 'image mask', found '{' '.join(names)}'.")
             image, mask = (_parts(n) for n in (names[0], names[-1]))
             if len(names) == 1:  # that name in both folders
                 image, mask = ("", image[1]), ("", mask[1])
-            where = f"{list_file}, line {number}"
             frames.append(
                 (self._find(image, self.split, listed, where), self._find(mask, f"{self.split}annot", listed, where))
             )
-        if not frames:
-            raise DataError(f"{list_file}: names no frame.")
         return frames
 
     def _find(self, name: tuple[str, str], usual: str, listed: dict[str, dict[str, Path]], where: str) -> Path:

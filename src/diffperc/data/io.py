@@ -79,3 +79,31 @@ def read_mask(path: Path, classes: int, ignore: Collection[int] = ()) -> NDArray
     table = np.arange(256, dtype=np.uint8)
     table[list(ignore)] = 255
     return table[ids]
+
+
+def read_list(dataset: str, root: Path, name: str, holds: str, names: str) -> list[tuple[str, list[str]]]:
+    """The words of each line of a list of frames, with where it stands, for messages; empty lines are left out.
+
+    Args:
+        dataset: as its class is called.
+        root: the data set's folder.
+        name: of the list in it.
+        holds: what the folder should hold.
+        names: what the list names.
+
+    Raises:
+        DataError: there is no such folder or list, or the list is empty.
+    """
+    if not root.is_dir():
+        raise DataError(
+            f"{dataset}: there is no folder '{root}'. Set dataset.root=/path/to/{dataset.lower()}, the folder that holds "
+            f"{holds}."
+        )
+    file = root / name
+    if not file.is_file():
+        raise DataError(f"{dataset}: no list '{name}' in {root}; it names {names} of each frame.")
+    lines = enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
+    found = [(f"{file}, line {number}", line.split()) for number, line in lines if line.split()]
+    if not found:
+        raise DataError(f"{file}: names no frame.")
+    return found

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffperc.data.base import PerceptionDataset, Sample, Split
-from diffperc.data.io import read_depth, read_image
+from diffperc.data.io import read_depth, read_image, read_list
 from diffperc.errors import DataError
 from diffperc.protocols import Protocol
 from diffperc.types import DatasetInfo
@@ -72,26 +72,12 @@ class NYUv2(PerceptionDataset):
         )
 
     def _read_list(self) -> list[tuple[Path, Path]]:
-        if not self._root.is_dir():
-            raise DataError(
-                f"NYUv2: there is no folder '{self._root}'. Set dataset.root=/path/to/nyuv2, the folder that holds "
-                f"{_LISTS['train']}, {_LISTS['val']}, sync/ and official_splits/."
-            )
-        list_file = self._root / _LISTS[self.split]
-        if not list_file.is_file():
-            raise DataError(
-                f"NYUv2: no list '{list_file.name}' in {self._root}; it names image and depth of each frame."
-            )
+        holds = f"{_LISTS['train']}, {_LISTS['val']}, sync/ and official_splits/"
         frames = []
-        for number, line in enumerate(list_file.read_text(encoding="utf-8").splitlines(), 1):
-            names = line.split()
-            if not names:
-                continue
+        for where, names in read_list("NYUv2", self._root, _LISTS[self.split], holds, "image and depth"):
             if len(names) < 2:
-                raise DataError(f"{list_file}, line {number}: expected 'image depth [focal]', found '{line.strip()}'.")
+                raise DataError(f"{where}: expected 'image depth [focal]', found '{' '.join(names)}'.")
             frames.append((self._resolve(names[0]), self._resolve(names[1])))
-        if not frames:
-            raise DataError(f"{list_file}: names no frame.")
         return frames
 
     def _resolve(self, name: str) -> Path:
