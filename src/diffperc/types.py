@@ -28,7 +28,8 @@ class DatasetInfo:
         classes: names of the semantic classes, in the order of their ids.
         scenes: names of the scene labels, in the order of their ids.
         max_depth: metres, the largest depth a network can express on this data.
-        short_side: pixels; images were resized to this short side for the network, None: left as they are.
+        short_side: pixels; to predict, images are resized to this short side, None: left as they are. In training the
+            data set's augmentation sets the scale.
         input_size: (H, W) pixels; images were resized to just this, whatever their shape; for pose the size of a
             person's crop.
         ignore_index: the class id that is never counted.
@@ -132,7 +133,7 @@ class Batch:
         labels: (B, K) bool, which of the task's names occur in the image after crops.
         expression: one sentence an image.
         caption: one sentence an image about all of it, where the data set has them.
-        expression_tokens: (B, T, D), the sentences encoded; the model fills them in.
+        expression_tokens: (B, T, D), the sentences encoded; the model fills them in where they are not given.
         meta: one `SampleMeta` an image.
     """
 

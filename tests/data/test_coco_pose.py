@@ -65,13 +65,17 @@ def write(root: Path, split: str) -> Path:
     return file
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
+def write_root(tmp_path: Path) -> Path:
     """Both splits, in a path with a space and an umlaut."""
     root = tmp_path / "my dätä"
     for split in ("train2017", "val2017"):
         write(root, split)
     return root
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_root(tmp_path)
 
 
 def persons(dataset: COCOPose) -> list[Person]:

@@ -31,8 +31,7 @@ def write_frame(root: Path, folder: str, number: int, size: tuple[int, int] = (2
     return f"{image} {depth} 518.8579\n"
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
+def write_root(tmp_path: Path) -> Path:
     """Three training and two test frames, in a path with a space and an umlaut."""
     root = tmp_path / "my dätä"
     lines = [
@@ -43,6 +42,11 @@ def root(tmp_path: Path) -> Path:
     # the published lists are relative to the split's folder and begin with a slash
     (root / "test_list.txt").write_text("".join(tests).replace("official_splits/test", ""))
     return root
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_root(tmp_path)
 
 
 def test_reads_images_depth_in_metres_and_scene(root: Path) -> None:

@@ -78,7 +78,7 @@ def test_evaluation_resizes_the_image_and_leaves_the_truth() -> None:
     item = Prepared(Ramps("val", augment=GEOMETRY, short_side=15))[Draw(1, 0)]
     assert item.image.shape == (3, 15, 20)
     assert item.targets["depth"].shape == (1, 30, 40)
-    trained = Prepared(Ramps("train", short_side=15))[Draw(1, 0)]
+    trained = Prepared(Ramps("train", [A.SmallestMaxSize(max_size=15)], short_side=20))[Draw(1, 0)]
     assert trained.targets["depth"].shape == (1, 15, 20)
     # nearest neighbour: only depths that were there
     assert set(trained.targets["depth"].flatten().tolist()) <= set(item.targets["depth"].flatten().tolist())

@@ -52,8 +52,7 @@ def write_refs(root: Path, refs: Any, protocol: int = 2) -> Path:
     return path
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
+def write_root(tmp_path: Path) -> Path:
     """One image; a square, two squares apart, run lengths plain and compressed."""
     root = tmp_path / "my dätä"
     (root / "refcoco").mkdir(parents=True)
@@ -76,6 +75,11 @@ def root(tmp_path: Path) -> Path:
     (root / "refcoco" / "instances.json").write_text(json.dumps(instances))
     write_refs(root, REFS)
     return root
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_root(tmp_path)
 
 
 def test_training_has_a_sample_a_ref_with_all_its_sentences(root: Path) -> None:

@@ -1,9 +1,13 @@
 """Data sets and what lies between them and a batch. Imports no Lightning."""
 
+from diffperc.data.ade20k import ADE20K
+from diffperc.data.augment import ClassLimitedCrop, PhotometricDistortion, RandomRatioResize, VerticalCutDepth
 from diffperc.data.base import PerceptionDataset, Sample
 from diffperc.data.camvid import CamVid
+from diffperc.data.cityscapes import Cityscapes
 from diffperc.data.coco_pose import COCOPose
 from diffperc.data.embedded import Scenes
+from diffperc.data.kitti import KITTI
 from diffperc.data.nyuv2 import NYUv2
 from diffperc.data.person import PersonCrop
 from diffperc.data.pipeline import Prepared, collate
@@ -11,16 +15,23 @@ from diffperc.data.refcoco import RefCOCO
 from diffperc.data.sampler import Draw, SeededSampler
 
 __all__ = [
+    "ADE20K",
+    "KITTI",
     "COCOPose",
     "CamVid",
+    "Cityscapes",
+    "ClassLimitedCrop",
     "Draw",
     "NYUv2",
     "PerceptionDataset",
     "PersonCrop",
+    "PhotometricDistortion",
     "Prepared",
+    "RandomRatioResize",
     "RefCOCO",
     "Sample",
     "Scenes",
     "SeededSampler",
+    "VerticalCutDepth",
     "collate",
 ]

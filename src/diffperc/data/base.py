@@ -58,6 +58,7 @@ class PerceptionDataset(Dataset[Sample], ABC):
 
     Attributes:
         provides: which truths it has, of ``depth``, ``mask``, ``expression``, ``keypoints``.
+        classes: names of its semantic classes, where they are the same for all its data.
         info: what it offers.
         split: ``train`` or ``val``.
         augment: albumentations transforms for training, in order.
@@ -65,6 +66,7 @@ class PerceptionDataset(Dataset[Sample], ABC):
     """
 
     provides: ClassVar[tuple[str, ...]]
+    classes: ClassVar[tuple[str, ...]] = ()
     info: DatasetInfo
     split: Split
     augment: Sequence[Any] = ()

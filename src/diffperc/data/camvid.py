@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffperc.data.base import PerceptionDataset, Sample, Split
-from diffperc.data.io import read_image, read_list, read_mask
+from diffperc.data.io import check_size, read_image, read_list, read_mask
 from diffperc.errors import DataError
 from diffperc.protocols import Protocol
 from diffperc.types import DatasetInfo
@@ -56,6 +56,7 @@ class CamVid(PerceptionDataset):
     """
 
     provides = ("mask",)
+    classes = CLASSES
 
     def __init__(
         self,
@@ -109,11 +110,7 @@ class CamVid(PerceptionDataset):
     def __getitem__(self, index: int) -> Sample:
         image_path, mask_path = self._frames[index]
         image, mask = read_image(image_path), self.truth(index)
-        if image.shape[:2] != mask.shape:
-            raise DataError(
-                f"{mask_path}: the mask is {mask.shape[1]}x{mask.shape[0]} pixels, its image {image_path.name} is "
-                f"{image.shape[1]}x{image.shape[0]}."
-            )
+        check_size("the mask", mask_path, mask, image_path, image)
         return Sample(path=str(image_path), image=image, mask=mask)
 
     def truth(self, index: int, name: str = "mask") -> NDArray[np.uint8]:

@@ -49,6 +49,7 @@ class Scenes(PerceptionDataset):
     """
 
     provides = ("depth", "mask", "expression", "keypoints")
+    classes = CLASSES
 
     def __init__(
         self,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,11 +54,11 @@ def read_depth(path: Path, scale: float) -> NDArray[np.float32]:
     return np.where(counts == np.iinfo(np.uint16).max, 0, counts).astype(np.float32) / np.float32(scale)
 
 
-def read_mask(path: Path, classes: int, ignore: Collection[int] = ()) -> NDArray[np.uint8]:
+def read_mask(path: Path, classes: int | Mapping[int, int], ignore: Collection[int] = ()) -> NDArray[np.uint8]:
     """(H, W) uint8 class ids from an 8-bit index png; of a palette image the indices, not the colours.
 
     Args:
-        classes: how many classes the data set has, at most 255.
+        classes: how many classes the data set has, at most 255; or the class that each id in the file stands for.
         ignore: ids in the file that are not counted; they become 255.
 
     Raises:
@@ -67,18 +69,92 @@ def read_mask(path: Path, classes: int, ignore: Collection[int] = ()) -> NDArray
         raise DataError(
             f"{path}: a mask holds class ids in one 8-bit channel (mode L or P), this image has mode {image.mode}."
         )
+    class_of = {i: i for i in range(classes)} if isinstance(classes, int) else dict(classes)
     ids = np.asarray(image)
-    present = np.flatnonzero(np.bincount(ids.reshape(-1), minlength=256))
-    unknown = [int(i) for i in present if i >= classes and i not in ignore]
+    present = np.flatnonzero(np.bincount(ids.reshape(-1), minlength=256)).tolist()
+    unknown = [i for i in present if i not in class_of and i not in ignore]
     if unknown:
-        ignored = f", and {', '.join(map(str, sorted(ignore)))} for what is not counted" if ignore else ""
+        ignored = f", and {_runs(ignore)} for what is not counted" if ignore else ""
         raise DataError(
-            f"{path}: holds class id {unknown[0]}; the data set has {classes} classes (0-{classes - 1}){ignored}. "
+            f"{path}: holds class id {unknown[0]}; the data set has {len(class_of)} classes ({_runs(class_of)}){ignored}. "
             "Replace the file, or correct the classes."
         )
-    table = np.arange(256, dtype=np.uint8)
+    table = np.full(256, 255, np.uint8)
+    table[list(class_of)] = list(class_of.values())
     table[list(ignore)] = 255
     return table[ids]
+
+
+def _runs(numbers: Collection[int]) -> str:
+    """Such as ``0-6, 9, 12-13``."""
+    ordered = enumerate(sorted(numbers))
+    runs = [[n for _, n in run] for _, run in groupby(ordered, lambda pair: pair[1] - pair[0])]
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
+
+
+def check_size(what: str, path: Path, truth: NDArray[Any], image_path: Path, image: NDArray[np.uint8]) -> None:
+    """A truth must have the size of its image.
+
+    Args:
+        what: the truth, as the sentence calls it.
+        path: its file.
+
+    Raises:
+        DataError: it has another size.
+    """
+    if truth.shape != image.shape[:2]:
+        raise DataError(
+            f"{path}: {what} is {truth.shape[1]}x{truth.shape[0]} pixels, its image {image_path.name} is "
+            f"{image.shape[1]}x{image.shape[0]}."
+        )
+
+
+def check_root(dataset: str, root: Path, holds: str) -> None:
+    """A data set's folder must be there.
+
+    Args:
+        dataset: as its class is called.
+        holds: what the folder should hold.
+
+    Raises:
+        DataError: it is not.
+    """
+    if not root.is_dir():
+        raise DataError(
+            f"{dataset}: there is no folder '{root}'. Set dataset.root=/path/to/{dataset.lower()}, the folder that holds "
+            f"{holds}."
+        )
+
+
+def pair_files(images: Path, image_suffix: str, masks: Path, mask_suffix: str) -> list[tuple[Path, Path]]:
+    """Images and masks of the same name, in the order of their names; folders are searched to any depth.
+
+    Args:
+        images, masks: the folders.
+        image_suffix, mask_suffix: what a file's name ends in, such as ``.jpg``; what comes before it is the name.
+
+    Raises:
+        DataError: a folder is missing or empty, or a file has no counterpart.
+    """
+    image_of, mask_of = _by_name(images, image_suffix), _by_name(masks, mask_suffix)
+    alone = sorted(image_of.keys() ^ mask_of.keys())
+    if alone:
+        name = alone[0]
+        have, lack = (
+            (image_of[name], masks / f"{name}{mask_suffix}")
+            if name in image_of
+            else (mask_of[name], images / f"{name}{image_suffix}")
+        )
+        more = f" ({len(alone)} files have no counterpart.)" if len(alone) > 1 else ""
+        raise DataError(f"{have}: there is no '{lack}' to go with it. Complete the folder, or remove this file.{more}")
+    return [(image_of[name], mask_of[name]) for name in sorted(image_of)]
+
+
+def _by_name(folder: Path, suffix: str) -> dict[str, Path]:
+    files = {str(p.relative_to(folder)).removesuffix(suffix): p for p in folder.rglob(f"*{suffix}")}
+    if not files:
+        raise DataError(f"There is no file *{suffix} in {folder}. Complete the data set, or correct dataset.root.")
+    return files
 
 
 def read_list(dataset: str, root: Path, name: str, holds: str, names: str) -> list[tuple[str, list[str]]]:
@@ -94,11 +170,7 @@ def read_list(dataset: str, root: Path, name: str, holds: str, names: str) -> li
     Raises:
         DataError: there is no such folder or list, or the list is empty.
     """
-    if not root.is_dir():
-        raise DataError(
-            f"{dataset}: there is no folder '{root}'. Set dataset.root=/path/to/{dataset.lower()}, the folder that holds "
-            f"{holds}."
-        )
+    check_root(dataset, root, holds)
     file = root / name
     if not file.is_file():
         raise DataError(f"{dataset}: no list '{name}' in {root}; it names {names} of each frame.")

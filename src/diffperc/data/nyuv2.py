@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffperc.data.base import PerceptionDataset, Sample, Split
-from diffperc.data.io import read_depth, read_image, read_list
+from diffperc.data.io import check_size, read_depth, read_image, read_list
 from diffperc.errors import DataError
 from diffperc.protocols import Protocol
 from diffperc.types import DatasetInfo
@@ -89,13 +89,9 @@ class NYUv2(PerceptionDataset):
         return len(self._frames)
 
     def __getitem__(self, index: int) -> Sample:
-        image_path, _ = self._frames[index]
+        image_path, depth_path = self._frames[index]
         image, depth = read_image(image_path), self.truth(index)
-        if image.shape[:2] != depth.shape:
-            raise DataError(
-                f"{self._frames[index][1]}: depth is {depth.shape[1]}x{depth.shape[0]} pixels, its image {image_path.name} "
-                f"is {image.shape[1]}x{image.shape[0]}."
-            )
+        check_size("depth", depth_path, depth, image_path, image)
         return Sample(path=str(image_path), image=image, depth=depth, scene=self._scene(image_path))
 
     def truth(self, index: int, name: str = "depth") -> NDArray[np.float32]:

@@ -38,9 +38,10 @@ class Item:
 class Prepared(Dataset[Item]):
     """A data set ready for the network.
 
-    Training: image and truths are resized together and augmented, with randomness from the draw's seed alone; of several
-    expressions one is drawn. Evaluation: only the image is resized; truths keep their own size, so that the score is that
-    of the protocol. Persons are cropped by the data set's `person_crop`.
+    Training: image and truths go through `augment` together, with randomness from the draw's seed alone; of several
+    expressions one is drawn. Evaluation: only the image is resized, to the `short_side` of the data set; truths keep their
+    own size, so that the score is that of the protocol. What has an `input_size` is resized to it in both. Persons are
+    cropped by the data set's `person_crop`.
 
     Args:
         dataset: raw samples; its `augment` is applied if its split is ``train``.
@@ -53,7 +54,7 @@ class Prepared(Dataset[Item]):
         resize: list[Any] = []
         if dataset.person_crop is None and info.input_size is not None:
             resize = [A.Resize(*info.input_size)]
-        elif info.short_side is not None:
+        elif info.short_side is not None and not self.training:
             resize = [A.SmallestMaxSize(max_size=info.short_side)]
         protocol = info.protocols.get("referring")
         self.resize_truth = self.training or (isinstance(protocol, ReferringProtocol) and protocol.resized_truth)

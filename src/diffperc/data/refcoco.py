@@ -59,6 +59,7 @@ class RefCOCO(PerceptionDataset):
         input_size: (H, W) pixels; images are resized to just this for the network, None leaves them as they are.
         augment: albumentations transforms for training.
         needs: what the task asks for; there are expressions alone.
+        expression_length: tokens a sentence is padded or cut to; 40 as published, 77 for RefCOCOg (methods.md 1.2).
 
     Refs without a sentence, and refs whose image is not on disk, are left out.
 
@@ -80,6 +81,7 @@ class RefCOCO(PerceptionDataset):
         input_size: Sequence[int] | None = (512, 512),
         augment: Sequence[Any] = (),
         needs: Sequence[str] = ("expression",),
+        expression_length: int = 40,
     ) -> None:
         if name not in _SPLIT_BY:
             raise ConfigError(f"RefCOCO: there is no data set '{name}'{did_you_mean(name, _SPLIT_BY)}")
@@ -102,6 +104,7 @@ class RefCOCO(PerceptionDataset):
             provides=self.provides,
             classes=categories,
             input_size=None if input_size is None else (input_size[0], input_size[1]),
+            expression_length=expression_length,
             protocols=protocols,
         )
 

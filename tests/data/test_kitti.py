@@ -1,0 +1,174 @@
+"""KITTI in its true layout and format, written by the test, and real frames where the machine has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from PIL import Image
+
+from diffperc.config.find import conf_dir
+from diffperc.data import KITTI
+from diffperc.errors import DataError
+from diffperc.protocols import DepthProtocol
+from tests.conftest import SHARED
+from tests.contracts.dataset import DatasetContract
+
+PROTOCOLS = {"depth": DepthProtocol("garg", min_depth=1e-3, max_depth=80.0)}
+REAL = SHARED / "kitti"
+
+
+def write_frame(root: Path, drive: str, number: int, part: str = "", size: tuple[int, int] = (375, 1242)) -> str:
+    """One frame whose red is its column and green its row, modulo 256; returns its line without what stands above."""
+    image = f"{drive[:10]}/{drive}/image_02/data/{number:010d}.png"
+    depth = f"{drive}/proj_depth/groundtruth/image_02/{number:010d}.png"
+    rows, columns = np.indices(size)
+    pixels = np.stack([columns % 256, rows % 256, np.full(size, number)], -1).astype(np.uint8)
+    counts = np.zeros(size, np.uint16)
+    # one beam in the middle, one in the last row, one above and one left of the cut
+    counts[200, 600], counts[-1, 700], counts[3, 600], counts[200, 4] = 12 * 256 + 64, 256 * number, 999, 999
+    for array, file in ((pixels, root / "raw" / image), (counts, root / "data_depth_annotated" / part / depth)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(array).save(file)
+    return f"{image} {depth}"
+
+
+def published(line: str, part: str) -> str:
+    image, depth = line.split()
+    return f"/raw_data/{image} /data_depth_annotated/{part}/{depth}"
+
+
+def write_root(tmp_path: Path) -> Path:
+    """Two training frames and two to evaluate on, in lists of every form, in a path with a space and an umlaut."""
+    root = tmp_path / "my dätä"
+    first = write_frame(root, "2011_09_26_drive_0057_sync", 7, "train")
+    second = write_frame(root, "2011_10_03_drive_0034_sync", 8, "train", size=(376, 1241))
+    (root / "eigen_train_list.txt").write_text(f"{published(first, 'train')}\n\n{second} 718.856\n")
+    third = write_frame(root, "2011_09_26_drive_0002_sync", 9, "val")
+    fourth = write_frame(root, "2011_09_28_drive_0001_sync", 10)  # not sorted into train and val
+    (root / "eigen_test_list.txt").write_text(f"{published(third, 'val')}\n{published(fourth, 'val')} 707.0493\n")
+    return root
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_root(tmp_path)
+
+
+def test_352_x_1216_are_cut_out_at_the_bottom_centred(root: Path) -> None:
+    """375 x 1242 lose 23 rows above and 13 columns on either side."""
+    sample = KITTI("train", str(root), PROTOCOLS)[0]
+    assert sample.image.shape == (352, 1216, 3)
+    assert sample.image[0, 0].tolist() == [13, 23, 7]
+    assert sample.image[-1, -1].tolist() == [(13 + 1215) % 256, 374 % 256, 7]
+    assert sample.depth is not None
+    assert sample.depth.dtype == np.float32
+    assert sample.depth[200 - 23, 600 - 13] == 12.25
+    assert sample.depth[-1, 700 - 13] == 7.0
+    assert np.count_nonzero(sample.depth) == 2  # nothing is filled in
+
+
+def test_an_odd_number_of_columns_loses_the_odd_one_on_the_right(root: Path) -> None:
+    """376 x 1241: 24 rows; 12 columns on the left, 13 on the right."""
+    sample = KITTI("train", str(root), PROTOCOLS)[1]
+    assert sample.image[0, 0].tolist() == [12, 24, 8]
+    assert sample.depth is not None
+    assert (sample.depth[200 - 24, 600 - 12], sample.depth[-1, 700 - 12]) == (12.25, 8.0)
+
+
+def test_every_form_of_the_list_finds_its_files(root: Path) -> None:
+    train, val = (KITTI(split, str(root), PROTOCOLS) for split in ("train", "val"))
+    assert [int(d[i].image[0, 0, 2]) for d in (train, val) for i in range(len(d))] == [7, 8, 9, 10]
+    assert [float(val.truth(i)[-1, 687]) for i in range(2)] == [9.0, 10.0]
+    (root / "raw").rename(root / "raw_data")  # as the published lists call it
+    assert KITTI("val", str(root), PROTOCOLS)[0].path == str(
+        root / "raw_data/2011_09_26/2011_09_26_drive_0002_sync/image_02/data/0000000009.png"
+    )
+
+
+def test_info_and_the_protocol_of_the_configuration(root: Path) -> None:
+    info = KITTI("val", str(root), PROTOCOLS).info
+    assert (info.name, info.provides, info.max_depth) == ("kitti", ("depth",), 80.0)
+    assert (info.scenes, info.short_side) == ((), None)
+    protocol = instantiate(OmegaConf.load(conf_dir() / "dataset/kitti.yaml").protocols.depth, _convert_="all")
+    assert (protocol.min_depth, protocol.max_depth, protocol.windows, protocol.flip) == (0.001, 80.0, 16, True)
+    shares = (0.40810811 * 352, 0.99189189 * 352, 0.03594771 * 1216, 0.96405229 * 1216)
+    assert tuple(protocol.crop) == tuple(int(s) for s in shares)
+    assert tuple(protocol.crop_size) == (352, 1216)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("only_one.png", r"line 2: expected 'image depth \[focal\]', found 'only_one.png'"),
+        ("2011_09_26/a.png None 721.5377", r"line 2: names no depth \('None'\).* Take such lines out of the list"),
+        (
+            "raw/2011_09_26/2011_09_26_drive_0002_sync/image_02/data/0000000009.png other/x.png",
+            r"line 2: there is no 'other' in .*my dätä, neither in data_depth_annotated/train nor in .*/val nor in",
+        ),
+        (
+            "2011_09_26/2011_09_26_drive_0099_sync/image_02/data/1.png x.png",
+            r"line 2: there is no '2011_09_26/2011_09_26_drive_0099_sync/image_02/data' in .*raw nor in raw_data\. Download",
+        ),
+    ],
+)
+def test_a_bad_line_is_named(root: Path, line: str, message: str) -> None:
+    file = root / "eigen_test_list.txt"
+    file.write_text(file.read_text().splitlines()[0] + f"\n{line}\n")
+    with pytest.raises(DataError, match=message):
+        KITTI("val", str(root), PROTOCOLS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "message"),
+    [
+        ("both", (351, 1242), r"data/0000000007\.png: is 1242x351 pixels, and 1216x352 are cut out"),
+        ("both", (375, 1215), r"data/0000000007\.png: is 1215x375 pixels, and 1216x352 are cut out"),
+        ("depth", (376, 1241), r"0000000007\.png: depth is 1241x376 pixels, its image 0000000007\.png is 1242x375"),
+        ("missing", (0, 0), r"groundtruth/image_02/0000000007\.png: there is no such file"),
+    ],
+)
+def test_bad_files_are_named(root: Path, kind: str, size: tuple[int, int], message: str) -> None:
+    drive = "2011_09_26_drive_0057_sync"
+    depth = root / f"data_depth_annotated/train/{drive}/proj_depth/groundtruth/image_02/0000000007.png"
+    if kind == "missing":
+        depth.unlink()
+    else:
+        Image.fromarray(np.ones(size, np.uint16)).save(depth)
+    if kind == "both":
+        Image.fromarray(np.ones((*size, 3), np.uint8)).save(
+            root / f"raw/2011_09_26/{drive}/image_02/data/0000000007.png"
+        )
+    dataset = KITTI("train", str(root), PROTOCOLS)
+    with pytest.raises(DataError, match=message):
+        dataset[0]
+
+
+def test_a_missing_list_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"KITTI: no list 'eigen_test_list\.txt' in .*; it names image and depth"):
+        KITTI("val", str(tmp_path), PROTOCOLS)
+
+
+def test_real_frames() -> None:
+    """Laser beams on a few pixels in a hundred, most of them on the ground below the middle, within 80 m."""
+    if not REAL.is_dir():
+        pytest.skip("real frames of KITTI are not on this machine")
+    val = KITTI("val", str(REAL), PROTOCOLS)
+    assert len(val) == 3
+    for i in range(3):
+        sample = val[i]
+        assert sample.image.shape == (352, 1216, 3)
+        assert sample.depth is not None
+        measured = sample.depth > 0
+        assert 0.005 < measured.mean() < 0.1
+        assert measured[176:].mean() > 2 * measured[:176].mean()
+        assert 3 < np.median(sample.depth[measured]) < 30
+        assert sample.depth.max() < 85
+
+
+class TestKITTI(DatasetContract):
+    kind = KITTI
+    needs = ("depth",)
