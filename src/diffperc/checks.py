@@ -36,3 +36,8 @@ def check_dtype(name: str, tensor: Tensor, dtype: torch.dtype) -> None:
     """Raise a ``ValueError`` naming both dtypes if they differ."""
     if tensor.dtype != dtype:
         raise ValueError(f"{name} must be {dtype}, got {tensor.dtype}")
+
+
+def at_least_float32(dtype: torch.dtype) -> torch.dtype:
+    """Where half precision is not enough, such as in a softmax: float32; float64 stays what it is."""
+    return torch.promote_types(dtype, torch.float32)

@@ -49,7 +49,7 @@ class PerceptionModel(nn.Module):
         Raises:
             ValueError: the model reads expressions and the batch has none.
         """
-        if self.expression is not None:
+        if self.expression is not None and batch.expression_tokens is None:
             if batch.expression is None:
                 raise ValueError("this model reads expressions; Batch.expression is missing")
             batch = dataclasses.replace(batch, expression_tokens=self.expression(batch.expression))

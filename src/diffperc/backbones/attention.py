@@ -7,6 +7,8 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional as F
 
+from diffperc.checks import at_least_float32
+
 
 class AttentionProcessor:
     """A diffusers attention processor without state; probabilities leave through the `record` passed with the call.
@@ -40,7 +42,8 @@ class AttentionProcessor:
 
         q, k, v = heads(attn.to_q(hidden_states)), heads(attn.to_k(context)), heads(value)
         if cross and record is not None:
-            probabilities = ((q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5).softmax(-1)
+            scores = (q @ k.transpose(-1, -2)).to(at_least_float32(q.dtype)) * q.shape[-1] ** -0.5
+            probabilities = scores.softmax(-1)
             record.append(probabilities.mean(1))
             out = probabilities.to(v.dtype) @ v
         else:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from diffperc.checks import at_least_float32
+
 
 class BoundedDepth(nn.Module):
     """``sigmoid(x) * max_depth``: metres in (0, max_depth) (methods.md 1.3, 2.1)."""
@@ -14,5 +16,5 @@ class BoundedDepth(nn.Module):
         self.max_depth = max_depth
 
     def forward(self, dense: Tensor) -> Tensor:
-        """(B, 1, H, W) raw to metres, in float32 whatever the precision of the network."""
-        return torch.sigmoid(dense.float()) * self.max_depth
+        """(B, 1, H, W) raw to metres, in float32 where the network computes in less."""
+        return torch.sigmoid(dense.to(at_least_float32(dense.dtype))) * self.max_depth
