@@ -6,11 +6,11 @@ import itertools
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from diffperc.build import build_dataset, build_task
+from diffperc.config import compose
 from diffperc.config.explain import explain_overrides
 from diffperc.config.find import conf_dir
 from diffperc.config.validate import validate
@@ -23,8 +23,7 @@ def names(group: str) -> list[str]:
 
 
 def composed(*overrides: str) -> DictConfig:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose("train", overrides=list(overrides))
+    return compose.composed("train", overrides)
 
 
 CHOICES = list(itertools.product(names("task"), names("dataset")))
@@ -55,7 +54,7 @@ def test_the_published_depth_recipe_to_the_constant() -> None:
     cfg = composed("strategy=meta_prompts", "dataset=nyuv2", "backbone=sd15")
     recipe = cfg.recipe
     assert (recipe.batch_size, recipe.epochs, recipe.lr, recipe.schedule.min_lr) == (24, 25, 5e-4, 3e-5)
-    assert (recipe.weight_decay, recipe.unet_lr, recipe.crop) == (0.1, 0.01, 480)
+    assert (recipe.weight_decay, recipe.unet_lr, recipe.short_side, recipe.crop) == (0.1, 0.01, 480, 480)
     assert (cfg.strategy.prompts, cfg.strategy.steps, cfg.fit.extra) == (50, 3, 1)
     assert (cfg.head.neck_channels, cfg.head.filters, cfg.head.channels) == (1536, 32, 192)
     assert (cfg.optimizer.schedule.warmup, cfg.optimizer.schedule.power) == (12 / 25, 0.9)
@@ -64,6 +63,7 @@ def test_the_published_depth_recipe_to_the_constant() -> None:
     assert (protocol.windows, protocol.flip) == (2, True)
     steps = [t._target_.rpartition(".")[2] for t in cfg.dataset.augment]
     assert steps == [
+        "SmallestMaxSize",
         "HorizontalFlip",
         "RandomCrop",
         "RandomBrightnessContrast",
@@ -127,12 +127,41 @@ def test_the_published_segmentation_recipes_to_the_constant() -> None:
     assert (strategy.readout, meta.head._target_) == ("pyramid", "diffperc.heads.UPerHead")
 
 
+def test_what_the_data_sets_change_of_the_recipes() -> None:
+    """methods.md 1.1, 2.1 and 2.2."""
+    ade = composed("experiment=vpd_ade20k")
+    resize, crop, flip, colours, pad = ade.dataset.augment
+    assert (list(resize.size), list(resize.ratios)) == ([2048, 512], [0.5, 2.0])
+    assert (crop.height, crop.width, crop.max_share, flip.p) == (512, 512, 0.75, 0.5)
+    assert (colours.brightness, list(colours.contrast), list(colours.saturation), colours.hue) == (
+        32,
+        [0.5, 1.5],
+        [0.5, 1.5],
+        18,
+    )
+    assert (pad.min_height, pad.fill_mask, ade.dataset.short_side) == (512, 255, 512)
+    window = ade.dataset.protocols.segmentation
+    assert (window.window, window.stride) == (512, 341)
+    meta = composed("experiment=meta_prompts_ade20k")
+    assert (meta.recipe.batch_size, meta.recipe.lr, meta.task.lovasz, meta.head.channels) == (8, 8e-5, 1.0, 512)
+    assert (meta.head.dropout, meta.head.auxiliary_weight, meta.strategy.steps) == (0.0, 0.4, 3)
+    city = composed("experiment=meta_prompts_cityscapes_mapillary")
+    assert (city.head.dropout, city.strategy.steps, city.recipe.crop, city.dataset.short_side) == (0.1, 1, 1024, None)
+    assert list(city.dataset.augment[0].size) == [2048, 1024]
+    assert (city.dataset.protocols.segmentation.window, city.dataset.protocols.segmentation.stride) == (1024, 512)
+    kitti = composed("experiment=meta_prompts_kitti")
+    assert (kitti.recipe.crop, kitti.fit.extra, kitti.dataset.max_depth) == (352, 2, 80.0)
+    assert (kitti.dataset.augment[2].height, kitti.dataset.protocols.depth.windows) == (352, 16)
+    g = composed("experiment=vpd_refcocog")
+    assert (g.dataset.name, g.dataset.split_by, g.dataset.expression_length) == ("refcocog", "umd", 77)
+
+
 def test_the_published_referring_recipe_to_the_constant() -> None:
     """methods.md 1.2, code-faithful: the UNet at the full rate."""
     cfg = composed("task=referring", "strategy=vpd", "dataset=refcoco", "backbone=sd15")
     recipe = cfg.recipe
     assert (recipe.batch_size, recipe.epochs, recipe.lr, recipe.weight_decay) == (32, 40, 5e-5, 1e-2)
-    assert (recipe.schedule.power, recipe.unet_lr, list(recipe.input_size)) == (0.9, 1.0, [512, 512])
+    assert (recipe.schedule.power, list(recipe.input_size)) == (0.9, [512, 512])
     assert list(cfg.task.class_weights) == [0.9, 1.1]
     assert cfg.dataset.protocols.referring.resized_truth
 

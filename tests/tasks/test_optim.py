@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from hydra.utils import instantiate
 from torch import nn
 
-from diffperc.tasks import AdamW, PowerOneCycle, Rule
+from diffperc.backbones import StableDiffusionBackbone
+from diffperc.backbones.ldm import rename, unet_modules
+from diffperc.tasks import AdamW, Poly, PowerOneCycle, Rule
+from tests.config.test_validate import composed
 
 SCHEDULE = PowerOneCycle(min_lr=3e-5, warmup=0.48, power=0.9)
 
@@ -58,3 +62,54 @@ def test_the_schedule_scales_every_group() -> None:
         schedule.step()
     factor = SCHEDULE.factor(10, 100, 1e-3)
     assert sorted(schedule.get_last_lr()) == pytest.approx([1e-4 * factor, 1e-3 * factor])
+
+
+def released(name: str, keys: dict[str, tuple[float, float]], lr: float, decay: float) -> tuple[float, float]:
+    """mmcv's rule: of the keys that occur in a name the longest counts, of equally long ones the first (methods.md 1.1)."""
+    for key in sorted(sorted(keys), key=len, reverse=True):
+        if key in name:
+            return lr * keys[key][0], decay * keys[key][1]
+    return lr, decay
+
+
+@pytest.mark.parametrize(
+    ("task", "choice", "keys"),
+    [
+        ("segmentation", "adamw", {"unet": (0.1, 1), "encoder_vq": (0, 1), "text_encoder": (0, 1), "norm": (1, 0)}),
+        # nothing reads the multipliers; what has "norm" in its name is put among those that do not decay
+        ("referring", "adamw", {"norm": (1, 0)}),
+        # what was meant
+        ("segmentation", "nominal", {"unet": (0.1, 1)}),
+        ("referring", "nominal", {"unet": (0.01, 1)}),
+    ],
+)
+def test_the_groups_are_those_of_the_released_code_by_the_original_names(
+    task: str, choice: str, keys: dict[str, tuple[float, float]], backbone: StableDiffusionBackbone
+) -> None:
+    cfg = composed(f"task={task}", f"optimizer={choice}", "backbone=sd15")
+    recipe = instantiate(cfg.optimizer, _convert_="all")
+    names = {ours: name for name, ours in unet_modules(backbone.architecture["unet"]).items()}
+    original = {v: k for k, v in rename({k: k for k, _ in backbone.unet.named_parameters()}, names).items()}
+    model = nn.ModuleDict({"backbone": backbone, "head": nn.Linear(2, 2)})
+    backbone.requires_grad_(True)
+    groups = recipe.groups((f"model.{n}", p) for n, p in model.named_parameters() if ".vae." not in n)
+    found = {id(p): (g["lr"], g["weight_decay"]) for g in groups for p in g["params"]}
+    seen = set()
+    for name, parameter in backbone.unet.named_parameters():
+        theirs = "unet.unet.diffusion_model." + original[name]
+        lr, decay = released(theirs, keys, recipe.lr, recipe.weight_decay)
+        if choice == "nominal" and "norm" in theirs:
+            decay = 0.0
+        assert found[id(parameter)] == pytest.approx((lr, decay)), name
+        seen.add((lr, decay))
+    assert len(seen) == 2
+    assert all(found[id(p)] == (recipe.lr, recipe.weight_decay) for p in model["head"].parameters())
+
+
+def test_warm_up_and_decay_of_segmentation() -> None:
+    """80k steps, 1500 of them on the way up from a millionth, then in a straight line to nothing (methods.md 1.1)."""
+    schedule = Poly(power=1.0, warmup_steps=1500, warmup_ratio=1e-6)
+    assert schedule.factor(0, 80000, 8e-5) == pytest.approx(1e-6)
+    assert schedule.factor(750, 80000, 8e-5) == pytest.approx((1 - 750 / 80000) * (1 - 0.5 * (1 - 1e-6)))
+    assert schedule.factor(1500, 80000, 8e-5) == pytest.approx(1 - 1500 / 80000)
+    assert schedule.factor(80000, 80000, 8e-5) == 0

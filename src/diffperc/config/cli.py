@@ -20,8 +20,13 @@ from diffperc.errors import DiffPercError
 USER_ERROR = 2
 
 
-def entry(config_name: str, run: Callable[[DictConfig], Any]) -> None:
+def entry(config_name: str, run: Callable[[DictConfig], Any], first: str | None = None) -> None:
     """Run ``conf/<config_name>.yaml`` composed with the command line.
+
+    Args:
+        config_name: of the file in ``conf/``.
+        run: what to do.
+        first: the key of a first argument without one, as in ``diffperc.convert model.ckpt``.
 
     Leaves the process with code 2 and a sentence on stderr for errors a user can mend; with HYDRA_FULL_ERROR=1 the
     traceback comes instead.
@@ -32,6 +37,8 @@ def entry(config_name: str, run: Callable[[DictConfig], Any]) -> None:
     # threads that spin while they wait take the core of the loader: 1.7 times slower beside one busy process
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     conf = conf_dir()
+    if first is not None and len(sys.argv) > 1 and "=" not in sys.argv[1] and not sys.argv[1].startswith("-"):
+        sys.argv[1] = f"{first}={sys.argv[1]}"
     sys.argv = [sys.argv[0], *(quoted(a) for a in sys.argv[1:])]
     try:
         hydra.main(version_base="1.3", config_path=str(conf), config_name=config_name)(run)()

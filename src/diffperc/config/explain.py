@@ -7,14 +7,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from diffperc.config.compose import composed
 from diffperc.errors import did_you_mean
 
 _FOLDER_FLAGS = ("--config-dir", "-cd")
@@ -48,7 +47,7 @@ def explain_overrides(conf: Path, config_name: str, overrides: Sequence[str]) ->
         ]
         if not wrong:
             groups.append(f"{override.key_or_group}={_chosen(override)[0] or 'null'}")
-    keys = _known_keys(conf, config_name, groups)
+    keys = _known_keys(config_name, groups)
     for text, override in values:
         key = override.key_or_group
         if keys and key not in keys and not override.is_add() and not key.startswith("hydra."):
@@ -81,11 +80,9 @@ def _chosen(override: Override) -> list[str | None]:
     return [None if value is None else str(value)]
 
 
-def _known_keys(conf: Path, config_name: str, groups: Sequence[str]) -> set[str]:
-    GlobalHydra.instance().clear()
+def _known_keys(config_name: str, groups: Sequence[str]) -> set[str]:
     try:
-        with initialize_config_dir(str(conf), version_base="1.3"):
-            cfg = compose(config_name, overrides=list(groups))
+        cfg = composed(config_name, groups)
     except (HydraException, OmegaConfBaseException):
         return set()
     return set(_paths(OmegaConf.to_container(cfg, resolve=False), ""))
