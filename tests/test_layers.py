@@ -17,7 +17,7 @@ LAYERS = [
     {"tasks", "callbacks", "inference"},
     {"config", "build", "checkpoints"},
     {"training"},
-    {"train", "evaluate", "predict", "compare"},
+    {"train", "evaluate", "predict", "convert", "compare"},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 # within one layer these may not know each other
@@ -26,7 +26,7 @@ ALLOWED = {
     "diffusers": {"backbones"},
     "transformers": {"backbones", "text"},
     "lightning": {"tasks", "callbacks", "training", "evaluate"},
-    "hydra": {"config", "build", "training", "evaluate"},
+    "hydra": {"config", "build", "checkpoints", "training", "evaluate"},
     "wandb": set(),
 }
 FILES = sorted(ROOT.rglob("*.py"))

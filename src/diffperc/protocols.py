@@ -20,6 +20,12 @@ class Protocol:
     name: str
     flip: bool = False
 
+    def __post_init__(self) -> None:
+        for entry in dataclasses.fields(self):
+            value = getattr(self, entry.name)
+            if isinstance(value, list):  # from a yaml or a checkpoint
+                object.__setattr__(self, entry.name, tuple(value))
+
 
 @dataclass(frozen=True, kw_only=True)
 class DepthProtocol(Protocol):
@@ -93,5 +99,5 @@ def protocol_to_dict(protocol: Protocol) -> dict[str, Any]:
 
 def protocol_from_dict(values: Mapping[str, Any]) -> Protocol:
     """The inverse of `protocol_to_dict`."""
-    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    plain = dict(values)
     return _KINDS[plain.pop("kind")](**plain)

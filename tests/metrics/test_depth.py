@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
+from diffperc.config.find import conf_dir
 from diffperc.metrics import DepthMetrics
 from diffperc.metrics.depth import valid_pixels
 from diffperc.protocols import DepthProtocol
@@ -23,24 +26,50 @@ PUBLISHED = {
 }
 
 
-def uniform(seed: int) -> torch.Tensor:
-    return torch.rand(480, 640, generator=torch.Generator().manual_seed(seed))
+# on KITTI's frames, Garg's crop
+PUBLISHED_KITTI = {
+    "delta1": 0.8538676500320435,
+    "delta2": 0.9529384970664978,
+    "delta3": 0.9734413623809814,
+    "abs_rel": 0.3396184154009065,
+    "sq_rel_m": 1.3681240245460347,
+    "rmse_m": 6.014724863855243,
+    "rmse_log": 0.30220926880215454,
+    "log10": 0.0708936030259652,
+    "silog": 0.2928216340273466,
+}
 
 
-def example() -> tuple[torch.Tensor, torch.Tensor]:
-    truth = uniform(21) * 10.0 * 1.1
-    truth[uniform(22) < 0.25] = 0
-    prediction = (truth + 0.05 * 10.0 * uniform(23)) * (0.8 + 0.4 * uniform(24)) + 0.01
+def example(
+    first_seed: int = 21, size: tuple[int, int] = (480, 640), max_depth: float = 10.0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    def uniform(seed: int) -> torch.Tensor:
+        return torch.rand(*size, generator=torch.Generator().manual_seed(first_seed + seed))
+
+    truth = uniform(0) * max_depth * 1.1
+    truth[uniform(1) < 0.25] = 0
+    prediction = (truth + 0.05 * max_depth * uniform(2)) * (0.8 + 0.4 * uniform(3)) + 0.01
     return prediction[None, None], truth[None, None]
 
 
-def test_equal_the_authors_metrics_on_nyus_protocol() -> None:
-    prediction, truth = example()
-    assert int(valid_pixels(truth, NYU).sum()) == 162661
-    metrics = DepthMetrics(NYU)
+@pytest.mark.parametrize(
+    ("dataset", "arguments", "count", "published"),
+    [
+        ("nyuv2", (21, (480, 640), 10.0), 162661, PUBLISHED),
+        ("kitti", (31, (352, 1216), 80.0), 158856, PUBLISHED_KITTI),
+    ],
+)
+def test_equal_the_authors_metrics_with_the_configured_protocol(
+    dataset: str, arguments: tuple[int, tuple[int, int], float], count: int, published: dict[str, float]
+) -> None:
+    configured = OmegaConf.load(conf_dir() / f"dataset/{dataset}.yaml").protocols.depth
+    protocol = instantiate(configured, _convert_="all")
+    prediction, truth = example(*arguments)
+    assert int(valid_pixels(truth, protocol).sum()) == count
+    metrics = DepthMetrics(protocol)
     metrics.update(prediction, truth)
     found = metrics.compute()
-    for name, value in PUBLISHED.items():
+    for name, value in published.items():
         assert found[name].item() == pytest.approx(value, rel=2e-6), name
 
 

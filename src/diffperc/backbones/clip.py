@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,9 +13,25 @@ from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisionConfig, CLIPVisionModel
 
 from diffperc.backbones import ldm
-from diffperc.backbones.sources import Architecture, Source, config_folder, fill, locate, read_state, without_prefix
+from diffperc.backbones.sources import (
+    Architecture,
+    Source,
+    architecture,
+    config_folder,
+    fill,
+    locate,
+    read_state,
+    without_prefix,
+)
 from diffperc.errors import WeightsError
-from diffperc.text import TextEncoder, check_tokenizer, clip_tokenizer, tokenizer_from_merges
+from diffperc.text import (
+    OPENAI_TOKENS,
+    TextEncoder,
+    check_tokenizer,
+    clip_tokenizer,
+    merges_of,
+    tokenizer_from_merges,
+)
 
 _MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -101,12 +119,54 @@ def load_text_encoder(source: Source | None, config: str | None, arch: Architect
     return TextEncoder(model, check_tokenizer(tokenizer, vocabulary, where))
 
 
+def text_encoder_at(where: str, key: str, width: int) -> TextEncoder:
+    """A text encoder alone, from a diffusers folder, one file of Stable Diffusion, or a hub id with ``@commit``.
+
+    Args:
+        key: what the user sets, for messages.
+        width: of its tokens.
+
+    Raises:
+        WeightsError: there is none, or its tokens have another width.
+    """
+    name, _, revision = (where, "", "") if Path(where).exists() else where.partition("@")
+    source = locate(
+        name, revision or None, ["text_encoder/config.json", "text_encoder/model.safetensors", "tokenizer/*"], key
+    )
+    if source.is_file:
+        arch = architecture(None, source)
+    else:
+        file = source.path / "text_encoder/config.json"
+        if not file.is_file():
+            raise WeightsError(f"{key}: {source.name} has no text_encoder/config.json; not a diffusers folder.")
+        arch = {"text_encoder": json.loads(file.read_text(encoding="utf-8"))}
+    encoder = load_text_encoder(source, None, arch)
+    if encoder.model.config.hidden_size != width:
+        raise WeightsError(
+            f"{key}: the tokens of {source.name} are {encoder.model.config.hidden_size} wide, this model reads {width}."
+        )
+    return encoder
+
+
+def describe_text_encoder(encoder: TextEncoder, arch: Architecture) -> None:
+    """Put into an architecture what `empty_text_encoder` needs: a checkpoint rebuilds the encoder without its folder."""
+    arch["text_encoder"] = encoder.model.config.to_dict()
+    arch.pop("tokenizer", None)
+    if len(encoder.tokenizer) != OPENAI_TOKENS:
+        arch["tokenizer"] = {"merges": merges_of(encoder.tokenizer)}
+
+
 def empty_text_encoder(arch: Architecture) -> TextEncoder:
     """A text encoder whose weights a checkpoint will bring, with the tokenizer that the architecture names."""
     merges = arch.get("tokenizer", {}).get("merges")
     tokenizer = clip_tokenizer() if merges is None else tokenizer_from_merges(merges)
-    model = CLIPTextModel(CLIPTextConfig.from_dict(arch["text_encoder"]))
-    return TextEncoder(model, check_tokenizer(tokenizer, int(arch["text_encoder"]["vocab_size"]), "the checkpoint"))
+    config = CLIPTextConfig.from_dict(arch["text_encoder"])
+    with torch.device("meta"):
+        model = CLIPTextModel(config)
+    # not part of a checkpoint
+    inner = getattr(model, "text_model", model)
+    inner.embeddings.position_ids = torch.arange(config.max_position_embeddings)[None]
+    return TextEncoder(model, check_tokenizer(tokenizer, int(config.vocab_size), "the checkpoint"))
 
 
 def _fill_text(model: CLIPTextModel, source: Source) -> None:

@@ -6,8 +6,8 @@ The two differ in the names of modules, and in the VAE's attention, whose 1x1 co
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -15,6 +15,7 @@ from diffperc.errors import WeightsError
 
 UNET, VAE, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer."
 Pairs = dict[str, str]
+Value = TypeVar("Value")
 
 _RESNET = {
     "in_layers.0": "norm1",
@@ -86,27 +87,32 @@ def vae_modules(config: Mapping[str, Any]) -> Pairs:
     return pairs
 
 
-def rename(state: Mapping[str, Tensor], modules: Mapping[str, str]) -> dict[str, Tensor]:
-    """Rename keys by their longest known module prefix.
+def rename(state: Mapping[str, Value], modules: Mapping[str, str]) -> dict[str, Value]:
+    """Rename keys by their longest known prefix: a module, or a tensor's whole name.
 
     Raises:
-        WeightsError: a key belongs to no known module.
+        WeightsError: a key has no known prefix.
     """
     renamed, unknown = {}, []
     for key, tensor in state.items():
-        cuts = [m.start() for m in re.finditer(r"\.", key)]
+        cuts = [*(m.start() for m in re.finditer(r"\.", key)), len(key)]
         prefix = next((key[:c] for c in reversed(cuts) if key[:c] in modules), None)
         if prefix is None:
             unknown.append(key)
         else:
             renamed[modules[prefix] + key[len(prefix) :]] = tensor
     if unknown:
-        raise WeightsError(f"{len(unknown)} tensors do not belong to this architecture, the first is '{unknown[0]}'.")
+        raise WeightsError(f"{counted(unknown)} not belong to this architecture, the first is '{unknown[0]}'.")
     return renamed
 
 
+def counted(names: Collection[str]) -> str:
+    """``1 tensor does`` or ``12 tensors do``."""
+    return "1 tensor does" if len(names) == 1 else f"{len(names)} tensors do"
+
+
 def _reshape_attention(state: dict[str, Tensor], change: Callable[[Tensor], Tensor], names: str) -> dict[str, Tensor]:
-    pattern = re.compile(rf"encoder\.mid[._].*\.({names})\.weight$")
+    pattern = re.compile(rf"^encoder\.mid[._].*?(?:{names})\.weight$")
     return {k: change(v) if pattern.search(k) else v for k, v in state.items()}
 
 
@@ -114,7 +120,7 @@ def vae_from_ldm(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict
     """Encoder and quant_conv in diffusers' names; keys without the ``first_stage_model.`` prefix."""
     kept = {k: v for k, v in state.items() if k.startswith(("encoder.", "quant_conv."))}
     renamed = rename(kept, vae_modules(config))
-    return _reshape_attention(renamed, lambda t: t.reshape(t.shape[:2]), r"to_[qkv]|to_out\.0")
+    return _reshape_attention(renamed, lambda t: t.flatten(1), r"\.to_[qkv]|\.to_out\.0")
 
 
 def vae_to_ldm(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:

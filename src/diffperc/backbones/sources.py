@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import pickle
+import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -39,13 +43,19 @@ class Source:
         return self.path.is_file()
 
 
-def locate(pretrained: str, revision: str | None = None, patterns: list[str] | None = None) -> Source:
+def locate(
+    pretrained: str,
+    revision: str | None = None,
+    patterns: list[str] | None = None,
+    key: str = "backbone.pretrained",
+) -> Source:
     """Find weights on disk, or fetch them from the hub.
 
     Args:
         pretrained: a folder, a ``.ckpt`` or ``.safetensors`` file, or a hub id such as ``owner/name``.
         revision: commit of the hub repository.
         patterns: which of its files are needed; default those of a diffusers pipeline.
+        key: what the user sets, for messages.
 
     Raises:
         WeightsError: there is no such thing, or the hub cannot be reached.
@@ -56,7 +66,7 @@ def locate(pretrained: str, revision: str | None = None, patterns: list[str] | N
     looks_like_path = path.is_absolute() or pretrained.startswith((".", "~")) or pretrained.count("/") != 1
     if looks_like_path or path.suffix in (".ckpt", ".safetensors", ".pt", ".bin"):
         raise WeightsError(
-            f"backbone.pretrained: there is no file or folder '{pretrained}'. Give a diffusers folder, a .ckpt or "
+            f"{key}: there is no file or folder '{pretrained}'. Give a diffusers folder, a .ckpt or "
             ".safetensors file, a hub id such as owner/name, or null for random weights."
         )
     from huggingface_hub import snapshot_download
@@ -66,35 +76,59 @@ def locate(pretrained: str, revision: str | None = None, patterns: list[str] | N
         folder = snapshot_download(pretrained, revision=revision, allow_patterns=patterns or _PATTERNS)
     except (OSError, HfHubHTTPError, ValueError) as error:
         raise WeightsError(
-            f"backbone.pretrained: the hub model '{pretrained}' (revision {revision or 'main'}) is not in the local "
+            f"{key}: the hub model '{pretrained}' (revision {revision or 'main'}) is not in the local "
             f"cache and could not be downloaded ({type(error).__name__}). Connect this machine, or download it elsewhere "
-            "and set backbone.pretrained to its folder or to a single .safetensors file."
+            f"and set {key} to its folder or to a single .safetensors file."
         ) from error
     return Source(pretrained, Path(folder))
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Tensors of a ``.safetensors`` file or of a pickle without code; a nested ``state_dict`` is unpacked.
+    """Tensors of a ``.safetensors`` file or of a pickle without code; a nested ``state_dict`` or ``model`` is unpacked.
+
+    Tensors of a pickle are mapped from disk: only those that are used are read.
 
     Raises:
-        WeightsError: the file is damaged, is no weights file, or would run code when opened.
+        WeightsError: the file is missing, damaged, no weights file, or would run code when opened.
     """
+    if not path.is_file():
+        raise WeightsError(f"{path}: there is no such file.")
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        content = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
     except pickle.UnpicklingError as error:
+        wanted = re.search(r"GLOBAL (\S+)", str(error))
+        why = f"it wants to run '{wanted[1]}'" if wanted else "it is damaged, or a pickle that wants to run code"
         raise WeightsError(
-            f"{path}: not a plain weights file: it is damaged, or a pickle that wants to run code, which is refused. "
-            "Save its tensors again as .safetensors."
+            f"{path}: not a plain weights file: {why}, which is refused. If you trust its source, save its tensors alone as "
+            ".safetensors where it was made."
         ) from error
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise WeightsError(f"{path}: cannot be read as weights ({str(error).splitlines()[0][:120]}).") from error
-    state = content.get("state_dict", content) if isinstance(content, dict) else {}
-    tensors = {k: v for k, v in state.items() if isinstance(v, Tensor)}
+        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
+        raise WeightsError(f"{path}: cannot be read as weights ({reason}).") from error
+    tensors = unwrapped(content)
     if not tensors:
         raise WeightsError(f"{path}: holds no tensors; is it the right file?")
     return tensors
+
+
+def unwrapped(content: Any) -> dict[str, Tensor]:
+    """The tensors of a file's content, without what training programs put around them: ``state_dict``, ``model``."""
+    for wrapper in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    state = content if isinstance(content, Mapping) else {}
+    return {k: v for k, v in state.items() if isinstance(k, str) and isinstance(v, Tensor)}
+
+
+def _unpickled(path: Path) -> Any:
+    """The content of a torch file; besides tensors, the plain records and numbers that training programs put there."""
+    scalar = np.float64(0).__reduce__()[0]
+    numbers = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)]
+    plain: list[Any] = [argparse.Namespace, np.dtype, *numbers, scalar, (scalar, "numpy.core.multiarray.scalar")]
+    with torch.serialization.safe_globals(plain):
+        # files of before torch 1.6 cannot be mapped
+        mapped = zipfile.is_zipfile(path)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped or None)
 
 
 def architecture(config: str | Mapping[str, Any] | None, source: Source | None) -> Architecture:

@@ -14,12 +14,18 @@ from torch.nn import functional as F
 
 from diffperc.backbones.attention import AttentionProcessor
 from diffperc.backbones.base import Backbone
-from diffperc.backbones.clip import ClipImageEncoder, empty_text_encoder, load_image_encoder, load_text_encoder
+from diffperc.backbones.clip import (
+    ClipImageEncoder,
+    describe_text_encoder,
+    empty_text_encoder,
+    load_image_encoder,
+    load_text_encoder,
+)
 from diffperc.backbones.sources import architecture, fill, locate, part_state
 from diffperc.backbones.unet import Walk
 from diffperc.checks import check_shape
 from diffperc.errors import WeightsError
-from diffperc.text import OPENAI_TOKENS, ExpressionEncoder, TextEncoder, merges_of
+from diffperc.text import ExpressionEncoder, TextEncoder
 from diffperc.types import Conditioning, Features, FeatureSpec
 
 log = logging.getLogger(__name__)
@@ -177,10 +183,7 @@ class StableDiffusionBackbone(Backbone):
         if self._empty:
             return ExpressionEncoder(empty_text_encoder(self.architecture), length)
         encoder = self.text_encoder()
-        # the encoder may be known from a folder alone; a checkpoint must rebuild it without
-        self.architecture["text_encoder"] = encoder.model.config.to_dict()
-        if len(encoder.tokenizer) != OPENAI_TOKENS:
-            self.architecture["tokenizer"] = {"merges": merges_of(encoder.tokenizer)}
+        describe_text_encoder(encoder, self.architecture)
         return ExpressionEncoder(encoder, length)
 
     def load_image_encoder(self, encoder: ClipImageEncoder) -> None:

@@ -1,5 +1,17 @@
-"""Reading our own checkpoints: weights and everything needed to build the model again, no network, no code run."""
+"""Checkpoints: our own, rebuilt without network, and the authors', imported. No code in a file is ever run."""
 
 from diffperc.checkpoints.load import check_fits, load, load_task, read_checkpoint
+from diffperc.checkpoints.official import Imported, identify, import_official
+from diffperc.checkpoints.original import from_original, to_original
 
-__all__ = ["check_fits", "load", "load_task", "read_checkpoint"]
+__all__ = [
+    "Imported",
+    "check_fits",
+    "from_original",
+    "identify",
+    "import_official",
+    "load",
+    "load_task",
+    "read_checkpoint",
+    "to_original",
+]

@@ -62,6 +62,27 @@ def check_fits(path: str | Path, content: dict[str, Any], cfg: DictConfig, info:
         )
 
 
+def empty_task(
+    cfg: DictConfig, architecture: dict[str, Any], info: DatasetInfo, channels_last: bool = False
+) -> PerceptionTask:
+    """The configured task with nothing in its backbone, for tensors to be assigned.
+
+    Args:
+        cfg: its backbone's own source of weights is left alone.
+        architecture: see `Backbone.architecture`.
+        info: of the data set.
+        channels_last: whether convolutions shall have this memory layout, which costs a copy of their weights.
+    """
+    cfg = cfg.copy()
+    cfg.backbone = {
+        "_target_": cfg.backbone._target_,
+        "config": architecture,
+        "channels_last": channels_last,
+        "empty": True,
+    }
+    return build_task(cfg, info, weights=False)
+
+
 def load_task(path: str | Path) -> tuple[PerceptionTask, DictConfig]:
     """The task with its trained model in evaluation mode, and the configuration it was trained with.
 
@@ -72,14 +93,8 @@ def load_task(path: str | Path) -> tuple[PerceptionTask, DictConfig]:
     kept = content["diffperc"]
     cfg = OmegaConf.create(kept["config"])
     assert isinstance(cfg, DictConfig)
-    rebuilt = cfg.copy()
-    rebuilt.backbone = {
-        "_target_": cfg.backbone._target_,
-        "config": json.loads(kept["architecture"]),
-        "channels_last": cfg.backbone.get("channels_last", False),
-        "empty": True,
-    }
-    task = build_task(rebuilt, DatasetInfo.from_dict(kept["info"]), weights=False)
+    channels_last = cfg.backbone.get("channels_last", False)
+    task = empty_task(cfg, json.loads(kept["architecture"]), DatasetInfo.from_dict(kept["info"]), channels_last)
     try:
         # strategies and heads are allocated, the backbone is not: assign serves both
         task.load_state_dict(content["state_dict"], assign=True)
