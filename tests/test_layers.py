@@ -17,6 +17,7 @@ LAYERS = [
     {"tasks", "callbacks", "inference"},
     {"config", "build", "checkpoints"},
     {"training"},
+    {"evaluation"},
     {"train", "evaluate", "predict", "convert", "compare"},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
@@ -25,8 +26,8 @@ STRANGERS = [{"strategies", "heads"}, {"model", "data"}]
 ALLOWED = {
     "diffusers": {"backbones"},
     "transformers": {"backbones", "text"},
-    "lightning": {"tasks", "callbacks", "training", "evaluate"},
-    "hydra": {"config", "build", "checkpoints", "training", "evaluate"},
+    "lightning": {"tasks", "callbacks", "training", "evaluation"},
+    "hydra": {"config", "build", "checkpoints", "training", "evaluation"},
     "wandb": set(),
 }
 FILES = sorted(ROOT.rglob("*.py"))

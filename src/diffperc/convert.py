@@ -18,18 +18,22 @@ def run(cfg: DictConfig) -> None:
 
     from diffperc.backbones.sources import read_state
     from diffperc.checkpoints import import_official
-    from diffperc.errors import WeightsError
+    from diffperc.errors import ConfigError, WeightsError
 
-    source = Path(cfg.ckpt).expanduser()
+    for key in ("ckpt", "out", "text_encoder"):
+        if cfg[key] in (None, ""):
+            raise ConfigError(f"{key}: must not be empty, found {cfg[key]!r}.")
+    source = Path(str(cfg.ckpt)).expanduser()
+    trained_on = None if cfg.trained_on is None else str(cfg.trained_on)
     try:
-        imported = import_official(read_state(source), cfg.trained_on, cfg.text_encoder)
+        imported = import_official(read_state(source), trained_on, str(cfg.text_encoder))
     except WeightsError as error:
         raise WeightsError(f"{source}: {str(error).removeprefix(f'{source}: ')}") from error
-    target = Path(cfg.out).expanduser() / f"{imported.kind}.ckpt"
+    target = Path(str(cfg.out)).expanduser() / f"{imported.kind}.ckpt"
     if target.exists() and target.samefile(source):
         raise WeightsError(f"{target}: is the checkpoint itself; choose another folder for out.")
-    _report(imported)
     imported.save(target)
+    _report(imported)
     print(f"written: {target}")
 
 

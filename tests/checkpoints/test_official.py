@@ -137,7 +137,7 @@ def test_kittis_depth_models_look_like_nyuv2s() -> None:
     with torch.no_grad():
         assert nyu.task.model(batch).dense.max() < 10 < kitti.task.model(batch).dense.mean()
     with pytest.raises(
-        ConfigError, match=r"a meta_prompts_depth checkpoint of 'kiti' is not known; did you mean 'kitti'"
+        ConfigError, match=r"this meta_prompts_depth checkpoint is not one of 'kiti'; did you mean 'kitti'"
     ):
         import_official(state, "kiti")
 
@@ -147,7 +147,9 @@ def test_damage_is_named_by_the_authors_names(kind: str, state: dict[str, Tensor
     """Whatever is missing, too much or of another shape: an error of ours that names it, never one of torch's."""
     # of strategy and head each third tensor, of UNet and VAE a few
     names = [n for n in state if UNET not in n and "encoder_vq" not in n and "sd_model" not in n]
-    names = [n for n in names if "cross_unet" not in n][:: 3 if thorough else 40]
+    names = [n for n in names if "cross_unet" not in n and not n.endswith("num_batches_tracked")][
+        :: 3 if thorough else 40
+    ]
     names += [n for n in state if UNET in n or "encoder_vq.encoder" in n][5 :: 60 if thorough else 500]
     for name in names:
         with pytest.raises(WeightsError, match=r"(missing, the first|without) '" + name.replace(".", r"\.")):
@@ -168,10 +170,52 @@ def test_copies_that_disagree_are_refused(kind: str) -> None:
         import_official(changed(state, **{name: state[name] + 1e-6}))
 
 
-def test_half_precision_is_read_as_float32() -> None:
-    state = {k: v.half() if v.is_floating_point() else v for k, v in authors_state("vpd_depth", width=64).items()}
-    imported = import_official(state)
-    assert {p.dtype for p in imported.task.parameters()} == {torch.float32}
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (torch.full((64,), float("nan")), r"'encoder\.gamma' holds numbers that are not finite"),
+        (torch.zeros(64, dtype=torch.int32), r"'encoder\.gamma' is no plain tensor .* \(torch\.int32"),
+        (torch.zeros(64, dtype=torch.complex64), r"'encoder\.gamma' is no plain tensor"),
+        (torch.zeros(64).to_sparse(), r"'encoder\.gamma' is no plain tensor .*sparse"),
+        (torch.zeros(64, device="meta"), r"'encoder\.gamma' is no plain tensor .* on meta"),
+    ],
+    ids=["nan", "int", "complex", "sparse", "meta"],
+)
+def test_what_the_network_could_not_use_is_refused(value: Tensor, message: str) -> None:
+    with pytest.raises(WeightsError, match=message):
+        import_official(changed(authors_state("vpd_depth", width=64), **{"encoder.gamma": value}))
+
+
+def test_a_file_without_counts_of_batches_is_whole() -> None:
+    state = authors_state("vpd_depth", width=64)
+    old = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
+    assert len(old) < len(state)
+    assert import_official(old).task.state_dict().keys() == import_official(state).task.state_dict().keys()
+
+
+def test_what_the_tensors_say_cannot_be_talked_away() -> None:
+    state = authors_state("vpd_referring", width=64)
+    with pytest.raises(ConfigError, match=r"this vpd_referring checkpoint is not one of 'refcocog'.* Known: refcoco"):
+        import_official(state, "refcocog")
+    name = "classifier.conv1_4.weight"
+    for tokens in (-28, 0, 78):
+        with pytest.raises(WeightsError, match=rf"leaves room for {tokens} tokens"):
+            import_official(changed(state, **{name: torch.zeros(16, 128 + tokens, 3, 3)}))
+
+
+def test_our_own_checkpoint_is_none_of_the_authors() -> None:
+    own = import_official(authors_state("vpd_depth", width=64)).task.state_dict()
+    with pytest.raises(WeightsError, match="is a checkpoint of diffperc already"):
+        identify(own)
+
+
+def test_doubles_and_halves_become_float32() -> None:
+    state = authors_state("vpd_depth", width=64)
+    for dtype in (torch.float16, torch.float64):
+        other = {k: v.to(dtype) if v.is_floating_point() else v for k, v in state.items()}
+        imported = import_official(other)
+        assert {p.dtype for p in imported.task.parameters()} == {torch.float32}
+        assert torch.equal(imported.task.model.strategy.adapter.gamma, other["encoder.gamma"].float())
 
 
 def test_original_names_and_back(backbone: StableDiffusionBackbone) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -51,20 +53,41 @@ def test_predict_and_evaluate_read_what_was_converted(folder: Path) -> None:
     Image.fromarray(pixels).save(folder / "photo.png")
     root = write_root(folder)
     small = ["num_workers=0", "hydra.run.dir=scored"]
+    shutil.copy(folder / "out/vpd_depth.ckpt", folder / "out/again.ckpt")
     found = call_all(
         [
             ("predict", ["ckpt=out/vpd_depth.ckpt", "input=photo.png", "output=predicted", "scene=kitchen"]),
-            ("evaluate", ["ckpt=out/vpd_depth.ckpt", f"root={root}", *small]),
+            (
+                "evaluate",
+                [
+                    "ckpt=out/*.ckpt",
+                    f"root={root}",
+                    "protocol=kitti_eigen",
+                    "protocol.windows=1",
+                    "protocol.flip=false",
+                    *small,
+                ],
+            ),
+            ("evaluate", ["ckpt=out/vpd_depth.ckpt", f"root={root}", "protocol=ade20k_ms"]),
+            ("evaluate", ["ckpt=nothing/*.ckpt"]),
         ],
         folder,
     )
-    assert [code for code, _ in found] == [0, 0], found
+    assert [code for code, _ in found] == [0, 0, 2, 2], found
+    assert "is a SegmentationProtocol, and task=depth is scored by a DepthProtocol such as nyu_eigen" in found[2][1]
+    assert "ckpt: no file matches 'nothing/*.ckpt'" in found[3][1]
     depth = np.load(folder / "predicted/photo_depth.npy")
     assert depth.shape == (75, 130)
     assert 0 < depth.min() < depth.max() < 10
-    summary = json.loads((folder / "scored/summary.json").read_text())
-    assert summary["protocol"] == "nyu_eigen"
-    assert 0 < summary["metrics"]["val/rmse_m"] < 10
+    with (folder / "scored/results.csv").open() as file:
+        first, second = csv.DictReader(file)
+    summary = json.loads((folder / "scored/1/summary.json").read_text())
+    assert first.pop("checkpoint").endswith("out/again.ckpt")
+    assert second.pop("checkpoint").endswith("out/vpd_depth.ckpt")
+    assert first == second
+    assert (first["protocol"], first["dataset"], first["images"]) == ("kitti_eigen", "nyuv2", "2")
+    assert 0 < float(first["rmse_m"]) < 10
+    assert float(first["rmse_m"]) == pytest.approx(summary["metrics"]["val/rmse_m"], abs=1e-4)
 
 
 def test_a_referring_checkpoint_takes_its_text_encoder_along(tmp_path: Path) -> None:
@@ -72,6 +95,9 @@ def test_a_referring_checkpoint_takes_its_text_encoder_along(tmp_path: Path) -> 
     encoder = StableDiffusionBackbone(config="tiny").text_encoder()
     encoder.model.save_pretrained(tmp_path / "clip/text_encoder")
     encoder.tokenizer.save_pretrained(tmp_path / "clip/tokenizer")
+    encoder.model.save_pretrained(tmp_path / "half/text_encoder")
+    (tmp_path / "broken/text_encoder").mkdir(parents=True)
+    (tmp_path / "broken/text_encoder/config.json").write_text("{")
     width = encoder.model.config.hidden_size
     torch.save({"model": authors_state("vpd_referring", width=width)}, tmp_path / "r.pth")
     torch.save({"model": authors_state("vpd_referring", width=32)}, tmp_path / "narrow.pth")
@@ -83,26 +109,34 @@ def test_a_referring_checkpoint_takes_its_text_encoder_along(tmp_path: Path) -> 
             ("predict", ["ckpt=out/vpd_referring.ckpt", "input=photo.png", "output=p", "expression=the red cube"]),
             ("convert", ["ckpt=narrow.pth", "out=other", clip]),
             ("convert", ["ckpt=r.pth", "out=other", "text_encoder=nowhere"]),
+            ("convert", ["ckpt=r.pth", "out=other", "text_encoder=half"]),
+            ("convert", ["ckpt=r.pth", "out=other", "text_encoder=broken"]),
+            ("convert", ["ckpt=r.pth", "out=other", "text_encoder=null"]),
         ],
         tmp_path,
     )
-    assert [code for code, _ in found] == [0, 0, 2, 2], found
+    assert [code for code, _ in found] == [0, 0, 2, 2, 2, 2, 2], found
     assert np.asarray(Image.open(tmp_path / "p/photo_referent.png")).shape == (40, 60)
     assert f"the tokens of clip are {width} wide, this model reads 32" in found[2][1]
     assert "text_encoder: there is no file or folder 'nowhere'" in found[3][1]
+    assert "a text encoder needs its tokenizer" in found[4][1]
+    assert "is damaged, or no config of a text encoder" in found[5][1]
+    assert "text_encoder: must not be empty" in found[6][1]
     assert not (tmp_path / "other").exists()
 
 
 BAD = {
-    "truncated": "truncated.ckpt: ",
+    "truncated": "truncated.ckpt: cannot be read as weights, it is damaged or incomplete (",
     "missing": "1 tensor missing, the first 'encoder.text_adapter.fc.2.bias'",
     "shape": "'encoder.gamma' of shape (65,) instead of (64,)",
     "copies": "'encoder.cross_unet_conv2.0.bias' and 'encoder.unet.unet.diffusion_model.out.0.bias' are copies of one",
-    "code": "it wants to run 'posix.system', which is refused",
+    "code": "it refers to 'posix.system', which is no plain data and could run code: refused",
     "other": "is none of the known checkpoints",
     "absent": "absent.ckpt: there is no such file",
-    "empty": "empty.ckpt: ",
-    "dataset": "a vpd_depth checkpoint of 'kitti' is not known",
+    "empty": "empty.ckpt: is no file that torch has written",
+    "dataset": "this vpd_depth checkpoint is not one of 'kitti'",
+    "folder": "a folder: is a folder, not a file",
+    "damaged": "damaged.ckpt: cannot be read as weights, it is damaged or incomplete (",
     "same": "is the checkpoint itself; choose another folder for out",
     "full": "cannot be written",
 }
@@ -131,6 +165,8 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tuple
     content = (folder / "truncated.ckpt").read_bytes()
     (folder / "truncated.ckpt").write_bytes(content[: len(content) // 2])
     (folder / "empty.ckpt").write_bytes(b"")
+    (folder / "damaged.ckpt").write_bytes(b"\x80\x02h\x05.")
+    (folder / "a folder").mkdir()
     (folder / "a file").write_text("")
     options = {
         "dataset": ["out=out", "trained_on=kitti"],
@@ -139,8 +175,8 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tuple
     }
     jobs = []
     for case in BAD:
-        file = "vpd_depth" if case == "same" else case
-        jobs.append(("convert", [f"ckpt={file}.ckpt", *options.get(case, ["out=out"])]))
+        file = {"same": "vpd_depth.ckpt", "folder": "a folder"}.get(case, f"{case}.ckpt")
+        jobs.append(("convert", [f"ckpt={file}", *options.get(case, ["out=out"])]))
     return folder, dict(zip(BAD, call_all(jobs, folder), strict=True))
 
 
@@ -151,6 +187,7 @@ def test_a_bad_file_gets_a_sentence_and_nothing_is_written(
     folder, found = bad
     code, said = found[case]
     assert code == 2
+    assert said.startswith("error: ")
     assert BAD[case] in said
     assert "Traceback" not in said
     assert not (folder / "out").exists()

@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from PIL import Image
 
-from diffperc.config.find import conf_dir
 from diffperc.data import ADE20K
 from diffperc.data.ade20k import CLASSES
 from diffperc.errors import DataError
 from diffperc.protocols import SegmentationProtocol
+from tests.config.test_validate import composed
 from tests.conftest import SHARED
 from tests.contracts.dataset import DatasetContract
 
@@ -71,7 +70,7 @@ def test_info_and_the_protocol_of_the_configuration(root: Path) -> None:
     assert len(set(CLASSES)) == 150
     assert [CLASSES[i] for i in (0, 2, 7, 12, 149)] == ["wall", "sky", "bed", "person", "flag"]
     assert all(name == name.strip().lower() != "" and "," not in name for name in CLASSES)
-    protocol = instantiate(OmegaConf.load(conf_dir() / "dataset/ade20k.yaml").protocols.segmentation)
+    protocol = instantiate(composed("task=segmentation", "dataset=ade20k").dataset.protocols.segmentation)
     assert protocol == SegmentationProtocol("ade20k_ss", window=512, stride=341, flip=False)
 
 

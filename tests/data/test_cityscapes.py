@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from PIL import Image
 
-from diffperc.config.find import conf_dir
 from diffperc.data import Cityscapes
 from diffperc.data.cityscapes import CLASSES
 from diffperc.errors import DataError
 from diffperc.protocols import SegmentationProtocol
+from tests.config.test_validate import composed
 from tests.conftest import SHARED
 from tests.contracts.dataset import DatasetContract
 
@@ -71,7 +70,7 @@ def test_info_and_the_protocol_of_the_configuration(root: Path) -> None:
     assert info.classes == CLASSES
     assert len(CLASSES) == 19
     assert [CLASSES[i] for i in (0, 2, 10, 13, 18)] == ["road", "building", "sky", "car", "bicycle"]
-    protocol = instantiate(OmegaConf.load(conf_dir() / "dataset/cityscapes.yaml").protocols.segmentation)
+    protocol = instantiate(composed("task=segmentation", "dataset=cityscapes").dataset.protocols.segmentation)
     assert protocol == SegmentationProtocol("cityscapes_ss", window=1024, stride=512, flip=False)
 
 

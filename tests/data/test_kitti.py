@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from PIL import Image
 
-from diffperc.config.find import conf_dir
 from diffperc.data import KITTI
 from diffperc.errors import DataError
 from diffperc.protocols import DepthProtocol
+from tests.config.test_validate import composed
 from tests.conftest import SHARED
 from tests.contracts.dataset import DatasetContract
 
@@ -93,7 +92,7 @@ def test_info_and_the_protocol_of_the_configuration(root: Path) -> None:
     info = KITTI("val", str(root), PROTOCOLS).info
     assert (info.name, info.provides, info.max_depth) == ("kitti", ("depth",), 80.0)
     assert (info.scenes, info.short_side) == ((), None)
-    protocol = instantiate(OmegaConf.load(conf_dir() / "dataset/kitti.yaml").protocols.depth, _convert_="all")
+    protocol = instantiate(composed("dataset=kitti").dataset.protocols.depth, _convert_="all")
     assert (protocol.min_depth, protocol.max_depth, protocol.windows, protocol.flip) == (0.001, 80.0, 16, True)
     shares = (0.40810811 * 352, 0.99189189 * 352, 0.03594771 * 1216, 0.96405229 * 1216)
     assert tuple(protocol.crop) == tuple(int(s) for s in shares)

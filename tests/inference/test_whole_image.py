@@ -3,12 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
-from diffperc.config.find import conf_dir
 from diffperc.inference.whole_image import predict_whole, window_starts
 from diffperc.metrics import DepthMetrics
 from diffperc.types import Batch
+from tests.config.test_validate import composed
 
 
 def test_published_windows() -> None:
@@ -67,7 +66,7 @@ def test_equals_the_authors_test_loops(dataset: str, size: tuple[int, int], max_
         weights = torch.linspace(0.5, 1.5, w) * torch.linspace(0.8, 1.2, h)[:, None]
         return batch.image.mean(1, keepdim=True) * weights * max_depth + 0.05
 
-    configured = OmegaConf.load(conf_dir() / f"dataset/{dataset}.yaml").protocols.depth
+    configured = composed(f"dataset={dataset}").dataset.protocols.depth
     protocol = instantiate(configured, _convert_="all")
     found = predict_whole(model, Batch(image), protocol.windows, protocol.flip)
     if dataset == "nyuv2":  # in the other the released code leaves columns without a number

@@ -3,12 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
-from diffperc.config.find import conf_dir
 from diffperc.metrics import DepthMetrics
 from diffperc.metrics.depth import valid_pixels
 from diffperc.protocols import DepthProtocol
+from tests.config.test_validate import composed
 
 NYU = DepthProtocol("nyu_eigen", min_depth=1e-3, max_depth=10.0, crop=(45, 471, 41, 601), crop_size=(480, 640))
 PLAIN = DepthProtocol("plain", min_depth=1e-3, max_depth=10.0)
@@ -39,6 +38,18 @@ PUBLISHED_KITTI = {
     "silog": 0.2928216340273466,
 }
 
+PUBLISHED_KITTI_EIGEN = {
+    "delta1": 0.8536334037780762,
+    "delta2": 0.952896773815155,
+    "delta3": 0.9734746217727661,
+    "abs_rel": 0.3228472107187859,
+    "sq_rel_m": 1.3045563012105898,
+    "rmse_m": 6.018847616030065,
+    "rmse_log": 0.30037728560923027,
+    "log10": 0.07084154225084449,
+    "silog": 0.29094957526491594,
+}
+
 
 def example(
     first_seed: int = 21, size: tuple[int, int] = (480, 640), max_depth: float = 10.0
@@ -53,24 +64,26 @@ def example(
 
 
 @pytest.mark.parametrize(
-    ("dataset", "arguments", "count", "published"),
+    ("name", "arguments", "count", "published"),
     [
-        ("nyuv2", (21, (480, 640), 10.0), 162661, PUBLISHED),
-        ("kitti", (31, (352, 1216), 80.0), 158856, PUBLISHED_KITTI),
+        ("nyu_eigen", (21, (480, 640), 10.0), 162661, PUBLISHED),
+        ("kitti_garg", (31, (352, 1216), 80.0), 158856, PUBLISHED_KITTI),
+        ("kitti_eigen", (31, (352, 1216), 80.0), 157208, PUBLISHED_KITTI_EIGEN),
     ],
 )
 def test_equal_the_authors_metrics_with_the_configured_protocol(
-    dataset: str, arguments: tuple[int, tuple[int, int], float], count: int, published: dict[str, float]
+    name: str, arguments: tuple[int, tuple[int, int], float], count: int, published: dict[str, float]
 ) -> None:
-    configured = OmegaConf.load(conf_dir() / f"dataset/{dataset}.yaml").protocols.depth
-    protocol = instantiate(configured, _convert_="all")
+    protocol = instantiate(
+        composed(f"protocol@dataset.protocols.depth={name}", "dataset=nyuv2").dataset.protocols.depth
+    )
     prediction, truth = example(*arguments)
     assert int(valid_pixels(truth, protocol).sum()) == count
     metrics = DepthMetrics(protocol)
     metrics.update(prediction, truth)
     found = metrics.compute()
-    for name, value in published.items():
-        assert found[name].item() == pytest.approx(value, rel=2e-6), name
+    for metric, value in published.items():
+        assert found[metric].item() == pytest.approx(value, rel=2e-6), metric
 
 
 def test_images_are_averaged_not_pixels() -> None:

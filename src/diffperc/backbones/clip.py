@@ -108,7 +108,7 @@ def load_text_encoder(source: Source | None, config: str | None, arch: Architect
     vocabulary = int(arch["text_encoder"]["vocab_size"])
     if source is not None and not source.is_file:
         model = _checked(CLIPTextModel, str(source.path / "text_encoder"))
-        tokenizer = CLIPTokenizer.from_pretrained(str(source.path / "tokenizer"))
+        tokenizer = _tokenizer(source.path / "tokenizer")
     else:
         model = CLIPTextModel(CLIPTextConfig.from_dict(arch["text_encoder"]))
         if source is not None:
@@ -117,6 +117,15 @@ def load_text_encoder(source: Source | None, config: str | None, arch: Architect
         has_own = own is not None and own.is_dir()
         tokenizer = CLIPTokenizer.from_pretrained(str(own)) if has_own else clip_tokenizer()
     return TextEncoder(model, check_tokenizer(tokenizer, vocabulary, where))
+
+
+def _tokenizer(folder: Path) -> CLIPTokenizer:
+    if not folder.is_dir():
+        raise WeightsError(f"{folder}: there is no such folder, and a text encoder needs its tokenizer.")
+    try:
+        return CLIPTokenizer.from_pretrained(str(folder))
+    except Exception as error:  # as above
+        raise WeightsError(f"{folder}: cannot be loaded as a tokenizer ({type(error).__name__}).") from error
 
 
 def text_encoder_at(where: str, key: str, width: int) -> TextEncoder:
@@ -139,7 +148,11 @@ def text_encoder_at(where: str, key: str, width: int) -> TextEncoder:
         file = source.path / "text_encoder/config.json"
         if not file.is_file():
             raise WeightsError(f"{key}: {source.name} has no text_encoder/config.json; not a diffusers folder.")
-        arch = {"text_encoder": json.loads(file.read_text(encoding="utf-8"))}
+        try:
+            config = json.loads(file.read_text(encoding="utf-8"))
+            arch = {"text_encoder": {**config, "vocab_size": int(config["vocab_size"])}}
+        except (ValueError, TypeError, KeyError) as error:
+            raise WeightsError(f"{key}: {file} is damaged, or no config of a text encoder.") from error
     encoder = load_text_encoder(source, None, arch)
     if encoder.model.config.hidden_size != width:
         raise WeightsError(
@@ -187,8 +200,9 @@ def _checked(kind: Any, folder: str) -> Any:
     """`from_pretrained` that refuses what transformers would only warn about."""
     try:
         model, info = kind.from_pretrained(folder, output_loading_info=True, torch_dtype=torch.float32)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"{folder}: cannot be loaded ({str(error).splitlines()[0][:120]}).") from error
+    except Exception as error:  # transformers raises every kind for a damaged folder
+        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
+        raise WeightsError(f"{folder}: cannot be loaded ({reason}).") from error
     missing = [k for k in info["missing_keys"] if not k.endswith("position_ids")]
     if missing or info["mismatched_keys"]:
         first = sorted(missing)[0] if missing else sorted(info["mismatched_keys"])[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import pickle
 import re
@@ -10,12 +11,11 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
+from pathlib import Path, PosixPath
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -24,6 +24,7 @@ from diffperc.errors import WeightsError, did_you_mean
 
 Architecture = dict[str, dict[str, Any]]
 PARTS = ("unet", "vae", "text_encoder", "image_encoder")
+_WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
 _FILES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 # what a hub repository is asked for: not the same weights a second time in other formats and precisions
 _PATTERNS = [f"{part}/*{end}" for part in PARTS for end in ("config.json", "model.safetensors")] + ["tokenizer/*"]
@@ -91,31 +92,51 @@ def read_state(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: the file is missing, damaged, no weights file, or would run code when opened.
     """
-    if not path.is_file():
-        raise WeightsError(f"{path}: there is no such file.")
-    try:
-        content = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
-    except pickle.UnpicklingError as error:
-        wanted = re.search(r"GLOBAL (\S+)", str(error))
-        why = f"it wants to run '{wanted[1]}'" if wanted else "it is damaged, or a pickle that wants to run code"
-        raise WeightsError(
-            f"{path}: not a plain weights file: {why}, which is refused. If you trust its source, save its tensors alone as "
-            ".safetensors where it was made."
-        ) from error
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
-        raise WeightsError(f"{path}: cannot be read as weights ({reason}).") from error
+    content = read_file(path)
     tensors = unwrapped(content)
     if not tensors:
-        raise WeightsError(f"{path}: holds no tensors; is it the right file?")
+        keys = ", ".join(map(str, list(content)[:8])) if isinstance(content, Mapping) else type(content).__name__
+        raise WeightsError(f"{path}: holds no named tensors where they are looked for; at its top there is: {keys}.")
     return tensors
 
 
+def read_file(path: Path) -> Any:
+    """The content of a weights file or checkpoint, without running code; tensors of a pickle are mapped from disk.
+
+    Raises:
+        WeightsError: see `read_state`.
+    """
+    if path.is_dir():
+        raise WeightsError(f"{path}: is a folder, not a file.")
+    if not path.is_file():
+        raise WeightsError(f"{path}: there is no such file.")
+    if path.suffix != ".safetensors" and _first_byte(path) not in (b"P", b"\x80"):
+        raise WeightsError(f"{path}: is no file that torch has written; is the download complete, and the right file?")
+    try:
+        return load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
+    except Exception as error:  # torch and safetensors raise every kind for damaged files
+        wanted = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
+        if wanted:
+            raise WeightsError(
+                f"{path}: it refers to '{wanted[1]}', which is no plain data and could run code: refused. If you trust its "
+                "source, save its tensors alone as .safetensors where it was made."
+            ) from error
+        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
+        raise WeightsError(f"{path}: cannot be read as weights, it is damaged or incomplete ({reason}).") from error
+
+
+def _first_byte(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(1)
+
+
 def unwrapped(content: Any) -> dict[str, Tensor]:
-    """The tensors of a file's content, without what training programs put around them: ``state_dict``, ``model``."""
-    for wrapper in ("state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
+    """The tensors of a file's content, without what training programs put around them, such as ``state_dict``."""
+    inner = content
+    while isinstance(inner, Mapping):
+        content = inner
+        wrapped = (content.get(wrapper) for wrapper in _WRAPPERS)
+        inner = next((w for w in wrapped if isinstance(w, Mapping) and w), None)
     state = content if isinstance(content, Mapping) else {}
     return {k: v for k, v in state.items() if isinstance(k, str) and isinstance(v, Tensor)}
 
@@ -123,8 +144,10 @@ def unwrapped(content: Any) -> dict[str, Tensor]:
 def _unpickled(path: Path) -> Any:
     """The content of a torch file; besides tensors, the plain records and numbers that training programs put there."""
     scalar = np.float64(0).__reduce__()[0]
-    numbers = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)]
-    plain: list[Any] = [argparse.Namespace, np.dtype, *numbers, scalar, (scalar, "numpy.core.multiarray.scalar")]
+    kinds = ["e", "f", "d", "b", "h", "i", "l", "B", "H", "I", "L", "?"]
+    numbers = [type(np.dtype(kind)) for kind in kinds]
+    plain: list[Any] = [argparse.Namespace, PosixPath, datetime.datetime, np.dtype, *numbers, scalar]
+    plain.append((scalar, "numpy.core.multiarray.scalar"))
     with torch.serialization.safe_globals(plain):
         # files of before torch 1.6 cannot be mapped
         mapped = zipfile.is_zipfile(path)

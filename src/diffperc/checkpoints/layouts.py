@@ -18,6 +18,7 @@ from diffperc.data import ADE20K, Cityscapes
 from diffperc.errors import ConfigError, WeightsError, did_you_mean
 
 State = Mapping[str, Tensor]
+_LONGEST = 77
 _STRATEGY, _HEAD = "model.strategy", "model.head"
 
 
@@ -63,11 +64,12 @@ class Layout(ABC):
         Raises:
             ConfigError: there is no such checkpoint for that data set.
         """
-        if wanted is not None and wanted not in self.experiments:
+        possible = self.alternatives()
+        if wanted is not None and wanted not in possible:
             raise ConfigError(
-                f"trained_on: a {self.kind} checkpoint of '{wanted}' is not known{did_you_mean(wanted, self.experiments)}"
+                f"trained_on: this {self.kind} checkpoint is not one of '{wanted}'{did_you_mean(wanted, possible)}"
             )
-        return wanted or next(iter(self.experiments))
+        return wanted or possible[0]
 
     def alternatives(self) -> tuple[str, ...]:
         """Data sets whose checkpoints cannot be told from this one."""
@@ -77,10 +79,13 @@ class Layout(ABC):
         """Of one tensor along one axis.
 
         Raises:
-            WeightsError: it is not there.
+            WeightsError: it is not there, or has fewer axes.
         """
-        if name not in self.state or self.state[name].dim() <= axis:
+        if name not in self.state:
             raise WeightsError(f"a {self.kind} checkpoint without '{name}': the file is incomplete or damaged.")
+        if self.state[name].dim() <= axis:
+            shape = tuple(self.state[name].shape)
+            raise WeightsError(f"a {self.kind} checkpoint with '{name}' of shape {shape}: the file is damaged.")
         return self.state[name].shape[axis]
 
 
@@ -144,7 +149,7 @@ class VPDSegmentation(Layout):
         return pairs
 
     def widths(self) -> list[str]:
-        _check_classes(self, "decode_head.conv_seg.weight", {"ade20k": len(ADE20K.classes)})
+        _with_classes(self, "decode_head.conv_seg.weight", {"ade20k": len(ADE20K.classes)})
         return [f"recipe.head_channels={self.size('neck.lateral_convs.0.conv.weight', 0)}"]
 
 
@@ -167,12 +172,8 @@ class VPDReferring(Layout):
                 pairs |= {f"classifier.conv{block}_{stage}": f"{ours}.0", f"classifier.bn{block}_{stage}": f"{ours}.1"}
         return pairs
 
-    def dataset(self, wanted: str | None) -> str:
-        """RefCOCOg is known by its longer sentences."""
-        return super().dataset(wanted or self.alternatives()[0])
-
     def alternatives(self) -> tuple[str, ...]:
-        """RefCOCO and RefCOCO+ look the same."""
+        """RefCOCO and RefCOCO+ look the same; RefCOCOg is known by its longer sentences."""
         return ("refcocog",) if self._tokens() > 40 else ("refcoco", "refcoco+")
 
     def widths(self) -> list[str]:
@@ -185,7 +186,13 @@ class VPDReferring(Layout):
         """The attention to each token is a channel more of the map at stride 32."""
         unet = "unet.unet.diffusion_model.output_blocks"
         maps = (self.size(f"{unet}.{i}.0.out_layers.3.weight", 0) for i in (1, 4))
-        return self.size("classifier.conv1_4.weight", 1) - sum(maps)
+        tokens = self.size("classifier.conv1_4.weight", 1) - sum(maps)
+        if not 1 <= tokens <= _LONGEST:
+            raise WeightsError(
+                f"'classifier.conv1_4.weight' leaves room for {tokens} tokens of a sentence, and CLIP reads up to "
+                f"{_LONGEST}: the file is damaged."
+            )
+        return tokens
 
 
 class MetaPromptsDepth(Layout):
@@ -243,15 +250,10 @@ class MetaPromptsSegmentation(Layout):
             pairs |= _mmcv_block(f"decode_head.fpn_convs.{i}", f"{_HEAD}.smooth.{i}")
         return pairs | {f"t{step + 1}": f"{_STRATEGY}.times.{step}" for step in range(_steps(self, "t"))}
 
-    def dataset(self, wanted: str | None) -> str:
-        """By the number of classes."""
-        known = {"ade20k": len(ADE20K.classes), "cityscapes": len(Cityscapes.classes)}
-        super().dataset(wanted)
-        return _check_classes(self, "decode_head.conv_seg.weight", known, wanted)
-
     def alternatives(self) -> tuple[str, ...]:
         """The number of classes tells them apart."""
-        return (self.dataset(None),)
+        known = {"ade20k": len(ADE20K.classes), "cityscapes": len(Cityscapes.classes)}
+        return (_with_classes(self, "decode_head.conv_seg.weight", known),)
 
     def widths(self) -> list[str]:
         return [
@@ -275,15 +277,15 @@ def _decoder_widths(layout: Layout) -> list[str]:
 
 def _steps(layout: Layout, name: str) -> int:
     """The number of the last learned time vector, of which there is one a step, or of the last copy of the output layers."""
-    pattern = re.compile(rf"^{re.escape(name)}(\d+)$|^{layout.root}cross_unet_conv(\d+)\.")
+    pattern = re.compile(rf"^{re.escape(name)}([0-9]{{1,2}})$|^{layout.root}cross_unet_conv([0-9]{{1,2}})\.")
     return max((int(m[1] or m[2]) for key in layout.state if (m := pattern.match(key))), default=1)
 
 
-def _check_classes(layout: Layout, name: str, known: Mapping[str, int], wanted: str | None = None) -> str:
+def _with_classes(layout: Layout, name: str, known: Mapping[str, int]) -> str:
     """The data set with as many classes as the classifier has outputs."""
     count = layout.size(name, 0)
     for dataset, classes in known.items():
-        if classes == count and wanted in (None, dataset):
+        if classes == count:
             return dataset
     listed = ", ".join(f"{dataset} {classes}" for dataset, classes in known.items())
-    raise WeightsError(f"'{name}' has {count} classes{f', not those of {wanted}' if wanted else ''}; known: {listed}.")
+    raise WeightsError(f"'{name}' has {count} classes; known: {listed}.")

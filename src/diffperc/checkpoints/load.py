@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from diffperc.backbones.sources import read_file
 from diffperc.build import build_task
-from diffperc.errors import CheckpointError
+from diffperc.errors import CheckpointError, WeightsError
 from diffperc.inference.predictor import Predictor
 from diffperc.tasks import PerceptionTask
 from diffperc.types import DatasetInfo
@@ -24,14 +24,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         CheckpointError: no such file, damaged, or not written by diffperc.
     """
     path = Path(path).expanduser()
-    if not path.is_file():
-        raise CheckpointError(f"{path}: there is no such checkpoint.")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
-        raise CheckpointError(
-            f"{path}: cannot be read as a checkpoint; it is damaged, of another kind, or a pickle that wants to run code."
-        ) from error
+        content = read_file(path)
+    except WeightsError as error:
+        raise CheckpointError(str(error)) from error
     if not isinstance(content, dict) or "diffperc" not in content or "state_dict" not in content:
         raise CheckpointError(f"{path}: is a torch file, but was not written by diffperc.")
     return content

@@ -64,15 +64,17 @@ class Imported:
         """
         if self.task.text(self.task.info).kind == "expression" and self.task.model.expression is None:
             raise CheckpointError(f"a {self.kind} checkpoint needs CLIP's text encoder to be used: give text_encoder.")
-        unfinished = path.with_name(path.name + ".part")
+        # a name of its own: another file of the folder may be the mapped source
+        unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.save({"state_dict": self.task.state_dict(), "diffperc": self.task.provenance}, unfinished)
             os.replace(unfinished, path)
         except (OSError, RuntimeError) as error:
+            raise CheckpointError(f"{path}: cannot be written ({str(error).splitlines()[0]}).") from error
+        finally:
             with contextlib.suppress(OSError):
                 unfinished.unlink()
-            raise CheckpointError(f"{path}: cannot be written ({str(error).splitlines()[0]}).") from error
 
 
 def identify(state: State) -> str:
@@ -88,6 +90,8 @@ def identify(state: State) -> str:
     state = _bare(state)
     if any(key.startswith(ldm.UNET) for key in state):
         return "stable_diffusion"
+    if any(key.startswith("model.backbone.") for key in state):
+        raise WeightsError("this is a checkpoint of diffperc already; evaluate and predict read it as it is.")
     # the share of a layout's markers: one missing tensor must not hide what the file is
     shares = {
         kind: sum(any(k.startswith(m) for k in state) for m in layout.markers) / len(layout.markers)
@@ -137,7 +141,8 @@ def import_official(state: State, trained_on: str | None = None, text_encoder: s
         describe_text_encoder(encoder, arch)
     try:
         task = empty_task(cfg, arch, info)
-    except (InstantiationException, ValueError, ZeroDivisionError) as error:  # of layers that cannot be that wide
+    except (InstantiationException, ValueError, ZeroDivisionError, RuntimeError) as error:
+        # of layers that cannot be that wide, or of memory that does not suffice
         raise WeightsError(
             f"the shapes of this {kind} checkpoint describe no model ({error.__cause__ or error})."
         ) from error
@@ -151,7 +156,7 @@ def import_official(state: State, trained_on: str | None = None, text_encoder: s
 def _bare(state: Mapping[str, Any]) -> dict[str, Tensor]:
     """The tensors alone, without the ``module.`` that DistributedDataParallel puts before their names."""
     tensors = unwrapped(state)
-    if tensors and all(k.startswith("module.") for k in tensors):
+    while tensors and all(k.startswith("module.") for k in tensors):
         tensors = {k.removeprefix("module."): v for k, v in tensors.items()}
     return tensors
 
@@ -196,8 +201,12 @@ def _fill(task: PerceptionTask, layout: Layout, arch: Architecture) -> tuple[dic
     unused = [k for k in layout.state if k.startswith(tuple(layout.root + u for u in _UNUSED))]
     theirs = {k: v for k, v in layout.state.items() if k not in aliases and k not in unused}
     modules = _modules(layout, arch)
-    state = {k: _as_here(k, v) for k, v in ldm.rename(theirs, modules).items()}
+    for name, tensor in theirs.items():
+        _check_numbers(name, tensor)
     own = task.state_dict()
+    state = {k: _as_here(k, v) for k, v in ldm.rename(theirs, modules).items()}
+    # torch before 0.4.1 did not count batches, and nothing reads the count
+    state |= {k: v for k, v in own.items() if k.endswith("num_batches_tracked") and k not in state}
     # CLIP's text encoder is filled already; what the authors deleted is nowhere read
     state |= {k: v for k, v in own.items() if k.startswith("model.expression.")}
     state |= {k: torch.zeros(v.shape) for k, v in own.items() if k.startswith(layout.absent) and k not in state}
@@ -205,7 +214,9 @@ def _fill(task: PerceptionTask, layout: Layout, arch: Architecture) -> tuple[dic
     missing = [name for k, name in names.items() if k not in state]
     wrong = [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
     problems = [f"{len(missing)} tensor{'s' * (len(missing) > 1)} missing, the first '{missing[0]}'"] if missing else []
-    problems += [f"'{names[k]}' of shape {tuple(state[k].shape)} instead of {tuple(own[k].shape)}" for k in wrong[:1]]
+    problems += [
+        f"'{names.get(k, k)}' of shape {tuple(state[k].shape)} instead of {tuple(own[k].shape)}" for k in wrong[:1]
+    ]
     if problems:
         raise WeightsError(f"a {layout.kind} checkpoint with {', and '.join(problems)}: it is incomplete or damaged.")
     task.load_state_dict(state, assign=True)
@@ -247,8 +258,19 @@ def _modules(layout: Layout, arch: Architecture) -> ldm.Pairs:
     return pairs
 
 
+def _check_numbers(name: str, tensor: Tensor) -> None:
+    """Raise a `WeightsError` for what is no plain tensor of numbers."""
+    plain = tensor.layout == torch.strided and not tensor.is_quantized and tensor.device.type == "cpu"
+    counts = name.endswith("num_batches_tracked")
+    if not plain or tensor.is_complex() or not (tensor.is_floating_point() or counts):
+        kind = "quantized" if tensor.is_quantized else f"{tensor.dtype}, {tensor.layout}, on {tensor.device}"
+        raise WeightsError(f"'{name}' is no plain tensor of floating point numbers ({kind}): save it as float32.")
+    if not torch.isfinite(tensor.float()).all():
+        raise WeightsError(f"'{name}' holds numbers that are not finite: the training that wrote it had diverged.")
+
+
 def _as_here(name: str, tensor: Tensor) -> Tensor:
-    """The VAE's attention was made of 1x1 convolutions; half precision is what somebody saved space with."""
+    """The VAE's attention was made of 1x1 convolutions; everything is float32 here."""
     if tensor.dim() == 4 and name.startswith("model.backbone.vae.") and ".attentions." in name:
         tensor = tensor.flatten(1)
-    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+    return tensor.float() if tensor.is_floating_point() else tensor

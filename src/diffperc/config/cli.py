@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from diffperc.config.explain import explain_overrides
 from diffperc.config.find import conf_dir
@@ -37,21 +38,28 @@ def entry(config_name: str, run: Callable[[DictConfig], Any], first: str | None 
     # threads that spin while they wait take the core of the loader: 1.7 times slower beside one busy process
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     conf = conf_dir()
-    if first is not None and len(sys.argv) > 1 and "=" not in sys.argv[1] and not sys.argv[1].startswith("-"):
-        sys.argv[1] = f"{first}={sys.argv[1]}"
+    if first is not None and len(sys.argv) > 1 and ("=" not in sys.argv[1] or os.path.exists(sys.argv[1])):
+        sys.argv[1] = sys.argv[1] if sys.argv[1].startswith("-") else f"{first}={sys.argv[1]}"
     sys.argv = [sys.argv[0], *(quoted(a) for a in sys.argv[1:])]
+
+    @functools.wraps(run)
+    def job(cfg: DictConfig) -> Any:
+        try:
+            return run(cfg)
+        except (DiffPercError, InstantiationException) as error:  # outside of here Hydra adds a line of its own
+            # Hydra wraps what a constructor raised
+            mine = error if isinstance(error, DiffPercError) else error.__cause__
+            if wants_traceback or not isinstance(mine, DiffPercError):
+                raise
+            _leave(mine.sentence)
+        except MissingMandatoryValue as error:
+            _leave(f"{error.full_key} has no value; set {error.full_key}=...")
+
     try:
-        hydra.main(version_base="1.3", config_path=str(conf), config_name=config_name)(run)()
-    except DiffPercError as error:
-        if wants_traceback:
-            raise
-        _leave(error.sentence)
+        hydra.main(version_base="1.3", config_path=str(conf), config_name=config_name)(job)()
     except (HydraException, OmegaConfBaseException) as error:
         if wants_traceback:
             raise
-        # Hydra wraps what a constructor raised
-        if isinstance(error.__cause__, DiffPercError):
-            _leave(error.__cause__.sentence)
         if isinstance(error, InstantiationException):
             raise
         problems = explain_overrides(conf, config_name, sys.argv[1:])
@@ -74,7 +82,7 @@ def quoted(argument: str) -> str:
     return argument
 
 
-def _leave(sentence: str) -> None:
+def _leave(sentence: str) -> NoReturn:
     print(f"error: {sentence}", file=sys.stderr)
     sys.stdout.flush()
     sys.exit(USER_ERROR)

@@ -16,7 +16,7 @@ from diffperc.errors import DataError
 Row = dict[str, str]
 
 
-def write_table(rows: Sequence[Row], stem: Path, title: str) -> None:
+def write_table(rows: Sequence[Row], stem: Path, title: str, show: bool = True) -> None:
     """Write ``<stem>.csv`` and ``<stem>.md`` and print the same; a row may lack columns."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     with stem.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
@@ -26,6 +26,8 @@ def write_table(rows: Sequence[Row], stem: Path, title: str) -> None:
     lines = [columns, ["---"] * len(columns), *([row.get(c, "") for c in columns] for row in rows)]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     stem.with_suffix(".md").write_text(text, encoding="utf-8")
+    if not show:
+        return
     table = Table(title=title)
     for column in columns:
         table.add_column(column)

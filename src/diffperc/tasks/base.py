@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import abstractmethod
 from typing import Any, ClassVar
 
@@ -13,10 +14,11 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from diffperc.data import PerceptionDataset
-from diffperc.errors import TrainingError
+from diffperc.errors import ConfigError, TrainingError
 from diffperc.inference.pictures import Picture
 from diffperc.inference.predictor import Predictor
 from diffperc.model import PerceptionModel
+from diffperc.protocols import Protocol
 from diffperc.tasks.optim import AdamW
 from diffperc.types import Batch, DatasetInfo, Prediction, TextSpec
 
@@ -57,6 +59,21 @@ class PerceptionTask(L.LightningModule):
         self.scores = self.make_metrics(info)
         # the optimiser step of the last validation
         self.validated_step = -1
+
+    def score_by(self, protocol: Protocol) -> None:
+        """Score by another protocol than that of the data set it was trained on.
+
+        Raises:
+            ConfigError: it is one of another task.
+        """
+        own = self.info.protocols[self.name]
+        if type(protocol) is not type(own):
+            raise ConfigError(
+                f"protocol={protocol.name}: is a {type(protocol).__name__}, and task={self.name} is scored by a "
+                f"{type(own).__name__} such as {own.name}."
+            )
+        self.info = dataclasses.replace(self.info, protocols={**self.info.protocols, self.name: protocol})
+        self.scores = self.make_metrics(self.info)
 
     @staticmethod
     @abstractmethod
