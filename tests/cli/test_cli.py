@@ -228,7 +228,7 @@ BAD = {
     "folder": (["dataset=nyuv2", "dataset.root=/nowhere"], "there is no folder '/nowhere'. Set dataset.root="),
     "hub": (["backbone=sd15"], "could not be downloaded"),
     "weights": (["backbone.pretrained=/no/file.ckpt"], "there is no file or folder '/no/file.ckpt'"),
-    "resume": (["ckpt_path=nothing.ckpt"], "nothing.ckpt: there is no such checkpoint"),
+    "resume": (["ckpt_path=nothing.ckpt"], "nothing.ckpt: there is no such file"),
     "truth": (["task=pose", "dataset=nyuv2"], "Data sets that do: coco_pose, scenes"),
     "batch": (["recipe.batch_size=99", "dataset.train_size=8"], "fewer than recipe.batch_size=99"),
 }
@@ -289,11 +289,11 @@ def test_predict_and_evaluate_refuse_what_they_cannot_read(run: Path, tmp_path: 
     for sentence, (code, said) in zip(wrong, call_all(list(wrong.values()), tmp_path), strict=True):
         assert code == 2
         assert f"error: {sentence}" in said
-    with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
+    with pytest.raises(CheckpointError, match="is no file that torch has written"):
         diffperc.load(tmp_path / "text.jpg")
 
 
-@pytest.mark.parametrize("module", ["train", "evaluate", "predict", "compare"])
+@pytest.mark.parametrize("module", ["train", "evaluate", "predict", "convert", "compare"])
 def test_help_loads_no_torch(module: str, tmp_path: Path) -> None:
     """What makes it instant; seconds themselves are nothing for a test."""
     code = (

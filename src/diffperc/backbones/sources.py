@@ -121,7 +121,7 @@ def read_file(path: Path) -> Any:
                 f"{path}: it refers to '{wanted[1]}', which is no plain data and could run code: refused. If you trust its "
                 "source, save its tensors alone as .safetensors where it was made."
             ) from error
-        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
+        reason = (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0][:120]
         raise WeightsError(f"{path}: cannot be read as weights, it is damaged or incomplete ({reason}).") from error
 
 
