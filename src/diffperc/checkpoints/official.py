@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -163,7 +162,7 @@ def _bare(state: Mapping[str, Any]) -> dict[str, Tensor]:
 
 def _architecture(layout: Layout) -> Architecture:
     """That of Stable Diffusion 1.5 with the widths of the file."""
-    arch = copy.deepcopy(architecture("sd15", None))
+    arch = architecture("sd15", None)
     unet, vae = layout.root + _UNET, layout.root + _VAE
     layers = arch["unet"]["layers_per_block"] + 1
     arch["unet"]["block_out_channels"] = [
