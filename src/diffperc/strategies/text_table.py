@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from diffperc.backbones import Backbone
+from diffperc.backbones.sources import read_file
 from diffperc.errors import ConfigError, WeightsError
 from diffperc.text import imagenet_templates, name_embeddings
 
@@ -54,9 +55,9 @@ class TextTable(nn.Module):
             self.vectors.copy_(name_embeddings(backbone.text_encoder(), self.names, sentences))
             return
         try:
-            table = torch.load(Path(path).expanduser(), weights_only=True, map_location="cpu")
-        except Exception as error:  # torch raises many kinds for a bad file
-            raise WeightsError(f"strategy.class_embeddings: {path} cannot be read ({type(error).__name__}).") from error
+            table = read_file(Path(path).expanduser())
+        except WeightsError as error:
+            raise WeightsError(f"strategy.class_embeddings: {error}") from error
         if not isinstance(table, Tensor) or table.shape != self.vectors.shape:
             found = tuple(table.shape) if isinstance(table, Tensor) else type(table).__name__
             raise WeightsError(
