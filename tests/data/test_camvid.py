@@ -96,7 +96,7 @@ def test_what_is_missing_is_said(root: Path, tmp_path: Path) -> None:
             r"07961\.png: holds class id 57; the data set has 11 classes \(0-10\), and 11",
         ),
         (np.zeros((24, 32, 3), np.uint8), r"07961\.png: a mask holds class ids in one .* mode RGB"),
-        (np.zeros((12, 10), np.uint8), r"the mask is 10x12 pixels, its image 0016E5_07961\.png is 32x24"),
+        (np.zeros((12, 10), np.uint8), r"mask is 10x12 pixels, its image 0016E5_07961\.png is 32x24"),
     ],
 )
 def test_bad_masks_are_named(root: Path, damage: np.ndarray, message: str) -> None:

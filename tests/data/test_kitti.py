@@ -127,16 +127,12 @@ def test_a_bad_line_is_named(root: Path, line: str, message: str) -> None:
         ("both", (351, 1242), r"data/0000000007\.png: is 1242x351 pixels, and 1216x352 are cut out"),
         ("both", (375, 1215), r"data/0000000007\.png: is 1215x375 pixels, and 1216x352 are cut out"),
         ("depth", (376, 1241), r"0000000007\.png: depth is 1241x376 pixels, its image 0000000007\.png is 1242x375"),
-        ("missing", (0, 0), r"groundtruth/image_02/0000000007\.png: there is no such file"),
     ],
 )
 def test_bad_files_are_named(root: Path, kind: str, size: tuple[int, int], message: str) -> None:
     drive = "2011_09_26_drive_0057_sync"
     depth = root / f"data_depth_annotated/train/{drive}/proj_depth/groundtruth/image_02/0000000007.png"
-    if kind == "missing":
-        depth.unlink()
-    else:
-        Image.fromarray(np.ones(size, np.uint16)).save(depth)
+    Image.fromarray(np.ones(size, np.uint16)).save(depth)
     if kind == "both":
         Image.fromarray(np.ones((*size, 3), np.uint8)).save(
             root / f"raw/2011_09_26/{drive}/image_02/data/0000000007.png"
@@ -144,6 +140,15 @@ def test_bad_files_are_named(root: Path, kind: str, size: tuple[int, int], messa
     dataset = KITTI("train", str(root), PROTOCOLS)
     with pytest.raises(DataError, match=message):
         dataset[0]
+
+
+def test_a_listed_file_that_is_missing_is_named_before_anything_is_read(root: Path) -> None:
+    depth = (
+        root / "data_depth_annotated/train/2011_09_26_drive_0057_sync/proj_depth/groundtruth/image_02/0000000007.png"
+    )
+    depth.unlink()
+    with pytest.raises(DataError, match=r"line 1: there is no file '.*groundtruth/image_02/0000000007\.png'"):
+        KITTI("train", str(root), PROTOCOLS)
 
 
 def test_a_missing_list_is_named(tmp_path: Path) -> None:

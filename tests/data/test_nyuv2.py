@@ -77,7 +77,20 @@ def test_a_broken_line_is_named(root: Path) -> None:
         NYUv2("train", str(root), PROTOCOL)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "text", "missing", "size", "colour"])
+def test_a_listed_file_that_is_missing_is_named_before_anything_is_read(root: Path) -> None:
+    (root / "sync/study_room_2/sync_depth_00200.png").unlink()
+    with pytest.raises(DataError, match=r"train_list\.txt, line 2: there is no file '.*sync_depth_00200\.png'"):
+        NYUv2("train", str(root), PROTOCOL)
+
+
+def test_a_frame_that_is_listed_twice_is_named(root: Path) -> None:
+    lines = (root / "train_list.txt").read_text().splitlines()
+    (root / "train_list.txt").write_text("\n".join([*lines, lines[1]]))
+    with pytest.raises(DataError, match=r"line 5: names 'sync/study_room_2/rgb_00200\.jpg' again, after line 2\."):
+        NYUv2("train", str(root), PROTOCOL)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "text", "size", "colour"])
 def test_bad_files_are_named(root: Path, damage: str) -> None:
     folder = root / "sync/study_room_2"
     image, depth = folder / "rgb_00200.jpg", folder / "sync_depth_00200.png"
@@ -87,9 +100,6 @@ def test_bad_files_are_named(root: Path, damage: str) -> None:
     elif damage == "text":
         image.write_text("this is a text")
         message = r"rgb_00200.jpg: cannot be read as an image \(not an image\)"
-    elif damage == "missing":
-        depth.unlink()
-        message = "sync_depth_00200.png: there is no such file"
     elif damage == "size":
         Image.fromarray(np.ones((10, 12), np.uint16)).save(depth)
         message = "sync_depth_00200.png: depth is 12x10 pixels, its image rgb_00200.jpg is 32x24"

@@ -144,7 +144,7 @@ def test_refs_without_image_are_left_out_with_a_warning(root: Path, caplog: pyte
     write_refs(root, [*REFS, ref(6, 10, "train", "away", image=2)])
     with caplog.at_level(logging.WARNING):
         assert len(RefCOCO("train", str(root), PROTOCOLS)) == 2
-    assert "1 of 3 refs are left out: their images are not in" in caplog.text
+    assert "ref of 'away.jpg' is left out: the image is not in" in caplog.text
     write_refs(root, [ref(6, 10, "train", "away", image=2)])
     with pytest.raises(DataError, match=r"none of the images of refcoco is in .*train2014, such as away\.jpg"):
         RefCOCO("train", str(root), PROTOCOLS)

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
+from diffperc.data.findings import problem
 from diffperc.data.frames import MaskedFrames
 from diffperc.data.io import read_list
-from diffperc.errors import DataError
 
 CLASSES = (
     "sky",
@@ -46,29 +46,32 @@ class CamVid(MaskedFrames):
         frames = []
         for where, names in read_list("CamVid", root, f"{self.split}.txt", holds, "image and mask"):
             if len(names) > 2:
-                raise DataError(f"{where}: expected 'image mask', found '{' '.join(names)}'.")
+                problem(f"{where}: expected 'image mask', found '{' '.join(names)}'.")
+                continue
             image, mask = (_parts(n) for n in (names[0], names[-1]))
             if len(names) == 1:  # that name in both folders
                 image, mask = ("", image[1]), ("", mask[1])
-            frames.append(
-                (_find(root, image, self.split, listed, where), _find(root, mask, f"{self.split}annot", listed, where))
+            files = (
+                _find(root, image, self.split, listed, where),
+                _find(root, mask, f"{self.split}annot", listed, where),
             )
+            if files[0] is not None and files[1] is not None:
+                frames.append((files[0], files[1]))
         return frames
 
 
-def _find(root: Path, name: tuple[str, str], usual: str, listed: dict[str, dict[str, Path]], where: str) -> Path:
+def _find(root: Path, name: tuple[str, str], usual: str, listed: dict[str, dict[str, Path]], where: str) -> Path | None:
     """The file of a (folder, name without extension); `usual` is the folder of a bare name."""
     folder = root / (name[0] or usual)
     if folder.name not in listed:
         if not folder.is_dir():
-            raise DataError(f"{where}: there is no folder '{folder.name}' in {root}.")
+            problem(f"{where}: there is no folder '{folder.name}' in {root}.")
+            return None
         files = (p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES)
         listed[folder.name] = {p.stem: p for p in files}
     if name[1] not in listed[folder.name]:
-        raise DataError(
-            f"{where}: there is no '{name[1]}' in {folder}. Complete the folder, or take the line out of the list."
-        )
-    return listed[folder.name][name[1]]
+        problem(f"{where}: there is no '{name[1]}' in {folder}. Complete the folder, or take the line out of the list.")
+    return listed[folder.name].get(name[1])
 
 
 def _parts(name: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
 from itertools import groupby
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from diffperc.data.findings import problem
 from diffperc.errors import DataError
 
 
@@ -126,28 +128,25 @@ def check_root(dataset: str, root: Path, holds: str) -> None:
         )
 
 
-def pair_files(images: Path, image_suffix: str, masks: Path, mask_suffix: str) -> list[tuple[Path, Path]]:
-    """Images and masks of the same name, in the order of their names; folders are searched to any depth.
+def pair_files(images: Path, image_suffix: str, truths: Path, truth_suffix: str) -> list[tuple[Path, Path]]:
+    """Images and truths of the same name, in the order of their names; folders are searched to any depth.
 
     Args:
-        images, masks: the folders.
-        image_suffix, mask_suffix: what a file's name ends in, such as ``.jpg``; what comes before it is the name.
+        images, truths: the folders.
+        image_suffix, truth_suffix: what a file's name ends in, such as ``.jpg``; what comes before it is the name.
 
     Raises:
         DataError: a folder is missing or empty, or a file has no counterpart.
     """
-    image_of, mask_of = _by_name(images, image_suffix), _by_name(masks, mask_suffix)
-    alone = sorted(image_of.keys() ^ mask_of.keys())
-    if alone:
-        name = alone[0]
+    image_of, truth_of = _by_name(images, image_suffix), _by_name(truths, truth_suffix)
+    for name in sorted(image_of.keys() ^ truth_of.keys()):
         have, lack = (
-            (image_of[name], masks / f"{name}{mask_suffix}")
+            (image_of[name], truths / f"{name}{truth_suffix}")
             if name in image_of
-            else (mask_of[name], images / f"{name}{image_suffix}")
+            else (truth_of[name], images / f"{name}{image_suffix}")
         )
-        more = f" ({len(alone)} files have no counterpart.)" if len(alone) > 1 else ""
-        raise DataError(f"{have}: there is no '{lack}' to go with it. Complete the folder, or remove this file.{more}")
-    return [(image_of[name], mask_of[name]) for name in sorted(image_of)]
+        problem(f"{have}: there is no '{lack}' to go with it. Complete the folder, or remove this file.")
+    return [(image_of[name], truth_of[name]) for name in sorted(image_of.keys() & truth_of.keys())]
 
 
 def _by_name(folder: Path, suffix: str) -> dict[str, Path]:
@@ -168,14 +167,41 @@ def read_list(dataset: str, root: Path, name: str, holds: str, names: str) -> li
         names: what the list names.
 
     Raises:
-        DataError: there is no such folder or list, or the list is empty.
+        DataError: there is no such folder or list, the list is empty, or names a frame twice.
     """
     check_root(dataset, root, holds)
     file = root / name
     if not file.is_file():
         raise DataError(f"{dataset}: no list '{name}' in {root}; it names {names} of each frame.")
-    lines = enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
-    found = [(f"{file}, line {number}", line.split()) for number, line in lines if line.split()]
+    first: dict[str, int] = {}
+    found = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        words = line.split()
+        if not words:
+            continue
+        if words[0] in first:
+            problem(
+                f"{file}, line {number}: names '{words[0]}' again, after line {first[words[0]]}. Take one of them out."
+            )
+            continue
+        first[words[0]] = number
+        found.append((f"{file}, line {number}", words))
     if not found:
         raise DataError(f"{file}: names no frame.")
     return found
+
+
+class Listing:
+    """Which files there are: each folder is looked at once, as 100,000 single looks are slow on a network disk."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, frozenset[str]] = {}
+
+    def __contains__(self, path: Path) -> bool:
+        folder, name = os.path.split(path)
+        if folder not in self._names:
+            try:
+                self._names[folder] = frozenset(os.listdir(folder))
+            except OSError:  # no such folder: nothing in it
+                self._names[folder] = frozenset()
+        return name in self._names[folder]

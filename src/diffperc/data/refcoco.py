@@ -8,7 +8,6 @@ root/images/train2014/COCO_train2014_*.jpg
 from __future__ import annotations
 
 import json
-import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,13 +19,13 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from diffperc.data.base import PerceptionDataset, Sample, Split
+from diffperc.data.findings import left_out, problem
 from diffperc.data.io import read_image
+from diffperc.data.packed import Packed
 from diffperc.data.refer_pickle import read_refs
 from diffperc.errors import ConfigError, DataError, did_you_mean
 from diffperc.protocols import Protocol
 from diffperc.types import DatasetInfo
-
-log = logging.getLogger(__name__)
 
 _SPLIT_BY = {"refcoco": "unc", "refcoco+": "unc", "refcocog": "umd"}
 _IMAGES = "images/train2014"
@@ -92,13 +91,15 @@ class RefCOCO(PerceptionDataset):
         self._check_folders()
         refs = self._read_refs(split_by or _SPLIT_BY[name], "train" if split == "train" else val)
         instances = self._read_instances()
-        self._referents, categories = self._find(refs, instances)
+        found, categories = self._find(refs, instances)
+        self._referents = Packed(found)
         # which referent, and which of its sentences; None: all of them
-        self._samples: list[tuple[int, str | None]]
+        samples: list[tuple[int, str | None]]
         if split == "train":
-            self._samples = [(i, None) for i in range(len(self._referents))]
+            samples = [(i, None) for i in range(len(found))]
         else:
-            self._samples = [(i, sentence) for i, r in enumerate(self._referents) for sentence in r.sentences]
+            samples = [(i, sentence) for i, r in enumerate(found) for sentence in r.sentences]
+        self._samples = Packed(samples)
         self.info = DatasetInfo(
             name=name,
             provides=self.provides,
@@ -169,10 +170,11 @@ class RefCOCO(PerceptionDataset):
             annotation, image = annotations.get(ref["ann_id"]), images.get(ref["image_id"])
             if annotation is None or image is None:
                 what = f"annotation {ref['ann_id']}" if annotation is None else f"image {ref['image_id']}"
-                raise DataError(
+                problem(
                     f"{path}: has no {what}, which ref {ref.get('ref_id')} names; the refs and instances.json must be "
                     "of one download."
                 )
+                continue
             names = [n for n in _file_names(image, ref) if n in on_disk]
             if not names:
                 absent.append(image["file_name"])
@@ -193,14 +195,9 @@ class RefCOCO(PerceptionDataset):
                 f"RefCOCO: none of the images of {self._folder.name} is in {self._root / _IMAGES}{missing}. They are "
                 "COCO's train2014 images."
             )
-        if absent:
-            log.warning(
-                "RefCOCO: %d of %d refs are left out: their images are not in %s, such as %s.",
-                len(absent),
-                len(absent) + len(found),
-                self._root / _IMAGES,
-                absent[0],
-            )
+        left_out(
+            [f"RefCOCO: ref of '{name}' is left out: the image is not in {self._root / _IMAGES}." for name in absent]
+        )
         return found, tuple(c["name"] for c in categories)
 
     def __len__(self) -> int:
