@@ -14,7 +14,7 @@ from tests.data.test_nyuv2 import write_root
 
 
 def test_a_problem_raises_and_what_is_left_out_warns(caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(DataError, match="^a.png: is gone$"):
+    with pytest.raises(DataError, match=r"^a\.png: is gone$"):
         problem("a.png: is gone")
     with caplog.at_level(logging.WARNING):
         left_out(["b.png: is left out.", "c.png: is left out."])

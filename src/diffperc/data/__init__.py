@@ -7,6 +7,7 @@ from diffperc.data.camvid import CamVid
 from diffperc.data.cityscapes import Cityscapes
 from diffperc.data.coco_pose import COCOPose
 from diffperc.data.embedded import Scenes
+from diffperc.data.folder import Folder
 from diffperc.data.kitti import KITTI
 from diffperc.data.nyuv2 import NYUv2
 from diffperc.data.person import PersonCrop
@@ -22,6 +23,7 @@ __all__ = [
     "Cityscapes",
     "ClassLimitedCrop",
     "Draw",
+    "Folder",
     "NYUv2",
     "PerceptionDataset",
     "PersonCrop",

@@ -27,6 +27,7 @@ class ADE20K(MaskedFrames):
     """Photographs of every kind of place, 150 classes; see `MaskedFrames`. Pixels of other things are not counted."""
 
     name = "ade20k"
+    one_size = False
     classes = CLASSES
     class_of = {i + 1: i for i in range(len(CLASSES))}  # noqa: RUF012
     ignored = (0,)

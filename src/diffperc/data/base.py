@@ -63,6 +63,7 @@ class PerceptionDataset(Dataset[Sample], ABC):
         split: ``train`` or ``val``.
         augment: albumentations transforms for training, in order.
         person_crop: how persons are cropped, where samples are persons.
+        one_size: whether all samples are of one size in evaluation, and can share a batch.
     """
 
     provides: ClassVar[tuple[str, ...]]
@@ -71,6 +72,7 @@ class PerceptionDataset(Dataset[Sample], ABC):
     split: Split
     augment: Sequence[Any] = ()
     person_crop: PersonCrop | None = None
+    one_size: bool = True
 
     @abstractmethod
     def __len__(self) -> int:

@@ -15,6 +15,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from diffperc.data.findings import problem
 from diffperc.errors import DataError
 
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+
 
 def _open(path: Path) -> Image.Image:
     try:
@@ -42,7 +44,10 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def read_depth(path: Path, scale: float) -> NDArray[np.float32]:
-    """(H, W) float32 metres from a 16-bit png; 0 and the saturated 65535 mean "not measured" and become 0.
+    """(H, W) float32 metres; what was not measured is 0.
+
+    Of an image: counts, of which 0 and the saturated 65535 mean "not measured". Of an npy file: metres, or counts if they
+    are whole numbers; what is not finite, or below 0, was not measured.
 
     Args:
         scale: counts a metre, 1000 for millimetres, 256 for KITTI.
@@ -50,10 +55,37 @@ def read_depth(path: Path, scale: float) -> NDArray[np.float32]:
     Raises:
         DataError: missing, damaged, or not a single-channel image.
     """
-    counts = np.asarray(_open(path))
-    if counts.ndim != 2:
-        raise DataError(f"{path}: a depth image has one channel, this one has {counts.shape[-1]}.")
-    return np.where(counts == np.iinfo(np.uint16).max, 0, counts).astype(np.float32) / np.float32(scale)
+    values = _load_array(path) if path.suffix.lower() == ".npy" else np.asarray(_open(path))
+    if values.ndim != 2:
+        raise DataError(f"{path}: a depth image has one channel, this one has {values.shape[-1]}.")
+    if np.issubdtype(values.dtype, np.integer):
+        counts = np.where(values == np.iinfo(np.uint16).max, 0, values)
+        return np.maximum(counts, 0).astype(np.float32) / np.float32(scale)
+    return np.where(np.isfinite(values) & (values > 0), values, 0).astype(np.float32)
+
+
+def _load_array(path: Path) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: there is no such file.") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read as an npy file ({str(error).splitlines()[0]}); replace it.") from error
+    if array.ndim == 3 and 1 in (array.shape[0], array.shape[-1]):
+        array = array.reshape([n for i, n in enumerate(array.shape) if i != (0 if array.shape[0] == 1 else 2)])
+    return array
+
+
+def read_region(path: Path) -> NDArray[np.uint8]:
+    """(H, W) uint8, 1 where a single-channel image is not 0.
+
+    Raises:
+        DataError: missing, damaged, or with colours.
+    """
+    pixels = np.asarray(_open(path))
+    if pixels.ndim != 2:
+        raise DataError(f"{path}: a mask of one object has one channel, this one has {pixels.shape[-1]}.")
+    return (pixels != 0).astype(np.uint8)
 
 
 def read_mask(path: Path, classes: int | Mapping[int, int], ignore: Collection[int] = ()) -> NDArray[np.uint8]:

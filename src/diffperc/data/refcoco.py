@@ -24,7 +24,7 @@ from diffperc.data.io import read_image
 from diffperc.data.packed import Packed
 from diffperc.data.refer_pickle import read_refs
 from diffperc.errors import ConfigError, DataError, did_you_mean
-from diffperc.protocols import Protocol
+from diffperc.protocols import Protocol, ReferringProtocol
 from diffperc.types import DatasetInfo
 
 _SPLIT_BY = {"refcoco": "unc", "refcoco+": "unc", "refcocog": "umd"}
@@ -86,6 +86,8 @@ class RefCOCO(PerceptionDataset):
             raise ConfigError(f"RefCOCO: there is no data set '{name}'{did_you_mean(name, _SPLIT_BY)}")
         self.split: Split = split
         self.augment = augment
+        protocol = protocols.get("referring")
+        self.one_size = input_size is not None and isinstance(protocol, ReferringProtocol) and protocol.resized_truth
         self._root = Path(root).expanduser()
         self._folder = self._root / name
         self._check_folders()

@@ -11,10 +11,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from rich.progress import track
 
+from diffperc.data.io import IMAGE_SUFFIXES
 from diffperc.errors import ConfigError, DataError
 from diffperc.inference.writers import write_answer
 
-_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 _OPTIONS = ("scene", "expression", "boxes", "flip")
 
 
@@ -28,9 +28,9 @@ def input_files(pattern: str) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
-        found = sorted(p for p in path.iterdir() if p.suffix.lower() in _ENDINGS)
+        found = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
         if not found:
-            raise DataError(f"{path}: the folder holds no image ({', '.join(sorted(_ENDINGS))}).")
+            raise DataError(f"{path}: the folder holds no image ({', '.join(IMAGE_SUFFIXES)}).")
         return found
     found = sorted(Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file())
     if not found:

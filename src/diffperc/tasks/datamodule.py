@@ -22,7 +22,7 @@ class PerceptionData(L.LightningDataModule):
     Args:
         train, val: the two splits.
         batch_size: images per optimiser step, over all processes and accumulated batches, as recipes are published.
-        eval_batch_size: images per batch of a process in evaluation.
+        eval_batch_size: images per batch of a process in evaluation, where they are of one size; else one.
         num_workers: loader processes of each process; 0 loads in the training process.
         seed: of order and augmentation.
     """
@@ -60,7 +60,7 @@ class PerceptionData(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Item]:
         """Every validation image once, over all processes."""
-        return self._loader(self.val, self.eval_batch_size, training=False)
+        return self._loader(self.val, self.eval_batch_size if self.val.one_size else 1, training=False)
 
     def _loader(self, dataset: PerceptionDataset, batch_size: int, training: bool) -> DataLoader[Item]:
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
