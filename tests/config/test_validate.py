@@ -109,7 +109,7 @@ def test_a_task_whose_truth_the_data_lacks_is_refused() -> None:
         validate(composed("task=pose", "dataset=camvid"))
     assert caught.value.sentence == (
         "task=pose needs keypoints, which the data set CamVid does not have; it has mask. Data sets that do: coco_pose, "
-        "scenes."
+        "folder, scenes."
     )
 
 

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from PIL import Image
 from torch import Tensor
 
-from diffperc.inference.pictures import Picture
+from diffperc.inference.pictures import Picture, stacked
 from diffperc.types import Batch
 
 
@@ -41,9 +40,7 @@ class Figures(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if not self._rows:
             return
-        width = max(row.shape[1] for row in self._rows)
-        rows = [np.pad(r, ((0, 0), (0, width - r.shape[1]), (0, 0)), constant_values=255) for r in self._rows]
-        picture = np.concatenate(rows)
+        picture = stacked(self._rows)
         step = trainer.global_step
         self.folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(self.folder / f"step{step:06d}.png")

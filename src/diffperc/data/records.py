@@ -63,7 +63,7 @@ def read_records(root: Path, truth: str, folder: str, suffixes: Sequence[str], s
     tables = (_named(root, _SENTENCES) if sentences else []) or _named(root, _TABLES)
     rows = [row for table in tables for row in _rows(table)]
     if not rows and images != root:
-        rows = [({"file_name": str(file)}, "", images) for file in _files(images)]
+        rows = [({"file_name": str(file.relative_to(images))}, "", images) for file in _files(images)]
     if not rows:
         raise DataError(
             f"Folder: there is neither a folder 'images' with images in {root} nor a table "

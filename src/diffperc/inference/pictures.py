@@ -104,3 +104,19 @@ def panels(pictures: Sequence[tuple[str, Picture]], title: str = "", legend: Leg
     figure.subplots_adjust(0.005, below / tall, 0.995, 1 - above / tall, 0.02, 0)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def stacked(rows: Sequence[Picture], columns: int = 1) -> Picture:
+    """Pictures below one another, filled up with white; in several columns if there are many."""
+    lines = [rows[i : i + columns] for i in range(0, len(rows), columns)]
+    wide = max(row.shape[1] for row in rows)
+    done = []
+    for line in lines:
+        tall = max(row.shape[0] for row in line)
+        filled = [*line, *[line[0][:1] * 0 + 255] * (columns - len(line))]
+        done.append(np.concatenate([_padded(row, tall, wide) for row in filled], 1))
+    return np.concatenate(done)
+
+
+def _padded(row: Picture, tall: int, wide: int) -> Picture:
+    return np.pad(row, ((0, tall - row.shape[0]), (0, wide - row.shape[1]), (0, 0)), constant_values=255)

@@ -56,13 +56,14 @@ class PerceptionData(L.LightningDataModule):
             raise ConfigError(
                 f"the training split has {len(self.train)} images, fewer than recipe.batch_size={self.batch_size}."
             )
-        return self._loader(self.train, self.batch_size // parts, training=True)
+        return self.loader(self.train, self.batch_size // parts, training=True)
 
     def val_dataloader(self) -> DataLoader[Item]:
         """Every validation image once, over all processes."""
-        return self._loader(self.val, self.eval_batch_size if self.val.one_size else 1, training=False)
+        return self.loader(self.val, self.eval_batch_size if self.val.one_size else 1, training=False)
 
-    def _loader(self, dataset: PerceptionDataset, batch_size: int, training: bool) -> DataLoader[Item]:
+    def loader(self, dataset: PerceptionDataset, batch_size: int, training: bool) -> DataLoader[Item]:
+        """Batches of this process, `batch_size` samples each."""
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
         prepared = Prepared(dataset)
         return DataLoader(
