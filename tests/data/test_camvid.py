@@ -29,8 +29,7 @@ def write_frame(root: Path, split: str, name: str, value: int, suffix: str = ".p
     Image.fromarray(mask).save(root / f"{split}annot" / f"{name}.png")
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
+def write_root(tmp_path: Path) -> Path:
     """Three training frames and one to evaluate on, in a path with a space and an umlaut."""
     root = tmp_path / "my dätä"
     write_frame(root, "train", "0001TP_006690", 3)
@@ -46,6 +45,11 @@ def root(tmp_path: Path) -> Path:
     )
     (root / "val.txt").write_text("0016E5_07961")
     return root
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_root(tmp_path)
 
 
 def test_reads_every_form_of_the_list(root: Path) -> None:

@@ -47,12 +47,20 @@ def test_windows_and_mirror_images(height: int, width: int) -> None:
     torch.testing.assert_close(found, expected)
 
 
-def test_scales_average_probabilities_not_logits() -> None:
-    image = torch.rand(1, 3, 12, 16, generator=torch.Generator().manual_seed(1))
-    found = predict_probabilities(network, Batch(image), SegmentationProtocol("x", ratios=(1.0, 1.5)), (12, 16))
-    larger = F.interpolate(image, size=(18, 24), mode="bilinear")
-    second = F.interpolate(network(Batch(larger)), size=(12, 16), mode="bilinear").softmax(1)
-    torch.testing.assert_close(found, (network(Batch(image)).softmax(1) + second) / 2)
+@pytest.mark.parametrize(("height", "width"), [(12, 16), (13, 21)])
+def test_scales_average_probabilities_not_logits(height: int, width: int) -> None:
+    """Sides are rounded to whole pixels; each scale goes by windows, and comes with its mirror image."""
+    image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(1))
+    protocol = SegmentationProtocol("x", ratios=(0.7, 1.0, 1.5), flip=True, window=9, stride=6)
+    found = predict_probabilities(network, Batch(image), protocol, (height, width))
+    expected = []
+    for ratio in (0.7, 1.0, 1.5):
+        size = (round(height * ratio), round(width * ratio))
+        scaled = F.interpolate(image, size=size, mode="bilinear")
+        for mirror in (False, True):
+            shown = slow(scaled.flip(-1) if mirror else scaled, 9, 6, (height, width))
+            expected.append(shown.flip(-1) if mirror else shown)
+    torch.testing.assert_close(found, torch.stack(expected).mean(0))
 
 
 def test_the_published_window_covers_an_ade20k_image() -> None:
