@@ -33,7 +33,7 @@ def main() -> None:
     from diffperc.data import ADE20K
 
     train, val = (len(ADE20K(split, str(options.out), {})) for split in ("train", "val"))
-    archives.report(written, options.out, train, val, "validation frames", (20210, 2000))
+    archives.report(written, options.out, {"training": train, "validation frames": val}, (20210, 2000))
 
 
 if __name__ == "__main__":

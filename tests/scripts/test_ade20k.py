@@ -32,7 +32,7 @@ def test_the_class_reads_what_was_unpacked(official: dict[str, bytes], tmp_path:
     archive, out = pack(tmp_path / f"ade.{suffix}", official), tmp_path / "data/ade 20k"
     result = run("ade20k", "--archive", archive, "--out", out)
     assert result.code == 0
-    assert result.out == (f"ready: 2 training, 1 validation frames in {out}; the published set has 20210 and 2000\n")
+    assert result.out == (f"ready: 2 training, 1 validation frames in {out}; published are 20210 and 2000\n")
     assert files(out) == official
     prepared, before = (ADE20K("train", str(root), PROTOCOLS) for root in (out, tmp_path / "source/my dätä"))
     assert len(prepared) == len(before) == 2

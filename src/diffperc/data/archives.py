@@ -17,7 +17,7 @@ import sys
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -85,7 +85,7 @@ def find(options: argparse.Namespace, patterns: Sequence[str], sources: Sequence
         hint: for the sentence when there is none: where to get them.
 
     Raises:
-        DataError: a file or folder does not exist, there is no archive at all, or one cannot be fetched.
+        DataError: a file or folder does not exist, there is no archive and none is to be fetched, or one cannot be.
     """
     files: list[Path] = list(options.archive)
     for file in files:
@@ -100,7 +100,7 @@ def find(options: argparse.Namespace, patterns: Sequence[str], sources: Sequence
         if source.name not in {file.name for file in files}:
             fetch(source, folder)
             files.append(folder / source.name)
-    if not files:
+    if not files and not download:
         raise DataError(f"there is no archive: neither --archive nor {folder} has {' or '.join(patterns)}. {hint}")
     return files
 
@@ -234,9 +234,19 @@ def read_frames(folder: Path, name: str | None, patterns: Sequence[str]) -> list
     return lines
 
 
-def report(written: int, root: Path, train: int, val: int, what: str, published: tuple[int, int]) -> None:
-    """The last line of every script; the counts are those of the data set's class."""
+def report(written: int, root: Path, counts: Mapping[str, int], published: tuple[int, ...] | None = None) -> None:
+    """The last line of a script.
+
+    Args:
+        written: files; 0: there was nothing to do.
+        counts: how many frames the data set's class finds, such as ``{"training": 20210, "validation frames": 2000}``.
+        published: how many there should be, in the same order.
+    """
     if not written:
         print("nothing to do: everything is there.")
-    whole = "" if (train, val) == published else f"; the published set has {published[0]} and {published[1]}"
-    print(f"ready: {train} training, {val} {what} in {root}{whole}")
+    counted = ", ".join(f"{count} {what}" for what, count in counts.items())
+    complete = published is None or published == tuple(counts.values())
+    print(
+        f"ready: {counted} in {root}"
+        + ("" if complete else f"; published are {' and '.join(map(str, published or ()))}")
+    )
