@@ -136,20 +136,23 @@ def _from_mat(files: Sequence[Path], out: Path) -> tuple[int, Lines]:
         ) from error
     if (out / "sync").is_dir():
         del numbers["train"]  # these few are for those who have no others
-    written, lines = 0, Lines()
+    part_of = {number: part for part, ones in numbers.items() for number in ones}
+    written, lines = 0, Lines((part, []) for part in numbers)
     try:
-        with h5py.File(large[0]) as mat, progress("converting", sum(map(len, numbers.values())), frames=True) as count:
+        # compressed pieces hold some of each of many images: what is unpacked for one must stay for the next
+        mat = h5py.File(large[0], rdcc_nbytes=1 << 27, rdcc_nslots=100_003)
+        with mat, progress(f"converting {large[0].name}", len(part_of), frames=True) as count:
+            images, depths = mat["images"], mat["rawDepths"]
             scenes = mat["sceneTypes" if "sceneTypes" in mat else "scenes"][()].reshape(-1)
-            for part, ones in numbers.items():
-                lines[part] = []
-                for i in (one - 1 for one in ones):  # MATLAB counts from one
-                    name = "".join(map(chr, mat[scenes[i]][()].reshape(-1)))
-                    folder = Path(f"official_splits/{part}") / re.sub(r"_\d+\w*$|\W", "", name)
-                    image, depth = folder / f"rgb_{i:05d}.jpg", folder / f"sync_depth_{i:05d}.png"
-                    written += _save(out / image, _jpeg, mat["images"], i)
-                    written += _save(out / depth, _png, mat["rawDepths"], i)
-                    lines[part].append(_line(image, depth))
-                    count(1)
+            for number, part in sorted(part_of.items()):
+                i = number - 1  # MATLAB counts from one
+                scene = "".join(map(chr, mat[scenes[i]][()].reshape(-1)))
+                folder = Path(f"official_splits/{part}") / re.sub(r"_\d+\w*$|\W", "", scene)
+                image, depth = folder / f"rgb_{i:05d}.jpg", folder / f"sync_depth_{i:05d}.png"
+                written += _save(out / image, _jpeg, images, i)
+                written += _save(out / depth, _png, depths, i)
+                lines[part].append(_line(image, depth))
+                count(1)
     except (KeyError, IndexError, ValueError, OSError, RuntimeError) as error:
         _raise_unless_read(error)
         raise DataError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffperc.data import ADE20K
+from diffperc.data import ADE20K, archives
 from diffperc.data.download import Source
 from tests.data.test_ade20k import PROTOCOLS, write_root
 from tests.scripts.tools import SCRIPTS, files, pack, run, serving, times
@@ -173,3 +174,15 @@ def test_the_command_line(archive: Path, tmp_path: Path) -> None:
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.splitlines()[-1].startswith(f"error: {archive}: is damaged or incomplete")
     assert "Traceback" not in result.stderr
+
+
+def test_a_full_disk_is_a_sentence_and_a_mistake_of_ours_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(error: Exception) -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as stop:
+        archives.script(lambda: fail(OSError(errno.ENOSPC, "No space left on device", "a.jpg.part")))
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith("error: a.jpg.part: No space left on device. Mend that and run")
+    with pytest.raises(FileNotFoundError):
+        archives.script(lambda: fail(FileNotFoundError(errno.ENOENT, "ours", "x")))
