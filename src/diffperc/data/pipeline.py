@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import albumentations as A
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -60,7 +61,9 @@ class Prepared(Dataset[Item]):
         self.resize_truth = self.training or (isinstance(protocol, ReferringProtocol) and protocol.resized_truth)
         augment = [*resize, *dataset.augment] if self.training else resize
         targets = {name: "mask" for name in _TRUTHS if name != "mask"}
-        self.transform = A.Compose(augment, additional_targets=targets) if augment else None
+        # OpenCV's other nearest neighbour moves a truth by up to half a pixel against its image
+        exact = cv2.INTER_NEAREST_EXACT
+        self.transform = A.Compose(augment, additional_targets=targets, mask_interpolation=exact) if augment else None
 
     def __len__(self) -> int:
         return len(self.dataset)
