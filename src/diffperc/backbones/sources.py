@@ -84,6 +84,12 @@ def locate(
     return Source(pretrained, Path(folder))
 
 
+def locate_at(where: str, patterns: list[str], key: str) -> Source:
+    """As `locate`, from one text: a path, or a hub id with ``@commit``."""
+    name, _, revision = (where, "", "") if Path(where).expanduser().exists() else where.partition("@")
+    return locate(name, revision or None, patterns, key)
+
+
 def read_state(path: Path) -> dict[str, Tensor]:
     """Tensors of a ``.safetensors`` file or of a pickle without code; a nested ``state_dict`` or ``model`` is unpacked.
 
@@ -260,3 +266,21 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
     if problems:
         raise WeightsError(f"{where}: {'; '.join(problems)}.")
     module.load_state_dict(dict(state), assign=True)
+
+
+def checked(kind: Any, folder: str) -> Any:
+    """A model of transformers by its `from_pretrained`, refusing what that would only warn about.
+
+    Raises:
+        WeightsError: the folder is damaged, or tensors are missing or of another shape.
+    """
+    try:
+        model, info = kind.from_pretrained(folder, output_loading_info=True, torch_dtype=torch.float32)
+    except Exception as error:  # transformers raises every kind for a damaged folder
+        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
+        raise WeightsError(f"{folder}: cannot be loaded ({reason}).") from error
+    missing = [k for k in info["missing_keys"] if not k.endswith("position_ids")]
+    if missing or info["mismatched_keys"]:
+        first = sorted(missing)[0] if missing else sorted(info["mismatched_keys"])[0]
+        raise WeightsError(f"{folder}: incomplete: '{first}' is missing or of another shape.")
+    return model
