@@ -15,7 +15,7 @@ from diffperc.errors import ConfigError, DataError
 from diffperc.inference.writers import write_answer
 
 _ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
-_OPTIONS = ("scene", "expression", "boxes", "flip")
+_OPTIONS = ("scene", "expression", "boxes", "flip", "caption")
 
 
 def input_files(pattern: str) -> list[Path]:
