@@ -126,7 +126,7 @@ def test_an_incomplete_or_other_classifier_is_refused(backbone: StableDiffusionB
     with pytest.raises(WeightsError, match=r"vit: (cannot be loaded|incomplete)"):
         strategy.initialise(backbone)
     missing = ECoDepth(backbone, TEXTS["scene"], str(folder / "nowhere"), VIT)
-    with pytest.raises(WeightsError, match=r"strategy.classifier: there is no file or folder .*nowhere"):
+    with pytest.raises(WeightsError, match=r"strategy.classifier: there is no .*nowhere'. Give a folder that"):
         missing.initialise(backbone)
 
 

@@ -78,7 +78,8 @@ def load_classifier(classifier: ImageClassifier, where: str, key: str) -> None:
     Raises:
         WeightsError: there is none, it is incomplete, or of another architecture.
     """
-    folder = locate_at(where, ["config.json", "model.safetensors"], key).path
+    kinds = "a folder that transformers wrote, a hub id such as owner/name@commit, or null for random weights"
+    folder = locate_at(where, ["config.json", "model.safetensors"], key, kinds).path
     loaded = checked(ViTForImageClassification, str(folder))
     own = classifier.model.config
     for name in _FIELDS:

@@ -141,7 +141,9 @@ def text_encoder_at(where: str, key: str, width: int) -> TextEncoder:
     Raises:
         WeightsError: there is none, or its tokens have another width.
     """
-    source = locate_at(where, ["text_encoder/config.json", "text_encoder/model.safetensors", "tokenizer/*"], key)
+    patterns = ["text_encoder/config.json", "text_encoder/model.safetensors", "tokenizer/*"]
+    kinds = "a diffusers folder, a .ckpt or .safetensors file, or a hub id such as owner/name@commit"
+    source = locate_at(where, patterns, key, kinds)
     if source.is_file:
         arch = architecture(None, source)
     else:
