@@ -104,10 +104,10 @@ class Person:
 
 @dataclass(frozen=True)
 class SampleMeta:
-    """Where a sample came from. Never reaches the network.
+    """Where a sample came from. Never reaches the network, except that TADP looks captions up by `path`.
 
     Attributes:
-        path: the image file, or a name such as ``scenes/val/12``.
+        path: the image file, or a name such as ``scenes/val/12``; empty for a photograph to predict.
         size: (H, W) of the image as stored.
         person: for pose, whose crop the image is.
         crop: for pose, the rows (a, b, c), (d, e, f) that take a point of the crop to a point of the image as stored:
@@ -159,6 +159,8 @@ class Batch:
             check_dtype("Batch.labels", self.labels, torch.bool)
         if self.expression is not None and len(self.expression) != b:
             raise ValueError(f"Batch.expression must hold one sentence an image: {b}, got {len(self.expression)}")
+        if self.caption is not None and len(self.caption) != b:
+            raise ValueError(f"Batch.caption must hold one sentence an image: {b}, got {len(self.caption)}")
         if self.expression_tokens is not None:
             check_shape("Batch.expression_tokens", self.expression_tokens, "B T D", B=b)
 

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from diffperc.build import build_dataset, build_task
 from diffperc.config import compose
+from diffperc.config.cli import quoted
 from diffperc.config.explain import explain_overrides
 from diffperc.config.find import conf_dir
 from diffperc.config.validate import validate
@@ -190,3 +191,19 @@ def test_wrong_overrides_are_explained(overrides: list[str], expected: list[str]
 def test_right_overrides_have_nothing_to_explain() -> None:
     right = ["strategy=vpd", "recipe.lr=0.1", "+new.key=1", "hydra.run.dir=x", "dataset.size=[64,64]"]
     assert explain_overrides(conf_dir(), "train", right) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [
+        ("caption=a red box, left of a [sphere] = round", "a red box, left of a [sphere] = round"),
+        ("caption=it's 'quoted'", "it's 'quoted'"),
+        ("expression=the red cube", "the red cube"),
+        ("expression='the red cube'", "the red cube"),
+        ("caption=null", None),
+    ],
+)
+def test_a_sentence_needs_no_quotes(typed: str, value: str | None) -> None:
+    """To Hydra a comma makes a list of choices."""
+    cfg = compose.composed("predict", ["ckpt=x", "input=y", quoted(typed)])
+    assert cfg[typed.partition("=")[0]] == value

@@ -143,5 +143,6 @@ def one(batch: Batch, i: int) -> Batch:
         scene=None if batch.scene is None else batch.scene[i : i + 1],
         labels=None if batch.labels is None else batch.labels[i : i + 1],
         expression=None if batch.expression is None else batch.expression[i : i + 1],
+        caption=None if batch.caption is None else batch.caption[i : i + 1],
         meta=batch.meta[i : i + 1],
     )

@@ -72,8 +72,10 @@ def test_an_option_of_another_task_is_named(tmp_path: Path) -> None:
     torch.save({"state_dict": task.state_dict(), "diffperc": task.provenance}, tmp_path / "x.ckpt")
     Image.fromarray(PHOTO).save(tmp_path / "photo.png")
     cfg = {"ckpt": str(tmp_path / "x.ckpt"), "input": str(tmp_path / "photo.png"), "output": str(tmp_path / "out")}
-    cfg |= {"device": "cpu", "scene": "hall", "expression": None, "boxes": None, "flip": None}
-    with pytest.raises(ConfigError, match=r"scene: the model of this checkpoint has no such option; it has flip\."):
+    cfg |= {"device": "cpu", "scene": "hall", "expression": None, "boxes": None, "flip": None, "caption": None}
+    with pytest.raises(
+        ConfigError, match=r"scene: the model of this checkpoint has no such option; it has flip, caption\."
+    ):
         predict_files(OmegaConf.create(cfg))
     assert not (tmp_path / "out").exists()
     predict_files(OmegaConf.create({**cfg, "scene": None}))

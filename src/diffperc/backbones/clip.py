@@ -17,9 +17,11 @@ from diffperc.backbones.sources import (
     Architecture,
     Source,
     architecture,
+    checked,
     config_folder,
     fill,
     locate,
+    locate_at,
     read_state,
     without_prefix,
 )
@@ -33,7 +35,8 @@ from diffperc.text import (
     tokenizer_from_merges,
 )
 
-_MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+# of CLIP's images, and of BLIP's
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
 class ClipImageEncoder(nn.Module):
@@ -50,8 +53,8 @@ class ClipImageEncoder(nn.Module):
         super().__init__()
         self.model = CLIPVisionModel(CLIPVisionConfig.from_dict(dict(config))).eval().requires_grad_(False)
         self.width = int(config["hidden_size"])
-        self.register_buffer("mean", torch.tensor(_MEAN)[:, None, None])
-        self.register_buffer("std", torch.tensor(_STD)[:, None, None])
+        self.register_buffer("mean", torch.tensor(MEAN)[:, None, None])
+        self.register_buffer("std", torch.tensor(STD)[:, None, None])
 
     def train(self, mode: bool = True) -> ClipImageEncoder:
         """Stays in evaluation mode: frozen means frozen."""
@@ -84,7 +87,7 @@ def load_image_encoder(encoder: ClipImageEncoder, source: Source | None, fallbac
             )
         patterns = ["config.json", "model.safetensors"]
         folder = locate(fallback["pretrained"], fallback.get("revision"), patterns).path
-    loaded = _checked(CLIPVisionModel, str(folder))
+    loaded = checked(CLIPVisionModel, str(folder))
     own = encoder.model.config
     for name in ("hidden_size", "patch_size", "image_size", "num_hidden_layers"):
         if getattr(loaded.config, name) != getattr(own, name):
@@ -107,7 +110,7 @@ def load_text_encoder(source: Source | None, config: str | None, arch: Architect
         raise WeightsError(f"{where}: has no text_encoder, which this strategy needs.")
     vocabulary = int(arch["text_encoder"]["vocab_size"])
     if source is not None and not source.is_file:
-        model = _checked(CLIPTextModel, str(source.path / "text_encoder"))
+        model = checked(CLIPTextModel, str(source.path / "text_encoder"))
         tokenizer = _tokenizer(source.path / "tokenizer")
     else:
         model = CLIPTextModel(CLIPTextConfig.from_dict(arch["text_encoder"]))
@@ -138,10 +141,9 @@ def text_encoder_at(where: str, key: str, width: int) -> TextEncoder:
     Raises:
         WeightsError: there is none, or its tokens have another width.
     """
-    name, _, revision = (where, "", "") if Path(where).exists() else where.partition("@")
-    source = locate(
-        name, revision or None, ["text_encoder/config.json", "text_encoder/model.safetensors", "tokenizer/*"], key
-    )
+    patterns = ["text_encoder/config.json", "text_encoder/model.safetensors", "tokenizer/*"]
+    kinds = "a diffusers folder, a .ckpt or .safetensors file, or a hub id such as owner/name@commit"
+    source = locate_at(where, patterns, key, kinds)
     if source.is_file:
         arch = architecture(None, source)
     else:
@@ -194,17 +196,3 @@ def _fill_text(model: CLIPTextModel, source: Source) -> None:
     # transformers 5 dropped the inner 'text_model.' of this class
     inner = "text_model." if any(k.startswith("text_model.") for k in model.state_dict()) else ""
     fill(model, {inner + k: v for k, v in state.items()}, source.name)
-
-
-def _checked(kind: Any, folder: str) -> Any:
-    """`from_pretrained` that refuses what transformers would only warn about."""
-    try:
-        model, info = kind.from_pretrained(folder, output_loading_info=True, torch_dtype=torch.float32)
-    except Exception as error:  # transformers raises every kind for a damaged folder
-        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
-        raise WeightsError(f"{folder}: cannot be loaded ({reason}).") from error
-    missing = [k for k in info["missing_keys"] if not k.endswith("position_ids")]
-    if missing or info["mismatched_keys"]:
-        first = sorted(missing)[0] if missing else sorted(info["mismatched_keys"])[0]
-        raise WeightsError(f"{folder}: incomplete: '{first}' is missing or of another shape.")
-    return model

@@ -49,6 +49,7 @@ def locate(
     revision: str | None = None,
     patterns: list[str] | None = None,
     key: str = "backbone.pretrained",
+    kinds: str = "a diffusers folder, a .ckpt or .safetensors file, a hub id such as owner/name, or null for random weights",
 ) -> Source:
     """Find weights on disk, or fetch them from the hub.
 
@@ -57,6 +58,7 @@ def locate(
         revision: commit of the hub repository.
         patterns: which of its files are needed; default those of a diffusers pipeline.
         key: what the user sets, for messages.
+        kinds: what it may be set to, for messages.
 
     Raises:
         WeightsError: there is no such thing, or the hub cannot be reached.
@@ -66,10 +68,7 @@ def locate(
         return Source(pretrained, path)
     looks_like_path = path.is_absolute() or pretrained.startswith((".", "~")) or pretrained.count("/") != 1
     if looks_like_path or path.suffix in (".ckpt", ".safetensors", ".pt", ".bin"):
-        raise WeightsError(
-            f"{key}: there is no file or folder '{pretrained}'. Give a diffusers folder, a .ckpt or "
-            ".safetensors file, a hub id such as owner/name, or null for random weights."
-        )
+        raise WeightsError(f"{key}: there is no file or folder '{pretrained}'. Give {kinds}.")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -79,9 +78,15 @@ def locate(
         raise WeightsError(
             f"{key}: the hub model '{pretrained}' (revision {revision or 'main'}) is not in the local "
             f"cache and could not be downloaded ({type(error).__name__}). Connect this machine, or download it elsewhere "
-            f"and set {key} to its folder or to a single .safetensors file."
+            f"and give its place: {kinds}."
         ) from error
     return Source(pretrained, Path(folder))
+
+
+def locate_at(where: str, patterns: list[str], key: str, kinds: str) -> Source:
+    """As `locate`, from one text: a path, or a hub id with ``@commit``."""
+    name, _, revision = (where, "", "") if Path(where).expanduser().exists() else where.partition("@")
+    return locate(name, revision or None, patterns, key, kinds)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -260,3 +265,21 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
     if problems:
         raise WeightsError(f"{where}: {'; '.join(problems)}.")
     module.load_state_dict(dict(state), assign=True)
+
+
+def checked(kind: Any, folder: str) -> Any:
+    """A model of transformers by its `from_pretrained`, refusing what that would only warn about.
+
+    Raises:
+        WeightsError: the folder is damaged, or tensors are missing or of another shape.
+    """
+    try:
+        model, info = kind.from_pretrained(folder, output_loading_info=True, torch_dtype=torch.float32)
+    except Exception as error:  # transformers raises every kind for a damaged folder
+        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
+        raise WeightsError(f"{folder}: cannot be loaded ({reason}).") from error
+    missing = [k for k in info["missing_keys"] if not k.endswith("position_ids")]
+    if missing or info["mismatched_keys"]:
+        first = sorted(missing)[0] if missing else sorted(info["mismatched_keys"])[0]
+        raise WeightsError(f"{folder}: incomplete: '{first}' is missing or of another shape.")
+    return model

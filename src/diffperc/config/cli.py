@@ -19,6 +19,8 @@ from diffperc.config.find import conf_dir
 from diffperc.errors import DiffPercError
 
 USER_ERROR = 2
+# keys whose value is a sentence, to which Hydra's commas, brackets and equals signs mean nothing
+_SENTENCES = ("caption", "expression")
 
 
 def entry(config_name: str, run: Callable[[DictConfig], Any], first: str | None = None) -> None:
@@ -70,16 +72,21 @@ def entry(config_name: str, run: Callable[[DictConfig], Any], first: str | None 
 
 
 def quoted(argument: str) -> str:
-    """``key=value`` with the value in quotes where Hydra's grammar would not take it, such as a path with an umlaut."""
+    """``key=value`` with the value in quotes where Hydra's grammar would not take it, such as a path with an umlaut.
+
+    Sentences always are, unless they have quotes of their own: Hydra takes those with a comma for a list of choices.
+    """
     key, equals, value = argument.partition("=")
     if not equals or argument.startswith("-"):
         return argument
-    try:
-        OverridesParser.create().parse_override(argument)
-    except HydraException:
-        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-        return f"{key}='{escaped}'"
-    return argument
+    if key not in _SENTENCES or value == "null" or value[:1] in ("'", '"'):
+        try:
+            OverridesParser.create().parse_override(argument)
+            return argument
+        except HydraException:
+            pass
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{escaped}'"
 
 
 def _leave(sentence: str) -> NoReturn:

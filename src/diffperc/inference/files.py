@@ -15,7 +15,7 @@ from diffperc.data.io import IMAGE_SUFFIXES
 from diffperc.errors import ConfigError, DataError
 from diffperc.inference.writers import write_answer
 
-_OPTIONS = ("scene", "expression", "boxes", "flip")
+_OPTIONS = ("scene", "expression", "boxes", "flip", "caption")
 
 
 def input_files(pattern: str) -> list[Path]:

@@ -56,8 +56,9 @@ def predict_pose(
     info: DatasetInfo,
     protocol: PoseProtocol,
     device: torch.device,
+    caption: str | None = None,
 ) -> list[Pose]:
-    """Keypoints of each box of an image (H, W, 3)."""
+    """Keypoints of each box of an image (H, W, 3), of which a strategy may be told a `caption`."""
     assert info.input_size is not None
     assert info.keypoints is not None
     crop = PersonCrop(info.input_size)
@@ -66,8 +67,8 @@ def predict_pose(
         person = Person(box)
         done = crop(Sample("image", pixels, person=person), info.keypoints, None)
         image = torch.from_numpy(done.image.copy()).to(device).permute(2, 0, 1)[None].float() / 255
-        meta = SampleMeta("image", (pixels.shape[0], pixels.shape[1]), person, done.matrix)
-        batch = Batch(image, meta=(meta,))
+        meta = SampleMeta("", (pixels.shape[0], pixels.shape[1]), person, done.matrix)
+        batch = Batch(image, caption=None if caption is None else (caption,), meta=(meta,))
         heatmaps = predict_heatmaps(predict, batch, info.keypoints.swap, protocol.flip)
         points, confidence = keypoints_in_image(heatmaps, batch, protocol.blur)
         poses.append(Pose(points[0].cpu().numpy(), confidence[0].cpu().numpy(), box))

@@ -33,7 +33,7 @@ class Predictor(ABC):
         info: of the data set it was trained on.
     """
 
-    options: ClassVar[tuple[str, ...]] = ("flip",)
+    options: ClassVar[tuple[str, ...]] = ("flip", "caption")
 
     def __init__(self, model: PerceptionModel, info: DatasetInfo) -> None:
         self.model, self.info = model.eval(), info
@@ -55,8 +55,8 @@ class Predictor(ABC):
         """Where the model is."""
         return next(self.model.parameters()).device
 
-    def batch(self, pixels: NDArray[np.uint8]) -> Batch:
-        """The image as the network wants it: resized as in training."""
+    def batch(self, pixels: NDArray[np.uint8], caption: str | None = None) -> Batch:
+        """The image as the network wants it: resized as in training; and a sentence about it, where there is one."""
         tensor = torch.from_numpy(pixels.copy()).to(self.device).permute(2, 0, 1)[None].float() / 255
         size, short = tensor.shape[-2:], self.info.short_side
         shape: Sequence[int] | None = self.info.input_size
@@ -64,7 +64,7 @@ class Predictor(ABC):
             shape = [max(1, round(s * short / min(size))) for s in size]
         if shape is not None:
             tensor = F.interpolate(tensor, size=list(shape), mode="bilinear", antialias=True).clamp(0, 1)
-        return Batch(tensor)
+        return Batch(tensor, caption=None if caption is None else (caption,))
 
     def dense(self, batch: Batch) -> Tensor:
         """The model's prediction."""
@@ -78,22 +78,26 @@ def _resized(dense: Tensor, pixels: NDArray[np.uint8]) -> Tensor:
 class DepthPredictor(Predictor):
     """Metric depth."""
 
-    options = ("flip", "scene")
+    options = ("flip", "scene", "caption")
 
     @torch.inference_mode()
-    def __call__(self, image: Image, scene: str | None = None, flip: bool = False) -> NDArray[np.float32]:
+    def __call__(
+        self, image: Image, scene: str | None = None, flip: bool = False, caption: str | None = None
+    ) -> NDArray[np.float32]:
         """Depth (H, W) float32 metres.
 
         Args:
             image: see `Predictor`.
             scene: its scene label, for strategies that read one; None is "unknown".
             flip: average with the mirror image.
+            caption: a sentence about the image, for strategies that read one; None: as the strategy finds one.
 
         Raises:
             ConfigError: the scene label is not one of the data set's.
         """
         pixels = self.pixels(image)
-        batch = dataclasses.replace(self.batch(pixels), scene=torch.tensor([self._scene(scene)], device=self.device))
+        label = torch.tensor([self._scene(scene)], device=self.device)
+        batch = dataclasses.replace(self.batch(pixels, caption), scene=label)
         dense = predict_whole(self.dense, batch, flip=flip)
         return _resized(dense, pixels)[0, 0].float().cpu().numpy()
 
@@ -111,25 +115,30 @@ class SegmentationPredictor(Predictor):
     """Semantic segmentation by the protocol the model was scored with."""
 
     @torch.inference_mode()
-    def __call__(self, image: Image, flip: bool = False) -> NDArray[np.uint8]:
-        """Class ids (H, W) uint8; names are `info.classes`. `flip` averages with the mirror image."""
+    def __call__(self, image: Image, flip: bool = False, caption: str | None = None) -> NDArray[np.uint8]:
+        """Class ids (H, W) uint8; names are `info.classes`. `flip` averages with the mirror image.
+
+        `caption` is a sentence about the image, for strategies that read one.
+        """
         pixels = self.pixels(image)
         protocol = self.info.protocols["segmentation"]
         assert isinstance(protocol, SegmentationProtocol)
         protocol = dataclasses.replace(protocol, flip=protocol.flip or flip)
         size = (pixels.shape[0], pixels.shape[1])
-        probabilities = predict_probabilities(self.dense, self.batch(pixels), protocol, size)
+        probabilities = predict_probabilities(self.dense, self.batch(pixels, caption), protocol, size)
         return probabilities[0].argmax(0).to(torch.uint8).cpu().numpy()
 
 
 class ReferringPredictor(Predictor):
     """What an expression refers to."""
 
-    options = ("expression",)
+    options = ("expression", "caption")
 
     @torch.inference_mode()
-    def __call__(self, image: Image, expression: str | None = None) -> NDArray[np.bool_]:
+    def __call__(self, image: Image, expression: str | None = None, caption: str | None = None) -> NDArray[np.bool_]:
         """Mask (H, W) bool of what the expression names, such as "the red cube".
+
+        `caption` is a sentence about the whole image, for strategies that read one.
 
         Raises:
             ConfigError: no expression was given.
@@ -139,23 +148,30 @@ class ReferringPredictor(Predictor):
                 'expression: this model finds what a sentence names; give one: expression="the red cube".'
             )
         pixels = self.pixels(image)
-        batch = dataclasses.replace(self.batch(pixels), expression=(expression.strip(),))
+        batch = dataclasses.replace(self.batch(pixels, caption), expression=(expression.strip(),))
         return _resized(self.dense(batch), pixels)[0].argmax(0).bool().cpu().numpy()
 
 
 class PosePredictor(Predictor):
     """Keypoints of persons."""
 
-    options = ("boxes", "flip")
+    options = ("boxes", "flip", "caption")
 
     @torch.inference_mode()
-    def __call__(self, image: Image, boxes: Sequence[Sequence[float]] | None = None, flip: bool = True) -> list[Pose]:
+    def __call__(
+        self,
+        image: Image,
+        boxes: Sequence[Sequence[float]] | None = None,
+        flip: bool = True,
+        caption: str | None = None,
+    ) -> list[Pose]:
         """One `Pose` a box.
 
         Args:
             image: see `Predictor`.
             boxes: persons as (x, y, width, height) in pixels; None takes the whole image as one.
             flip: average with the mirror image.
+            caption: a sentence about the image, for strategies that read one; the same for each person.
 
         Raises:
             ConfigError: a box is not four numbers with a positive width and height, or lies outside the image.
@@ -168,7 +184,7 @@ class PosePredictor(Predictor):
         protocol = self.info.protocols["pose"]
         assert isinstance(protocol, PoseProtocol)
         protocol = dataclasses.replace(protocol, flip=flip)
-        return predict_pose(self.dense, pixels, checked, self.info, protocol, self.device)
+        return predict_pose(self.dense, pixels, checked, self.info, protocol, self.device, caption)
 
 
 def _box(box: Sequence[float], width: int, height: int) -> tuple[float, float, float, float]:

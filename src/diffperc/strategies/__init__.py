@@ -1,9 +1,11 @@
 """Conditioning strategies: what drives the UNet, and how often."""
 
 from diffperc.strategies.base import Strategy
+from diffperc.strategies.ecodepth import ECoDepth
 from diffperc.strategies.iedp import IEDP
 from diffperc.strategies.meta_prompts import MetaPrompts
+from diffperc.strategies.tadp import TADP
 from diffperc.strategies.unconditional import Unconditional
 from diffperc.strategies.vpd import VPD
 
-__all__ = ["IEDP", "VPD", "MetaPrompts", "Strategy", "Unconditional"]
+__all__ = ["IEDP", "TADP", "VPD", "ECoDepth", "MetaPrompts", "Strategy", "Unconditional"]

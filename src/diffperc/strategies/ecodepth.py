@@ -1,0 +1,99 @@
+"""ECoDepth: the image's own content as one token (Patni et al., CVPR 2024, arXiv 2403.18807; methods.md 4).
+
+A frozen ViT classifier looks at the image, padded to a square; its logits choose among learned embeddings:
+
+    weights = softmax(Linear-GELU-Linear(logits));  token = adapter(weights @ embeddings)
+
+The adapter is VPD's, with its gain; latents are multiplied by 0.18215; timestep 1; one pass. For referring segmentation,
+which the paper does not treat, the expression's tokens stand behind the token.
+
+Differences from the released code (its first version, which the paper describes):
+- The cross-attention over a single token is computed as the constant it is, see VPD.
+- The released loss is ten times ours, which AdamW does not see but for its epsilon.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from diffperc.backbones import Backbone
+from diffperc.backbones.classifier import ImageClassifier, load_classifier
+from diffperc.nn.blocks import ResidualTokenMLP
+from diffperc.strategies.base import Strategy, constant_timestep, expression_length, with_expression
+from diffperc.types import Batch, Branch, Conditioning, TextSpec
+
+log = logging.getLogger(__name__)
+
+_HIDDEN, _EMBEDDINGS = 400, 100
+
+
+class ECoDepth(Strategy):
+    """One token an image, mixed of learned embeddings by what a frozen classifier sees.
+
+    Args:
+        backbone: for its widths.
+        text: whose expressions are appended.
+        classifier: a folder that transformers wrote, or a hub id with ``@commit``; None: random weights.
+        vit: see `ImageClassifier`.
+        timestep: diffusion timestep the UNet is told.
+        latent_scale: what latents are multiplied by; 0.18215 brings those of Stable Diffusion to about deviation 1.
+
+    Raises:
+        ConfigError: see `ImageClassifier`.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        text: TextSpec,
+        classifier: str | None = None,
+        vit: Mapping[str, Any] | None = None,
+        timestep: int = 1,
+        latent_scale: float = 0.18215,
+    ) -> None:
+        super().__init__()
+        self.out_spec = backbone.spec
+        self.source, self.timestep, self.latent_scale = classifier, timestep, latent_scale
+        self.count = 1 + expression_length(text)
+        self.classifier = ImageClassifier(vit or {})
+        self.fc = nn.Sequential(nn.Linear(self.classifier.classes, _HIDDEN), nn.GELU(), nn.Linear(_HIDDEN, _EMBEDDINGS))
+        self.embeddings = nn.Parameter(torch.randn(_EMBEDDINGS, backbone.token_dim))
+        self.adapter = ResidualTokenMLP(backbone.token_dim)
+
+    @property
+    def trains(self) -> tuple[str, ...]:
+        """The attention scores only where there is more than one token, see VPD."""
+        return ("features", "time_embedding", *(("attention_scores",) if self.count > 1 else ()))
+
+    def initialise(self, backbone: Backbone) -> None:
+        """Load the classifier."""
+        if self.source is not None:
+            load_classifier(self.classifier, self.source, "strategy.classifier")
+            return
+        log.warning(
+            "strategy.classifier is null: ECoDepth's image classifier has RANDOM weights and says next to nothing about "
+            "the image. Good for trying things; for results set strategy.classifier."
+        )
+
+    def forward(self, backbone: Backbone, latents: Tensor, batch: Batch) -> list[Branch]:
+        """One pass; see `Strategy.forward`."""
+        tokens = with_expression(self.token(batch.image), batch)
+        conditioning = Conditioning(tokens, constant_timestep(latents, self.timestep))
+        return [Branch(backbone.extract(latents, conditioning), "image")]
+
+    def token(self, image: Tensor) -> Tensor:
+        """Images (B, 3, H, W) in [0, 1] to their tokens (B, 1, D)."""
+        weights = self.fc(self.classifier(_square(image))).softmax(-1)
+        return self.adapter((weights @ self.embeddings)[:, None])
+
+
+def _square(image: Tensor) -> Tensor:
+    """Black at the right or at the bottom, up to a square."""
+    height, width = image.shape[-2:]
+    return F.pad(image, (0, max(height - width, 0), 0, max(width - height, 0)))
