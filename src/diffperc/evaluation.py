@@ -84,6 +84,7 @@ def evaluate_one(cfg: DictConfig, file: str, folder: Path) -> dict[str, Any]:
     values = trainer.validate(task, data, verbose=False, weights_only=True)[0]
     summary = {
         "metrics": values,
+        "classes": task.by_class,
         "protocol": val_set.info.protocols[task.name].name,
         "dataset": val_set.info.name,
         "images": len(val_set),

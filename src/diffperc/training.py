@@ -71,6 +71,7 @@ def train(cfg: DictConfig) -> float:
     if trainer.is_global_zero:
         summary = {
             "metrics": metrics,
+            "classes": task.by_class,
             "baseline": type(task).baseline(train_set, val_set),
             "monitor": task.monitor[0],
             "protocol": val_set.info.protocols[task.name].name,
@@ -124,9 +125,23 @@ def report(summary: dict[str, Any], val_set: PerceptionDataset, folder: Path) ->
         row = [f"{value:.4f}", *((f"{base:.4f}", f"{value / base:.3f}") if base else ("", ""))]
         table.add_row(name, *row)
     Console().print(table)
+    if summary["classes"]:
+        _print_classes(summary["classes"])
     print(f"checkpoint: {summary['checkpoint']}")
     print(f"figures:    {folder / 'figures'}")
     print(f"summary:    {folder / 'summary.json'}")
+
+
+def _print_classes(classes: dict[str, dict[str, float]]) -> None:
+    """Scores by class; those that do not occur, whose scores are NaN, are left out."""
+    columns = list(next(iter(classes.values())))
+    table = Table(title="by class")
+    for column in ("class", *columns):
+        table.add_column(column, justify="left" if column == "class" else "right")
+    for name, scores in classes.items():
+        if any(value == value for value in scores.values()):
+            table.add_row(name, *(f"{scores[column]:.4f}" for column in columns))
+    Console().print(table)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

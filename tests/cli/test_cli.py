@@ -174,6 +174,9 @@ def test_evaluating_a_task_repeats_its_last_validation(task: str, others: Path) 
     assert summary["metrics"].keys() == summary["baseline"].keys()
     assert summary["choices"]["task"] == task
     assert summary["peak_memory_gb"] > 0.1
+    if task == "segmentation":
+        occurring = [scores["iou"] for scores in summary["classes"].values() if scores["iou"] == scores["iou"]]
+        assert sum(occurring) / len(occurring) == pytest.approx(summary["metrics"]["val/miou"], abs=1e-6)
     found = json.loads((others / f"{task}-again/summary.json").read_text())
     assert found["protocol"] == "scenes"
     for name, value in summary["metrics"].items():

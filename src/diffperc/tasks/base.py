@@ -57,8 +57,9 @@ class PerceptionTask(L.LightningModule):
         self.model, self.info, self.optimizer_recipe = model, info, optimizer
         self.provenance = provenance or {}
         self.scores = self.make_metrics(info)
-        # the optimiser step of the last validation
+        # of the last validation: its optimiser step, and scores a class where there are classes
         self.validated_step = -1
+        self.by_class: dict[str, dict[str, float]] = {}
 
     def score_by(self, protocol: Protocol) -> None:
         """Score by another protocol than that of the data set it was trained on.
@@ -136,8 +137,13 @@ class PerceptionTask(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the metrics over all images of all processes."""
         self.log_dict({f"val/{name}": value for name, value in self.scores.compute().items()})
+        self.by_class = self.class_scores()
         self.scores.reset()
         self.validated_step = self.global_step
+
+    def class_scores(self) -> dict[str, dict[str, float]]:
+        """Scores by class name, over all images of all processes; by default there are none."""
+        return {}
 
     def total_loss(self, prediction: Prediction, batch: Batch) -> Tensor:
         """The weighted sum over branches."""

@@ -73,6 +73,10 @@ class SegmentationTask(PerceptionTask):
         """Compare with the truth at its own size."""
         self.scores.update(dense, batch.targets["mask"])
 
+    def class_scores(self) -> dict[str, dict[str, float]]:
+        """IoU and accuracy of each class; NaN for what does not occur."""
+        return {name: {"iou": iou, "accuracy": acc} for name, (iou, acc) in self.scores.per_class().items()}
+
     def figure(self, batch: Batch, dense: Tensor, i: int) -> Picture:
         """Image, true classes, found classes, errors in red; a legend of the classes that occur."""
         truth = batch.targets["mask"][i].cpu().numpy()
