@@ -16,8 +16,9 @@ $(VENV)/.stamp: pyproject.toml
 train: $(VENV)/.stamp
 	$(BIN)/python -m diffperc.train task=depth strategy=meta_prompts
 
+# one process a core
 test: $(VENV)/.stamp
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
 
 test-slow: $(VENV)/.stamp
 	$(BIN)/python -m pytest -m slow

@@ -14,19 +14,19 @@ LAYERS = [
     {"backbones"},
     {"strategies", "heads"},
     {"model", "data"},
-    {"tasks", "callbacks", "inference"},
+    {"tasks", "callbacks", "inference", "pretraining"},
     {"config", "build", "checkpoints"},
     {"training"},
     {"evaluation", "inspection"},
-    {"data.__main__", "inspect", "train", "evaluate", "predict", "convert", "compare"},
+    {"data.__main__", "inspect", "pretrain", "train", "evaluate", "predict", "convert", "compare"},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 # within one layer these may not know each other
 STRANGERS = [{"strategies", "heads"}, {"model", "data"}]
 ALLOWED = {
-    "diffusers": {"backbones"},
-    "transformers": {"backbones", "text"},
-    "lightning": {"tasks", "callbacks", "training", "evaluation", "inspection"},
+    "diffusers": {"backbones", "pretraining"},
+    "transformers": {"backbones", "text", "pretraining"},
+    "lightning": {"tasks", "callbacks", "pretraining", "training", "evaluation", "inspection"},
     "hydra": {"config", "build", "checkpoints", "training", "evaluation", "inspection"},
     "wandb": set(),
 }

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import BertTokenizer, BlipForConditionalGeneration
 
-from diffperc.backbones.clip import MEAN, STD
+from diffperc.backbones.clip import normalised
 from diffperc.backbones.sources import checked, locate_at
 from diffperc.errors import WeightsError
 
@@ -43,11 +43,10 @@ class Captioner:
         self.model.to(image.device)
         side = self.model.config.vision_config.image_size
         image = F.interpolate(image.float(), size=(side, side), mode="bicubic", antialias=True).clamp(0, 1)
-        mean, std = (image.new_tensor(values)[:, None, None] for values in (MEAN, STD))
         # the precision of a training run must not change what is said
         with torch.autocast(image.device.type, enabled=False):
             ids = self.model.generate(
-                (image - mean) / std,
+                normalised(image),
                 do_sample=False,
                 num_beams=1,
                 min_new_tokens=self.min_tokens,

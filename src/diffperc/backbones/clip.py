@@ -39,6 +39,12 @@ from diffperc.text import (
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
+def normalised(image: Tensor) -> Tensor:
+    """Images (B, 3, H, W) in [0, 1] with CLIP's mean and deviation of colours."""
+    mean, std = (image.new_tensor(values)[:, None, None] for values in (MEAN, STD))
+    return (image - mean) / std
+
+
 class ClipImageEncoder(nn.Module):
     """A frozen CLIP vision tower on images of any size.
 
@@ -46,15 +52,10 @@ class ClipImageEncoder(nn.Module):
         config: of transformers' `CLIPVisionModel`.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
         self.model = CLIPVisionModel(CLIPVisionConfig.from_dict(dict(config))).eval().requires_grad_(False)
         self.width = int(config["hidden_size"])
-        self.register_buffer("mean", torch.tensor(MEAN)[:, None, None])
-        self.register_buffer("std", torch.tensor(STD)[:, None, None])
 
     def train(self, mode: bool = True) -> ClipImageEncoder:
         """Stays in evaluation mode: frozen means frozen."""
@@ -65,7 +66,7 @@ class ClipImageEncoder(nn.Module):
         """Image (B, 3, H, W) in [0, 1], resized to the tower's square, to tokens (B, 1 + patches, width)."""
         side = self.model.config.image_size
         image = F.interpolate(image, size=(side, side), mode="bicubic", antialias=True).clamp(0, 1)
-        tokens: Tensor = self.model(pixel_values=(image - self.mean) / self.std).last_hidden_state
+        tokens: Tensor = self.model(pixel_values=normalised(image)).last_hidden_state
         return tokens
 
 

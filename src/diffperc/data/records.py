@@ -204,3 +204,21 @@ def _listed(file: Path, known: Set[str]) -> set[str]:
         elif name is not None:
             chosen[name] = number
     return set(chosen)
+
+
+def captioned_images(root: Path) -> list[tuple[Path, str]]:
+    """Images of a folder whose tables have a caption for them; those without one are left out.
+
+    Raises:
+        DataError: there is no such image, or an image is missing.
+    """
+    found, listing = [], Listing()
+    for row, where, base in (row for table in _named(root, _TABLES) for row in _rows(table)):
+        image, said = base / str(row["file_name"]), _texts(row, "caption", "captions", "text")
+        if said and image not in listing:
+            problem(f"{where}there is no image '{image}'. Add it, or take the line out.")
+        elif said:
+            found.append((image, said[0]))
+    if not found:
+        raise DataError(f"{root}: no {' or '.join(_TABLES)} with captions of images is in it.")
+    return found

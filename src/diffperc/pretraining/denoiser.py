@@ -1,0 +1,96 @@
+"""Stage 3: the noise in latents, from the noisy latents and the caption (Ho et al. 2020, Rombach et al. 2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler, UNet2DConditionModel
+from torch import Tensor
+from torch.nn import functional as F
+
+from diffperc.pretraining.optim import adamw_cosine
+
+# Stable Diffusion 1.5's
+SCHEDULE: dict[str, Any] = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "clip_sample": False,
+    "steps_offset": 1,
+    "set_alpha_to_one": False,
+}
+
+
+class Denoiser(L.LightningModule):
+    """A `UNet2DConditionModel` that predicts noise.
+
+    Args:
+        unet: its config.
+        empty: (N, D) tokens of the empty sentence, which stand in for dropped captions.
+        lr: peak learning rate.
+        weight_decay: of all parameters.
+        caption_dropout: probability that a caption is dropped, for classifier-free guidance; 1: unconditional, the control.
+    """
+
+    monitor = ("val/loss", "min")
+    empty: Tensor
+
+    def __init__(
+        self, unet: Mapping[str, Any], empty: Tensor, lr: float, weight_decay: float, caption_dropout: float
+    ) -> None:
+        super().__init__()
+        self.unet = UNet2DConditionModel.from_config(dict(unet))
+        self.register_buffer("empty", empty)
+        self.lr, self.weight_decay, self.caption_dropout = lr, weight_decay, caption_dropout
+        train = {k: v for k, v in SCHEDULE.items() if k not in ("steps_offset", "set_alpha_to_one")}
+        self.schedule = DDPMScheduler(**train)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Latents (B, 4, h, w) of deviation 1 and their captions' tokens (B, N, D)."""
+        latents, tokens = batch[0], batch[1].to(batch[0])  # a cache keeps tokens in half precision
+        dropped = torch.rand(len(latents), device=self.device) < self.caption_dropout
+        tokens = torch.where(dropped[:, None, None], self.empty, tokens)
+        timestep = torch.randint(1000, (len(latents),), device=self.device)
+        loss = self._error(latents, tokens, timestep, torch.randn_like(latents)).mean()
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """The same noise and timesteps every time; with captions, and without."""
+        latents, tokens = batch[0], batch[1].to(batch[0])
+        generator = torch.Generator().manual_seed(batch_idx)
+        noise = torch.randn(latents.shape, generator=generator).to(latents)
+        timestep = torch.linspace(1, 999, len(latents), device=self.device).long()
+        for name, given in (("loss", tokens), ("loss_without_caption", self.empty.expand_as(tokens))):
+            if self.caption_dropout < 1 or name == "loss_without_caption":
+                self.log(f"val/{name}", self._error(latents, given, timestep, noise).mean(), batch_size=len(latents))
+            else:
+                self.log("val/loss", self._error(latents, self.empty.expand_as(tokens), timestep, noise).mean())
+
+    def _error(self, latents: Tensor, tokens: Tensor, timestep: Tensor, noise: Tensor) -> Tensor:
+        noisy = self.schedule.add_noise(latents, noise, timestep)
+        found = self.unet(noisy, timestep, tokens).sample
+        return F.mse_loss(found, noise, reduction="none").mean((1, 2, 3))
+
+    def configure_optimizers(self) -> Any:
+        """AdamW, warmed up, then a cosine to zero."""
+        return adamw_cosine(self, self.unet.parameters(), self.lr, self.weight_decay)
+
+
+@torch.no_grad()
+def draw(
+    unet: Any, tokens: Tensor, empty: Tensor, size: int, seed: int, steps: int = 50, guidance: float = 3.0
+) -> Tensor:
+    """Latents (B, 4, size, size) for captions' tokens (B, N, D), by DDIM with classifier-free guidance."""
+    scheduler = DDIMScheduler(**SCHEDULE)
+    scheduler.set_timesteps(steps)
+    latents = torch.randn(len(tokens), 4, size, size, generator=torch.Generator().manual_seed(seed))
+    both = torch.cat([tokens, empty.expand_as(tokens)])
+    for timestep in scheduler.timesteps:
+        with_caption, without = unet(torch.cat([latents, latents]), timestep, both).sample.chunk(2)
+        latents = scheduler.step(without + guidance * (with_caption - without), timestep, latents).prev_sample
+    return latents

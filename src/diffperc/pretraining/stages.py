@@ -1,0 +1,235 @@
+"""The three stages, each of which leaves a part of a diffusers folder and goes on where it was stopped."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from omegaconf import DictConfig, OmegaConf
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from diffperc.backbones.sources import config_folder
+from diffperc.callbacks import PlainProgress, RichProgress
+from diffperc.pretraining.autoencoder import Autoencoder, to_unit_latents
+from diffperc.pretraining.contrastive import Contrastive, token_ids
+from diffperc.pretraining.corpus import Corpus, corpus
+from diffperc.pretraining.denoiser import SCHEDULE, Denoiser, draw
+
+STAGES = ("clip", "vae", "unet")
+
+
+def pretrain(cfg: DictConfig) -> None:
+    """Run the stages that ``cfg.stages`` names, in their order.
+
+    Raises:
+        ConfigError: a stage is unknown, or one that it builds on has not been run.
+    """
+    out = Path(cfg.out)
+    L.seed_everything(cfg.seed, workers=True, verbose=False)
+    pictures = corpus(out / "corpus", cfg.images, cfg.scenes, cfg.held_out, cfg.size, cfg.processes)
+    run: dict[str, Callable[[DictConfig, Path, Corpus], dict[str, float]]] = {
+        "clip": _clip,
+        "vae": _vae,
+        "unet": _unet,
+    }
+    for stage in STAGES:
+        if stage in cfg.stages:
+            figures = run[stage](cfg, out, pictures)
+            (out / f"{stage}.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+            print(f"{stage}: " + ", ".join(f"{name} {value:.4f}" for name, value in figures.items()), flush=True)
+
+
+class _Pictures(Dataset[Tensor]):
+    """Pictures in [0, 1], or random parts of them; a part begins at a multiple of 8."""
+
+    def __init__(self, images: Any, indices: range, crop: int | None = None) -> None:
+        self.images, self.indices, self.crop = images, indices, crop
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, i: int) -> Tensor:
+        pixels = self.images[self.indices[i]]
+        if self.crop is not None:
+            top, left = (8 * int(torch.randint((s - self.crop) // 8 + 1, ())) for s in pixels.shape[:2])
+            pixels = pixels[top : top + self.crop, left : left + self.crop]
+            pixels = pixels[:, ::-1] if torch.rand(()) < 0.5 else pixels
+        return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255
+
+
+class _Pairs(Dataset[tuple[Tensor, Tensor]]):
+    """Two things of the same number."""
+
+    def __init__(self, first: Any, second: Any, indices: range) -> None:
+        self.first, self.second, self.indices = first, second, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
+        return self.first[self.indices[i]], self.second[self.indices[i]]
+
+
+def _fit(cfg: DictConfig, out: Path, name: str, module: L.LightningModule, train: Any, test: Any) -> dict[str, float]:
+    """Train a stage, or go on with it; the figures of its last validation."""
+    stage = cfg[name.partition("_")[0]]
+    folder = out / "stages" / name
+    callbacks: list[Callback] = [
+        ModelCheckpoint(
+            folder, "step", every_n_train_steps=stage.keep_every, save_last=True, enable_version_counter=False
+        ),
+        RichProgress() if sys.stdout.isatty() else PlainProgress(30.0),
+    ]
+    if stage.get("ema") is not None:
+        callbacks.append(EMAWeightAveraging(decay=stage.ema))
+    trainer = L.Trainer(
+        accelerator=cfg.accelerator,
+        devices=1,
+        max_steps=stage.steps,
+        val_check_interval=stage.validate_every,
+        check_val_every_n_epoch=None,
+        callbacks=callbacks,
+        logger=CSVLogger(folder, name="", version=""),
+        log_every_n_steps=20,
+        num_sanity_val_steps=0,
+        enable_progress_bar=sys.stdout.isatty(),
+        enable_model_summary=False,
+        gradient_clip_val=1.0,
+    )
+    last = folder / "last.ckpt"
+    loaders = (
+        DataLoader(train, stage.batch_size, shuffle=True, drop_last=True, num_workers=cfg.num_workers),
+        DataLoader(test, 64),
+    )
+    trainer.fit(module, *loaders, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+    trainer.validate(module, loaders[1], verbose=False)
+    return {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+
+
+def _config(part: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((config_folder("tiny") / part / "config.json").read_text(encoding="utf-8"))
+    return content
+
+
+def _clip(cfg: DictConfig, out: Path, pictures: Corpus) -> dict[str, float]:
+    tokenizer = CLIPTokenizer.from_pretrained(str(config_folder("tiny") / "tokenizer"))
+    ids = token_ids(tokenizer, pictures.captions)
+    train, test = (
+        _Pairs(_Pictures(pictures.images, range(len(ids))), ids, part) for part in (pictures.train, pictures.test)
+    )
+    torch.manual_seed(cfg.seed)
+    module = Contrastive(
+        _config("text_encoder"), _config("image_encoder") | {"image_size": cfg.size}, cfg.clip.lr, cfg.clip.weight_decay
+    )
+    figures = _fit(cfg, out, "clip", module, train, test)
+    module.text.save_pretrained(out / "text_encoder")
+    module.image.save_pretrained(out / "image_encoder")
+    tokenizer.save_pretrained(str(out / "tokenizer"))
+    return figures
+
+
+def _vae(cfg: DictConfig, out: Path, pictures: Corpus) -> dict[str, float]:
+    torch.manual_seed(cfg.seed)
+    own: Any = OmegaConf.to_container(cfg.vae.architecture)
+    module = Autoencoder(_config("vae") | own, cfg.vae.lr, cfg.vae.kl_weight)
+    train = _Pictures(pictures.images, pictures.train, cfg.vae.crop)
+    figures = _fit(cfg, out, "vae", module, train, _Pictures(pictures.images, pictures.test))
+    vae = module.vae.eval()
+    some = range(0, len(pictures.train), max(1, len(pictures.train) // 512))
+    to_unit_latents(vae, _encoded(vae, pictures, some))
+    vae.save_pretrained(out / "vae")
+    (out / "stages" / "latents.pt").unlink(missing_ok=True)
+    shown = torch.stack([_Pictures(pictures.images, pictures.test)[i] for i in range(8)])
+    _save_grid(
+        torch.cat([shown, _decoded(vae, _encoded(vae, pictures, pictures.test[:8]))]), 8, out / "reconstructions.png"
+    )
+    return figures
+
+
+def _unet(cfg: DictConfig, out: Path, pictures: Corpus) -> dict[str, float]:
+    vae = AutoencoderKL.from_pretrained(out / "vae").eval()
+    cache = out / "stages" / "latents.pt"
+    if not cache.is_file():
+        torch.save(_encoded(vae, pictures, range(len(pictures.captions))).half(), cache)
+    latents = torch.load(cache, weights_only=True).float()
+    tokens, empty = _tokens(out, pictures.captions)
+    train, test = (_Pairs(latents, tokens, part) for part in (pictures.train, pictures.test))
+    figures: dict[str, float] = {}
+    for name, dropout in (("unet", cfg.unet.caption_dropout), ("unet_control", 1.0)):
+        if name == "unet_control" and not cfg.unet.control:
+            continue
+        torch.manual_seed(cfg.seed)
+        module = Denoiser(_config("unet"), empty, cfg.unet.lr, cfg.unet.weight_decay, dropout)
+        found = _fit(cfg, out, name, module, train, test)
+        figures |= {k.replace("val/", f"val/{name}_"): v for k, v in found.items()}
+        if name == "unet":
+            _finish(out, module, vae, pictures, tokens, empty)
+    return figures
+
+
+def _finish(out: Path, module: Denoiser, vae: Any, pictures: Corpus, tokens: Tensor, empty: Tensor) -> None:
+    """The rest of the diffusers folder, and drawn pictures of 16 held-out captions."""
+    unet: UNet2DConditionModel = module.unet.eval()
+    unet.save_pretrained(out / "unet")
+    (out / "scheduler").mkdir(exist_ok=True)
+    scheduler = {"_class_name": "DDIMScheduler", **SCHEDULE}
+    (out / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler, indent=2) + "\n")
+    index = {
+        "_class_name": "StableDiffusionPipeline",
+        "feature_extractor": [None, None],
+        "image_encoder": [None, None],
+        "requires_safety_checker": False,
+        "safety_checker": [None, None],
+        "scheduler": ["diffusers", "DDIMScheduler"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+    }
+    (out / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+    chosen = pictures.test[:16]
+    size = pictures.images.shape[1] // 8
+    drawn = draw(unet, tokens[list(chosen)].float(), empty, size, seed=0)
+    _save_grid(_decoded(vae, drawn), 4, out / "samples.png")
+    (out / "samples.txt").write_text("".join(f"{pictures.captions[i]}\n" for i in chosen), encoding="utf-8")
+
+
+@torch.no_grad()
+def _encoded(vae: Any, pictures: Corpus, indices: Sequence[int]) -> Tensor:
+    images = _Pictures(pictures.images, range(len(pictures.captions)))
+    parts = [indices[i : i + 32] for i in range(0, len(indices), 32)]
+    return torch.cat([vae.encode(torch.stack([images[i] for i in p]) * 2 - 1).latent_dist.mode() for p in parts])
+
+
+@torch.no_grad()
+def _decoded(vae: Any, latents: Tensor) -> Tensor:
+    pictures: Tensor = (vae.decode(latents).sample + 1) / 2
+    return pictures.clamp(0, 1)
+
+
+@torch.no_grad()
+def _tokens(out: Path, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Tokens (N, 77, D) of captions, in half precision, and (77, D) of the empty sentence."""
+    model = CLIPTextModel.from_pretrained(out / "text_encoder").eval()
+    ids = token_ids(CLIPTokenizer.from_pretrained(str(out / "tokenizer")), [*captions, ""])
+    found = torch.cat([model(input_ids=part).last_hidden_state.half() for part in ids.split(128)])
+    return found[:-1], found[-1].float()
+
+
+def _save_grid(pictures: Tensor, columns: int, file: Path) -> None:
+    """Pictures (B, 3, S, S) in rows."""
+    pixels = (pictures.permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8)
+    rows = [np.concatenate(list(pixels[i : i + columns]), 1) for i in range(0, len(pixels), columns)]
+    Image.fromarray(np.concatenate(rows)).save(file)

@@ -1,0 +1,136 @@
+"""Pretraining in miniature: the stages, what they leave, and that they go on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKL, StableDiffusionPipeline
+from PIL import Image
+
+from diffperc.backbones import StableDiffusionBackbone
+from diffperc.config.compose import composed
+from diffperc.data.records import captioned_images
+from diffperc.errors import ConfigError, DataError
+from diffperc.pretraining import pretrain
+from diffperc.pretraining.autoencoder import to_unit_latents
+from diffperc.pretraining.contrastive import Contrastive
+from diffperc.pretraining.corpus import corpus
+from diffperc.types import Conditioning
+
+SMALL = [
+    "scenes=24",
+    "held_out=8",
+    "size=64",
+    "processes=1",
+    "num_workers=0",
+    "accelerator=cpu",
+    "vae.architecture={block_out_channels: [4, 4, 8, 8], norm_num_groups: 1, mid_block_add_attention: false}",
+    *(f"{stage}.{key}={value}" for stage in ("clip", "vae", "unet") for key, value in
+      {"steps": 4, "batch_size": 4, "validate_every": 2, "keep_every": 2}.items()),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All stages, a few steps each."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    pretrain(composed("pretrain", [f"out='{folder}'", *SMALL, "unet.control=true"]))
+    return folder
+
+
+def test_diffusers_draws_from_the_folder(out: Path) -> None:
+    pipeline = StableDiffusionPipeline.from_pretrained(out)
+    pipeline.set_progress_bar_config(disable=True)
+    generator = torch.Generator().manual_seed(0)
+    drawn = pipeline("a red box", height=64, width=64, num_inference_steps=2, generator=generator, output_type="np")
+    assert drawn.images.shape == (1, 64, 64, 3)
+    assert np.isfinite(drawn.images).all()
+
+
+def test_the_backbone_reads_the_folder(out: Path) -> None:
+    backbone = StableDiffusionBackbone(pretrained=str(out))
+    image = torch.from_numpy(np.load(out / "corpus/images.npy")[:8].copy()).permute(0, 3, 1, 2).float() / 255
+    latents = backbone.encode(image)
+    # made so on the training pictures, of which these are half
+    assert latents.mean((0, 2, 3)).abs().max() < 0.5
+    assert (latents.std((0, 2, 3)) - 1).abs().max() < 0.5
+    encoder = backbone.text_encoder()
+    tokens = encoder.encode(["a red box"] * 8).tokens
+    features = backbone.extract(latents, Conditioning(tokens, torch.ones(8)), [8])
+    assert features.maps[0].isfinite().all()
+    again = StableDiffusionBackbone(config="tiny")
+    assert not torch.equal(again.unet.conv_in.weight, backbone.unet.conv_in.weight)
+
+
+def test_figures_and_pictures_are_left(out: Path) -> None:
+    found = {stage: json.loads((out / f"{stage}.json").read_text()) for stage in ("clip", "vae", "unet")}
+    assert set(found["clip"]) == {"val/retrieval", "val/retrieval_of_pictures"}
+    assert 0 < found["vae"]["val/psnr_db"] < 40
+    assert set(found["unet"]) >= {"val/unet_loss", "val/unet_loss_without_caption", "val/unet_control_loss"}
+    assert Image.open(out / "samples.png").size == (4 * 64, 2 * 64)
+    assert len((out / "samples.txt").read_text().splitlines()) == 8
+
+
+def test_a_stage_goes_on_where_it_stopped(out: Path, tmp_path: Path) -> None:
+    last = torch.load(out / "stages/clip/last.ckpt", weights_only=False)
+    assert last["global_step"] == 4
+    more = composed("pretrain", [f"out='{out}'", *SMALL, "stages=[clip]", "clip.steps=6"])
+    before = (out / "vae/config.json").stat().st_mtime_ns
+    pretrain(more)
+    assert torch.load(out / "stages/clip/last.ckpt", weights_only=False)["global_step"] == 6
+    assert (out / "vae/config.json").stat().st_mtime_ns == before
+
+
+def test_unit_latents_decode_to_the_same_picture() -> None:
+    torch.manual_seed(0)
+    vae = AutoencoderKL(
+        block_out_channels=(8, 8), norm_num_groups=1, latent_channels=4,
+        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+    ).eval()  # fmt: skip
+    image = torch.rand(4, 3, 32, 32) * 2 - 1
+    with torch.no_grad():
+        before = vae.encode(image).latent_dist
+        shown = vae.decode(before.mode()).sample
+        to_unit_latents(vae, before.mode())
+        after = vae.encode(image).latent_dist
+        torch.testing.assert_close(vae.decode(after.mode()).sample, shown, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(after.mode().mean((0, 2, 3)), torch.zeros(4), rtol=0, atol=1e-5)
+    torch.testing.assert_close(after.mode().std((0, 2, 3)), torch.ones(4), rtol=1e-4, atol=1e-4)
+    ratio = (after.std / before.std).mean((0, 2, 3))
+    torch.testing.assert_close(ratio, 1 / before.mode().std((0, 2, 3)), rtol=1e-3, atol=1e-4)
+
+
+def test_retrieval_is_the_share_of_right_partners(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = Contrastive.__new__(Contrastive)
+    logged: dict[str, float] = {}
+    monkeypatch.setattr(Contrastive, "log", lambda self, name, value, **_: logged.update({name: float(value)}))
+    vectors = torch.eye(4)
+    monkeypatch.setattr(Contrastive, "__call__", lambda self, a, b: (a, b))
+    module.validation_step((vectors, vectors[[0, 1, 3, 2]]), 0)
+    assert logged["val/retrieval"] == 0.5
+
+
+def test_captioned_photographs_are_a_corpus(tmp_path: Path) -> None:
+    """The middle square; images without a caption are left out."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rows = []
+    for i in range(4):
+        pixels = np.zeros((20, 40, 3), np.uint8)
+        pixels[:, 10:30] = 50 * (i + 1)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+        rows.append({"file_name": f"{i}.png", "captions": [f"picture {i}", "other"] if i else []})
+    (folder / "metadata.jsonl").write_text("\n".join(json.dumps(r) for r in rows))
+    assert [said for _, said in captioned_images(folder)] == ["picture 1", "picture 2", "picture 3"]
+    found = corpus(tmp_path / "corpus", str(folder), 0, 1, 16, 1)
+    assert found.captions == ("picture 1", "picture 2", "picture 3")
+    assert [int(found.images[i].min()) for i in range(3)] == [100, 150, 200]
+    assert (list(found.train), list(found.test)) == ([0, 1], [2])
+    with pytest.raises(ConfigError, match=r"has 3 pictures of 16 pixels; at least 6 of 16 are needed"):
+        corpus(tmp_path / "corpus", str(folder), 0, 2, 16, 1)
+    with pytest.raises(DataError, match=r"no metadata\.jsonl or metadata\.csv with captions of images"):
+        captioned_images(tmp_path / "corpus")
