@@ -22,7 +22,7 @@ from diffperc.build import build_dataset
 from diffperc.data import PerceptionDataset
 from diffperc.data.examine import Examined, Look, Summary
 from diffperc.data.findings import Findings, collected
-from diffperc.errors import DataError, DiffPercError
+from diffperc.errors import ConfigError, DataError, DiffPercError
 from diffperc.inference.pictures import stacked
 from diffperc.inference.truths import truth_figure
 from diffperc.keypoints import COCO_KEYPOINTS
@@ -38,7 +38,9 @@ def inspect(cfg: DictConfig) -> None:
     Raises:
         DataError: something must be mended before the data can be used.
         KeyboardInterrupt: it was stopped; what was seen so far is reported.
+        ConfigError: a number of the inspection makes no sense.
     """
+    _check_numbers(cfg)
     folder = Path(HydraConfig.get().runtime.output_dir)
     sets, findings = _open(cfg)
     summaries = {split: Summary() for split in sets}
@@ -54,6 +56,10 @@ def inspect(cfg: DictConfig) -> None:
     info = next((dataset.info for dataset in sets.values()), None)
     classes = info.classes if info is not None else ()
     notes = [*findings.left_out, *(n for s in sets for n in _notes(sets[s], summaries[s])), *_shared(summaries)]
+    if "train" in sets and len(sets["train"]) < cfg.recipe.batch_size:
+        notes.append(
+            f"train: has {len(sets['train'])} samples; training needs at least recipe.batch_size={cfg.recipe.batch_size}."
+        )
     report: dict[str, Any] = {
         "dataset": cfg.dataset._target_.rpartition(".")[2],
         "task": cfg.task._target_.rpartition(".")[2],
@@ -81,6 +87,21 @@ def inspect(cfg: DictConfig) -> None:
     print("the data can be used.")
 
 
+def _check_numbers(cfg: DictConfig) -> None:
+    least = {"samples": 1, "pictures": 0, "seconds": 0, "num_workers": 0}
+    wrong = [
+        key for key, low in least.items() if not ((cfg[key] is None and key == "samples") or _at_least(cfg[key], low))
+    ]
+    if wrong:
+        raise ConfigError(f"{wrong[0]}: must be a number of at least {least[wrong[0]]}, found {cfg[wrong[0]]!r}.")
+    if cfg.step_seconds is not None and not (_at_least(cfg.step_seconds, 0) and cfg.step_seconds > 0):
+        raise ConfigError(f"step_seconds: must be more than 0, found {cfg.step_seconds!r}.")
+
+
+def _at_least(value: Any, low: float) -> bool:
+    return isinstance(value, int | float) and value >= low
+
+
 def _open(cfg: DictConfig) -> tuple[dict[str, PerceptionDataset], Findings]:
     """The splits that can be opened, and what was wrong with lists and folders."""
     sets: dict[str, PerceptionDataset] = {}
@@ -98,7 +119,7 @@ def _open(cfg: DictConfig) -> tuple[dict[str, PerceptionDataset], Findings]:
 
 
 def _go_through(dataset: PerceptionDataset, summary: Summary, cfg: DictConfig, split: str) -> None:
-    count = len(dataset) if cfg.samples is None else min(cfg.samples, len(dataset))
+    count = len(dataset) if cfg.samples is None else min(int(cfg.samples), len(dataset))
     # spread over the split where not all are looked at
     chosen = np.linspace(0, len(dataset) - 1, count).round().astype(int).tolist()
     loader = DataLoader(
@@ -187,7 +208,9 @@ def _montage(sets: dict[str, PerceptionDataset], summaries: dict[str, Summary], 
     rows = []
     for split, dataset in sets.items():
         if summaries[split].count:
-            for index in np.linspace(0, len(dataset) - 1, min(count // len(sets), len(dataset))).round().astype(int):
+            for index in (
+                np.linspace(0, len(dataset) - 1, min(int(count) // len(sets), len(dataset))).round().astype(int)
+            ):
                 try:
                     rows.append(truth_figure(dataset[int(index)], dataset.info, split))
                 except DataError:  # listed among the problems

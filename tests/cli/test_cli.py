@@ -275,18 +275,26 @@ def test_a_corrupt_image_in_the_middle_of_an_epoch_is_named_and_nothing_is_lost(
     depth = root / "sync/kitchen_1/sync_depth_00105.png"
     Image.open(depth).crop((0, 0, 90, 80)).save(depth)
     done = call("train", "dataset=nyuv2", f"dataset.root={root}", *small, cwd=tmp_path, code=2)
-    assert f"error: {depth}: depth is 90x80 pixels, its image rgb_00105.jpg is 100x80." in done.stderr
+    assert (
+        f"error: {depth}: depth is 90x80 pixels, its image rgb_00105.jpg is 100x80; they must be equal." in done.stderr
+    )
 
 
 def test_predict_and_evaluate_refuse_what_they_cannot_read(run: Path, tmp_path: Path) -> None:
     ckpt = f"ckpt={run}/checkpoints/last.ckpt"
     (tmp_path / "text.jpg").write_text("not an image")
     torch.save({"weights": torch.zeros(1)}, tmp_path / "other.ckpt")
-    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "black.png")
+    for name in ("one/black.png", "two/black.png", "black.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / name)
     wrong = {
         "text.jpg: cannot be read as an image (not an image)": ("predict", [ckpt, "input=text.jpg"]),
         "input: there is no file, folder or match for 'none/*.jpg'": ("predict", [ckpt, "input=none/*.jpg"]),
         "other.ckpt: is a torch file, but was not written by diffperc": ("evaluate", ["ckpt=other.ckpt"]),
+        "input: one/black.png and two/black.png would be written under one name": (
+            "predict",
+            [ckpt, "input=*/black.png"],
+        ),
         "scene: 'moon' is not a label of scenes; known: bedroom": ("predict", [ckpt, "input=black.png", "scene=moon"]),
     }
     for sentence, (code, said) in zip(wrong, call_all(list(wrong.values()), tmp_path), strict=True):

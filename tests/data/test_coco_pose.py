@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from diffperc.data.coco_pose import COCOPose
+from diffperc.data.findings import collected
 from diffperc.data.person import PersonCrop
 from diffperc.errors import DataError
 from diffperc.keypoints import COCO_KEYPOINTS
@@ -229,6 +230,44 @@ def test_real_persons() -> None:
     assert np.concatenate(inside).all()
     assert len(val.keypoint_truth()["images"]) == 50
     assert sum(a["iscrowd"] for a in val.keypoint_truth()["annotations"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("where", "key", "value", "message"),
+    [
+        ("annotations", "bbox", [1, 2, 3], r"annotation number 0 has bbox \[1, 2, 3\], which is not COCO's format"),
+        ("annotations", "bbox", [1, 2, 3, float("nan")], r"annotation number 0 has bbox"),
+        ("annotations", "keypoints", None, r"annotation number 0 has keypoints None"),
+        ("annotations", "keypoints", [float("nan")] * 51, r"annotation number 0 has keypoints"),
+        ("annotations", "id", 11, r"2 annotations have the id 11, so that they cannot be told apart"),
+        ("images", "id", 2, r"2 images have the id 2"),
+        ("images", "height", "48", r"image number 0 has height '48'"),
+        ("images", "file_name", 5, r"image number 0 has file_name 5"),
+    ],
+)
+def test_values_that_are_not_cocos_get_a_sentence(root: Path, where: str, key: str, value: Any, message: str) -> None:
+    file = root / "annotations/person_keypoints_train2017.json"
+    truth = json.loads(file.read_text())
+    truth[where][0][key] = value
+    file.write_text(json.dumps(truth))
+    with pytest.raises(DataError, match=message):
+        open_(root)
+
+
+def test_what_is_no_person_and_boxes_outside_of_the_image_are_left_out(root: Path) -> None:
+    file = root / "annotations/person_keypoints_train2017.json"
+    truth = json.loads(file.read_text())
+    truth["categories"].append({"id": 2, "name": "dog"})
+    truth["annotations"] += [annotation(20, 1, [200, 5, 9, 9]), annotation(21, 1, [5, 5, 9, 9]) | {"category_id": 2}]
+    file.write_text(json.dumps(truth))
+    with collected() as found:
+        dataset = open_(root)
+    assert {p.annotation_id for p in persons(dataset)} == {10, 11, 15}
+    assert [n.partition(": ")[2] for n in found.left_out[1:]] == [
+        "the box of annotation 14 has no pixel of its image; it is left out.",
+        "the box of annotation 20 has no pixel of its image; it is left out.",
+        "annotation 21 is of category 2, no person; it is left out.",
+    ]
 
 
 class TestCOCOPose(DatasetContract):

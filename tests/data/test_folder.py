@@ -12,7 +12,7 @@ from PIL import Image
 
 from diffperc.data import Folder, PersonCrop
 from diffperc.data.findings import collected
-from diffperc.data.records import validation_names
+from diffperc.data.split import split_names
 from diffperc.errors import ConfigError, DataError
 from tests.contracts.dataset import DatasetContract
 from tests.data.test_coco_pose import annotation
@@ -166,6 +166,12 @@ def test_captions_may_be_lists(root: Path) -> None:
     assert [train[i].caption for i in range(3)] == [None, "first", "first"]
 
 
+def validation_names(names: list[str], root: Path, val: Any) -> set[str]:
+    train, validation = split_names(names, root, val)
+    assert not train & validation
+    return validation
+
+
 def test_a_fraction_moves_no_image_when_others_are_added(tmp_path: Path) -> None:
     names = [f"{i}.jpg" for i in range(40)]
     before = validation_names(names, tmp_path, 0.25)
@@ -194,7 +200,9 @@ def test_a_list_names_images_with_or_without_ending(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"mine\.txt, line 2: names 'a b\.jpg' again, after line 1"):
         validation_names(["a b.jpg", "b.jpg"], tmp_path, "mine.txt")
     (tmp_path / "mine.txt").write_text("a b\n")
-    with pytest.raises(DataError, match=r"of 1 images in .* 1 are for validation, and both splits need some"):
+    with pytest.raises(
+        DataError, match=r"of 1 images in .*, 0 are for training and 1 for validation, and both need some"
+    ):
         validation_names(["a b.jpg"], tmp_path, "mine.txt")
 
 
@@ -203,8 +211,8 @@ BAD: dict[str, tuple[str, str]] = {
     "no mask": ("expression", r"expressions\.jsonl, line 2: there is no mask '.*away\.png'"),
     "no json": ("expression", r"expressions\.jsonl, line 2: is not valid json"),
     "no name": ("expression", r"expressions\.jsonl, line 2: names no image under 'file_name'"),
-    "no sentence": ("expression", r"0\.png: its row has no 'expression'"),
-    "no truth": ("mask", r"kitchen/1\.jpg: there is no '.*masks/kitchen/1\.png' to go with it"),
+    "no sentence": ("expression", r"expressions\.jsonl, line 2: has no 'expression', a sentence"),
+    "no truth": ("mask", r"kitchen/1\.jpg: there is no '.*masks/kitchen/1' with the ending \.png"),
     "no classes": ("mask", r"there is no file '.*classes\.yaml'. It names the classes"),
     "classes are no yaml": ("mask", r"classes\.yaml: cannot be read as yaml"),
     "id": ("mask", r"1\.png: holds class id 9; the data set has 3 classes \(0-2\), and 255"),
@@ -254,9 +262,19 @@ def test_bad_folders_get_a_sentence(root: Path, case: str) -> None:
 
 
 def test_wrong_classes_are_a_sentence(root: Path) -> None:
-    for classes in ({"road": "red"}, {300: "x"}, []):
+    for classes in (
+        {"road": "red"},
+        {300: "x"},
+        [],
+        ["a", "a"],
+        ["a", " "],
+        ["a", True],
+        {0: "a", 255: "b"},
+        5,
+        {"00": "a", "0": "b"},
+    ):
         with pytest.raises(
-            ConfigError, match=r"dataset\.classes: must be names in the order of their ids, or names by id"
+            ConfigError, match=r"dataset\.classes: must be different names in the order of their ids, or names by id"
         ):
             open_(root, "mask", classes=classes)
 
@@ -268,9 +286,128 @@ def test_an_image_in_two_rows_and_a_truth_without_image_are_said(root: Path) -> 
     with collected() as found:
         dataset = open_(root, "mask")
     assert len(dataset) == 3
-    assert [p.split(": ", 1)[1] for p in found.problems] == [
-        "is named by two rows of the tables. Take one of them out."
-    ]
+    (problem,) = found.problems
+    assert problem.endswith("kitchen/1.jpg are one image, or have one truth. Take one of them out.")
     assert found.left_out == [
-        f"{root}/masks/alone.png: there is no image in {root}/images to go with it; it is left out."
+        f"{root}/masks/alone.png: goes with no other file of this name, or no table names it; it is not used."
     ]
+
+
+def test_a_mask_that_two_images_share_is_two_referents(root: Path) -> None:
+    rows = [{"file_name": f"images/{n}", "mask": "objects/0.png", "expression": f"it in {n}"} for n in NAMES]
+    (root / "expressions.jsonl").write_text("\n".join(json.dumps(r) for r in rows))
+    train = open_(root, "expression")
+    assert [(Path(s.path).name, s.expressions) for s in (train[i] for i in range(3))] == [
+        ("1.jpg", ("it in kitchen/1.jpg",)),
+        ("2.jpg", ("it in kitchen/2.jpg",)),
+        ("3.jpg", ("it in ß ü/3.jpg",)),
+    ]
+
+
+def test_two_images_of_one_name_are_said(root: Path) -> None:
+    write_image(root / "images/4.png", 9)
+    with pytest.raises(DataError, match=r"4\.png and .*4\.jpg are one image, or have one truth"):
+        open_(root, "mask")
+    (root / "images/4.png").unlink()
+    np.save(root / "depth/kitchen/1.npy", np.ones(SIZE))
+    with pytest.raises(DataError, match=r"1\.png: 1\.npy lies beside it, and an image has one truth"):
+        open_(root, "depth")
+
+
+@pytest.mark.parametrize("above", ["", "a/"])
+def test_folders_of_splits_in_any_spelling_and_what_is_in_none_of_them(tmp_path: Path, above: str) -> None:
+    names = {f"{above}{folder}/{i}.jpg" for folder in ("Train", "VAL", "test") for i in range(3)} | {"alone.jpg"}
+    with collected() as found:
+        train, val = split_names(names, tmp_path, None)
+    assert train == {f"{above}Train/{i}.jpg" for i in range(3)}
+    assert val == {f"{above}VAL/{i}.jpg" for i in range(3)}
+    assert [note.split(":")[0] for note in found.left_out] == sorted(names - train - val)
+    # without folders for training, a second one to evaluate on is still not trained on
+    with collected():
+        train, val = split_names({"a.jpg", "b.jpg", "val/c.jpg", "test/d.jpg"}, tmp_path, None)
+    assert (train, val) == ({"a.jpg", "b.jpg"}, {"val/c.jpg"})
+    # a fraction and a list are of all images
+    assert set.union(*split_names(names, tmp_path, 0.5)) == names
+
+
+def test_linked_folders_are_seen_and_hidden_files_are_not(root: Path) -> None:
+    for name in ("images", "masks"):
+        (root / "elsewhere" / name).mkdir(parents=True)
+        (root / name / "linked").symlink_to(root / "elsewhere" / name)
+        (root / name / "round").symlink_to(root / name)  # goes in a circle
+    write_image(root / "elsewhere/images/9.JPG", 9)
+    write_mask(root / "elsewhere/masks/9.png", 2)
+    (root / "images/._4.jpg").write_bytes(b"Mac OS X")
+    (root / "images/x.png").mkdir()
+    with collected() as found:
+        train = open_(root, "mask")
+    assert names_of(train) == ["1.jpg", "2.jpg", "9.JPG", "3.jpg"]
+    assert (found.problems, found.left_out) == ([], [])
+
+
+def test_tables_of_hidden_or_deep_folders_are_not_read_and_what_none_names_is_said(root: Path) -> None:
+    for folder in (".cache", "old/older"):
+        (root / folder).mkdir(parents=True)
+        (root / folder / "metadata.jsonl").write_text('{"file_name": "x.jpg"}')
+    assert len(open_(root, "mask")) == 3
+    (root / "metadata.jsonl").write_text("\n".join(json.dumps({"file_name": n}) for n in NAMES[1:]))
+    with collected() as found:
+        train = open_(root, "mask")
+    assert names_of(train) == ["2.jpg", "3.jpg"]
+    assert [n.split(": ")[0].rpartition("my dätä/")[2] for n in found.left_out] == [
+        "masks/kitchen/1.png",
+        "images/kitchen/1.jpg",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"file_name": "4.jpg", "text": 5}', r"line 1: 'text' must be a text or a list of texts, found 5"),
+        ('{"file_name": "4.jpg", "scene": {"a": 1}}', r"line 1: 'scene' must be a text or a list of texts"),
+        ('{"file_name": "."}', r"line 1: names no image under 'file_name'"),
+        ("", r"metadata\.jsonl: names no image that can be used"),
+        ('{"file_name": "4.jpg"}'.encode("utf-16"), r"metadata\.jsonl: is not a text in UTF-8"),
+    ],
+)
+def test_bad_tables_get_a_sentence(root: Path, content: str | bytes, message: str) -> None:
+    file = root / "images/metadata.jsonl"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DataError, match=message):
+        open_(root, "mask")
+
+
+def test_a_mark_before_the_text_and_windows_lines_do_not_matter(root: Path) -> None:
+    table = "\ufefffile_name,scene\r\n" + "".join(f"{name},hall\r\n" for name in NAMES)
+    (root / "images/metadata.csv").write_bytes(table.encode())
+    (root / "val.txt").write_bytes("\ufeffimages/4.jpg\r\n".encode())
+    assert open_(root, "depth").info.scenes == ("hall",)
+    (root / "images/metadata.csv").write_text("name;scene\n4.jpg;hall\n")
+    with pytest.raises(DataError, match=r"metadata\.csv: has no column 'file_name' but name;scene"):
+        open_(root, "depth")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.array([["a"]]), r"must hold one array of numbers, found <U1"),
+        (np.array([[True]]), r"must hold one array of numbers, found bool"),
+        (np.ones(9), r"depth has one number a pixel, this file has the shape \(9,\)"),
+        (np.ones((2, 3, 4)), r"has the shape \(2, 3, 4\)"),
+    ],
+)
+def test_arrays_that_are_no_depth_get_a_sentence(root: Path, values: np.ndarray, message: str) -> None:
+    np.save(root / "depth/kitchen/2.npy", values)
+    with pytest.raises(DataError, match=message):
+        open_(root, "depth").truth(1)
+
+
+def test_eight_bits_are_no_depth_and_no_scale_is_below_zero(root: Path) -> None:
+    Image.fromarray(np.full(SIZE, 150, np.uint8)).save(root / "depth/kitchen/1.png")
+    with pytest.raises(DataError, match=r"1\.png: has 8 bits, too few for depth"):
+        open_(root, "depth").truth(0)
+    with pytest.raises(ConfigError, match=r"dataset\.depth_scale: must be more than 0"):
+        open_(root, "depth", depth_scale=0.0)
+    for ignore in (255, [300], ["255"], None):
+        with pytest.raises(ConfigError, match=r"dataset\.ignore: must be a list of ids from 0 to 255"):
+            open_(root, "mask", ignore=ignore)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +13,7 @@ import numpy as np
 
 from diffperc.data.base import Sample
 from diffperc.data.findings import left_out, problem
-from diffperc.data.io import Listing, read_image
+from diffperc.data.io import Listing, read_image, read_text
 from diffperc.data.packed import Packed
 from diffperc.data.person import Box
 from diffperc.errors import DataError
@@ -19,7 +21,7 @@ from diffperc.keypoints import COCO_KEYPOINTS
 from diffperc.types import Person
 
 _PERSON = 1  # COCO's category
-_FIELDS = ("id", "image_id", "bbox", "area", "iscrowd", "keypoints", "num_keypoints")
+_FIELDS = ("id", "image_id", "category_id", "bbox", "area", "iscrowd", "keypoints", "num_keypoints")
 _NUMBERS = 3 * len(COCO_KEYPOINTS.names)
 
 
@@ -51,7 +53,7 @@ class Persons:
         keep: Callable[[str], bool] = lambda name: True,
     ) -> None:
         self._file, self._folder = file, folder
-        truth = _read_truth(file)
+        truth = read_truth(file)
         images = _present(truth, file, folder, keep)
         self._kept = frozenset(images)
         found = _annotated(file, truth, images) if detections is None else _detected(detections, images)
@@ -82,7 +84,7 @@ class Persons:
 
     def truth(self) -> dict[str, Any]:
         """Images that are used, all their annotations with crowds, categories; read anew, not kept in memory."""
-        truth = _read_truth(self._file)
+        truth = read_truth(self._file)
         return {
             "images": [image for image in truth["images"] if image["id"] in self._kept],
             "annotations": [a for a in truth["annotations"] if a["image_id"] in self._kept],
@@ -97,17 +99,20 @@ def read_json(file: Path) -> Any:
         DataError: it is not there, or no json.
     """
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(f"{file}: there is no such file.") from error
+        return json.loads(read_text(file))
     except ValueError as error:
         raise DataError(f"{file}: is not valid json ({error}); it may be cut short, so copy it again.") from error
 
 
-def _read_truth(file: Path) -> dict[str, Any]:
-    """COCO's keypoint annotations without outlines, which are most of the file."""
+def read_truth(file: Path) -> dict[str, Any]:
+    """COCO's keypoint annotations without outlines, which are most of the file.
+
+    Raises:
+        DataError: the file is missing, damaged, or of another format.
+    """
     truth = read_json(file)
-    if not isinstance(truth, dict) or any(key not in truth for key in ("images", "annotations", "categories")):
+    lists = ("images", "annotations", "categories")
+    if not isinstance(truth, dict) or not all(_records(truth.get(key)) for key in lists):
         raise DataError(
             f"{file}: a COCO annotation file holds images, annotations and categories, this one does not; "
             f"use person_keypoints_*.json."
@@ -116,9 +121,33 @@ def _read_truth(file: Path) -> dict[str, Any]:
         raise DataError(f"{file}: has annotations but no keypoints; use person_keypoints_*.json.")
     _require(file, "image", truth["images"], ("id", "file_name", "height", "width"))
     _require(file, "annotation", truth["annotations"], _FIELDS)
+    for kind in ("images", "annotations"):
+        counted = Counter(entry["id"] for entry in truth[kind])
+        for number in (number for number, count in counted.items() if count > 1):
+            problem(f"{file}: {counted[number]} {kind} have the id {number}, so that they cannot be told apart.")
     for annotation in truth["annotations"]:
         annotation.pop("segmentation", None)
     return truth
+
+
+def _records(entries: Any) -> bool:
+    return isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_number, value))
+
+
+# what is not one number
+_KINDS: dict[str, Callable[[Any], bool]] = {
+    "file_name": lambda value: isinstance(value, str) and bool(value),
+    "bbox": lambda value: _are_numbers(value) and len(value) == 4,
+    "keypoints": _are_numbers,
+}
 
 
 def _require(file: Path, kind: str, entries: Sequence[Any], keys: Sequence[str]) -> None:
@@ -127,6 +156,11 @@ def _require(file: Path, kind: str, entries: Sequence[Any], keys: Sequence[str])
         if missing:
             raise DataError(
                 f"{file}: {kind} number {number} has no {', '.join(missing)}; the file is not COCO's format."
+            )
+        wrong = [key for key in keys if not _KINDS.get(key, _is_number)(entry[key])]
+        if wrong:
+            raise DataError(
+                f"{file}: {kind} number {number} has {wrong[0]} {entry[wrong[0]]!r}, which is not COCO's format."
             )
 
 
@@ -158,8 +192,16 @@ def _present(truth: Mapping[str, Any], file: Path, folder: Path, keep: Callable[
 
 
 def _annotated(file: Path, truth: Mapping[str, Any], images: Mapping[int, _Image]) -> Iterator[Person]:
+    # where there are several categories, those with keypoints are persons
+    persons = {c.get("id") for c in truth["categories"] if c.get("keypoints") or c.get("name") == "person"}
+    outside, others = [], []
     for a in truth["annotations"]:
         if a["image_id"] not in images or a["iscrowd"] or not a["num_keypoints"]:
+            continue
+        if persons and a["category_id"] not in persons:
+            others.append(
+                f"{file.name}: annotation {a['id']} is of category {a['category_id']}, no person; it is left out."
+            )
             continue
         if len(a["keypoints"]) != _NUMBERS:
             problem(
@@ -167,10 +209,14 @@ def _annotated(file: Path, truth: Mapping[str, Any], images: Mapping[int, _Image
             )
             continue
         box = _clipped(a["bbox"], images[a["image_id"]].size)
-        if box is not None:
-            joints = np.reshape(a["keypoints"], (-1, 3)).tolist()
-            keypoints = tuple((x, y, v) for x, y, v in joints)
-            yield Person(box, keypoints, a["area"], a["image_id"], a["id"])
+        if box is None:
+            outside.append(f"{file.name}: the box of annotation {a['id']} has no pixel of its image; it is left out.")
+            continue
+        joints = np.reshape(a["keypoints"], (-1, 3)).tolist()
+        keypoints = tuple((x, y, v) for x, y, v in joints)
+        yield Person(box, keypoints, a["area"], a["image_id"], a["id"])
+    left_out(outside)
+    left_out(others)
 
 
 def _detected(file: Path, images: Mapping[int, _Image]) -> Iterator[Person]:

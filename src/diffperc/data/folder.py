@@ -11,7 +11,6 @@ or Hugging Face's imagefolder: images with a ``metadata.jsonl`` or ``metadata.cs
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,13 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from diffperc.data.base import PerceptionDataset, Sample, Split
-from diffperc.data.coco_json import Persons, read_json
+from diffperc.data.coco_json import Persons, read_truth
 from diffperc.data.findings import problem
 from diffperc.data.io import check_root, check_size, read_depth, read_image, read_mask, read_region
 from diffperc.data.packed import Packed
 from diffperc.data.person import PersonCrop
-from diffperc.data.records import Record, image_folder, read_records, training_names, validation_names
+from diffperc.data.records import Record, image_folder, read_records
+from diffperc.data.split import split_names
 from diffperc.errors import ConfigError, DataError
 from diffperc.keypoints import COCO_KEYPOINTS
 from diffperc.protocols import Protocol
@@ -47,7 +47,7 @@ class Folder(PerceptionDataset):
         root: the folder above.
         protocols: by task, how it is evaluated.
         needs: what the task asks for, one of the truths.
-        val: which images are for validation: a fraction, a file with a list, or None; see `validation_names`.
+        val: which images are for validation: a fraction, a file with a list, or None; see `split_names`.
         classes: names in the order of their ids, or by id, or a yaml file with either; None: ``classes.yaml``.
         ignore: ids in masks that are not counted.
         depth_scale: counts a metre in depth images of whole numbers; npy files of other numbers hold metres.
@@ -86,7 +86,9 @@ class Folder(PerceptionDataset):
     ) -> None:
         self.split: Split = split
         self.augment = augment
-        self._need, self._ignore, self._depth_scale = needs[0], tuple(ignore), depth_scale
+        if not depth_scale > 0:
+            raise ConfigError(f"dataset.depth_scale: must be more than 0 counts a metre, found {depth_scale}.")
+        self._need, self._ignore, self._depth_scale = needs[0], _ignored(ignore), depth_scale
         place = Path(root).expanduser()
         check_root("Folder", place, "images/ and what goes with them")
         self._class_of: dict[int, int] = {}
@@ -98,7 +100,7 @@ class Folder(PerceptionDataset):
         else:
             records = read_records(place, *_TRUTHS[self._need], sentences=self._need == "expression")
             if self._need == "mask":
-                names, self._class_of = _classes(place, classes)
+                names, self._class_of = _classes(place, classes, self._ignore)
             elif self._need == "expression":
                 names = tuple(sorted({r.category for r in records if r.category}))
             elif scenes is None:
@@ -119,29 +121,26 @@ class Folder(PerceptionDataset):
         )
 
     def _wanted(self, names: Sequence[str], root: Path, val: float | str | None) -> set[str]:
-        validation = validation_names(names, root, val)
-        return validation if self.split == "val" else training_names(names, validation)
+        train, validation = split_names(names, root, val)
+        return train if self.split == "train" else validation
 
     def _choose(self, records: Sequence[Record], root: Path, val: float | str | None) -> list[Record]:
         """The split's samples: images; or referents with all their sentences, in validation one sample a sentence."""
         wanted = self._wanted([r.name for r in records], root, val)
         chosen = [r for r in records if r.name in wanted]
         if self._need != "expression":
-            for a, b in itertools.pairwise(chosen):
-                if a.name == b.name:
-                    problem(f"{a.image}: is named by two rows of the tables. Take one of them out.")
-            return list({r.name: r for r in chosen}.values())
+            return chosen
         for record in chosen:
             if not record.expressions:
-                problem(f"{record.truth}: its row has no 'expression'.")
+                problem(f"{record.where}has no 'expression', a sentence that names what the mask shows.")
         if self.split == "val":
             return [r._replace(expressions=(sentence,)) for r in chosen for sentence in r.expressions]
-        merged: dict[Path, Record] = {}
+        merged: dict[tuple[str, Path], Record] = {}
         for record in chosen:
             if record.expressions:
-                before = merged.get(record.truth)
+                before = merged.get((record.name, record.truth))
                 said = (*before.expressions, *record.expressions) if before else record.expressions
-                merged[record.truth] = record._replace(expressions=said)
+                merged[record.name, record.truth] = record._replace(expressions=said)
         return list(merged.values())
 
     def _read_persons(self, root: Path, file: Path, val: float | str | None) -> Persons:
@@ -150,9 +149,7 @@ class Folder(PerceptionDataset):
                 f"Folder: there is no file '{file}', persons' keypoints in COCO's format; put it there, or set "
                 "dataset.keypoints to its name."
             )
-        content = read_json(file)
-        listed = content.get("images", []) if isinstance(content, dict) else []
-        names = [str(image.get("file_name", "")) for image in listed if isinstance(image, dict)]
+        names = [image["file_name"] for image in read_truth(file)["images"]]
         return Persons(file, image_folder(root), keep=self._wanted(names, root, val).__contains__)
 
     def __len__(self) -> int:
@@ -192,10 +189,18 @@ def _size(size: Sequence[int] | None) -> tuple[int, int] | None:
     return None if size is None else (int(size[0]), int(size[1]))
 
 
-def _classes(root: Path, given: Any) -> tuple[tuple[str, ...], dict[int, int]]:
+def _ignored(ignore: Any) -> tuple[int, ...]:
+    if not isinstance(ignore, list | tuple) or not all(type(i) is int and 0 <= i <= 255 for i in ignore):
+        raise ConfigError(f"dataset.ignore: must be a list of ids from 0 to 255 such as [255], found {ignore!r}.")
+    return tuple(ignore)
+
+
+def _classes(root: Path, given: Any, ignored: Sequence[int]) -> tuple[tuple[str, ...], dict[int, int]]:
     """Names of the classes, and which of them each id in a file stands for."""
+    where = "dataset.classes"
     if given is None or isinstance(given, str):
         file = root / (given or "classes.yaml")
+        where = str(file)
         if not file.is_file():
             raise DataError(
                 f"Folder: there is no file '{file}'. It names the classes, in the order of their ids in the masks "
@@ -205,8 +210,15 @@ def _classes(root: Path, given: Any) -> tuple[tuple[str, ...], dict[int, int]]:
             given = OmegaConf.to_container(OmegaConf.load(file))
         except Exception as error:  # those of yaml, of OmegaConf, of decoding
             raise DataError(f"{file}: cannot be read as yaml ({str(error).splitlines()[0]}).") from error
-    pairs = list(given.items()) if isinstance(given, Mapping) else list(enumerate(given or ()))
-    if not pairs or not all(str(i).isdigit() and int(i) < 256 for i, _ in pairs):
-        raise ConfigError("dataset.classes: must be names in the order of their ids, or names by id from 0 to 255.")
-    ordered = sorted((int(i), str(name)) for i, name in pairs)
+    is_list = isinstance(given, list | tuple)
+    pairs = list(given.items()) if isinstance(given, Mapping) else list(enumerate(given)) if is_list else []
+    names = [name for _, name in pairs]
+    ids = [int(i) if str(i).isdigit() else 255 for i, _ in pairs]
+    good = all(isinstance(n, str) and n.strip() for n in names) and len(set(names)) == len(names) == len(set(ids))
+    if not pairs or not good or max(ids) > 254 or set(ids) & set(ignored):
+        raise ConfigError(
+            f"{where}: must be different names in the order of their ids, or names by id from 0 to 254, none of them among "
+            f"dataset.ignore={list(ignored)}; in yaml a word such as yes needs quotes."
+        )
+    ordered = sorted(zip(ids, names, strict=True))
     return tuple(name for _, name in ordered), {label: i for i, (label, _) in enumerate(ordered)}

@@ -25,10 +25,28 @@ def _open(path: Path) -> Image.Image:
         return image
     except FileNotFoundError as error:
         raise DataError(f"{path}: there is no such file.") from error
+    except IsADirectoryError as error:
+        raise DataError(f"{path}: is a folder, not an image.") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         # Pillow repeats the path in some of its messages
         reason = "not an image" if isinstance(error, UnidentifiedImageError) else str(error).splitlines()[0]
         raise DataError(f"{path}: cannot be read as an image ({reason}); replace or remove it.") from error
+
+
+def read_text(path: Path) -> str:
+    """A text file in UTF-8, without the mark that some editors put before it.
+
+    Raises:
+        DataError: missing, no file, or in another encoding.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: there is no such file.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not a text in UTF-8; save it as such.") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -38,6 +56,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         DataError: missing, damaged, or no image.
     """
     image = ImageOps.exif_transpose(_open(path))
+    if image.mode in ("F", "I"):
+        raise DataError(f"{path}: holds 32-bit numbers, whose black and white are unknown; save it with 8 or 16 bits.")
     if image.mode.startswith("I;16"):  # Pillow would clip 16-bit grey instead of scaling it
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     return np.asarray(image.convert("RGB"))
@@ -55,25 +75,33 @@ def read_depth(path: Path, scale: float) -> NDArray[np.float32]:
     Raises:
         DataError: missing, damaged, or not a single-channel image.
     """
-    values = _load_array(path) if path.suffix.lower() == ".npy" else np.asarray(_open(path))
+    if path.suffix.lower() == ".npy":
+        values = _load_array(path)
+    else:
+        image = _open(path)
+        if image.mode in ("1", "L", "P"):
+            raise DataError(f"{path}: has 8 bits, too few for depth; save it with 16, or as an npy file of metres.")
+        values = np.asarray(image)
     if values.ndim != 2:
-        raise DataError(f"{path}: a depth image has one channel, this one has {values.shape[-1]}.")
+        raise DataError(f"{path}: depth has one number a pixel, this file has the shape {values.shape}.")
     if np.issubdtype(values.dtype, np.integer):
-        counts = np.where(values == np.iinfo(np.uint16).max, 0, values)
-        return np.maximum(counts, 0).astype(np.float32) / np.float32(scale)
-    return np.where(np.isfinite(values) & (values > 0), values, 0).astype(np.float32)
+        saturated = values.dtype.itemsize == 2 and values == np.iinfo(np.uint16).max
+        return np.where(saturated | (values < 0), 0, values).astype(np.float32) / np.float32(scale)
+    metres = values.astype(np.float32)
+    return np.where(np.isfinite(metres) & (metres > 0), metres, np.float32(0))
 
 
 def _load_array(path: Path) -> NDArray[Any]:
     try:
-        array: NDArray[Any] = np.load(path, allow_pickle=False)
+        array = np.load(path, allow_pickle=False)
     except FileNotFoundError as error:
         raise DataError(f"{path}: there is no such file.") from error
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: cannot be read as an npy file ({str(error).splitlines()[0]}); replace it.") from error
-    if array.ndim == 3 and 1 in (array.shape[0], array.shape[-1]):
-        array = array.reshape([n for i, n in enumerate(array.shape) if i != (0 if array.shape[0] == 1 else 2)])
-    return array
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        kind = array.dtype if isinstance(array, np.ndarray) else "several arrays"
+        raise DataError(f"{path}: must hold one array of numbers, found {kind}.")
+    return array[0] if array.ndim == 3 and len(array) == 1 else array[..., 0] if array.shape[2:] == (1,) else array
 
 
 def read_region(path: Path) -> NDArray[np.uint8]:
@@ -101,7 +129,7 @@ def read_mask(path: Path, classes: int | Mapping[int, int], ignore: Collection[i
     image = _open(path)
     if image.mode not in ("L", "P"):
         raise DataError(
-            f"{path}: a mask holds class ids in one 8-bit channel (mode L or P), this image has mode {image.mode}."
+            f"{path}: a mask holds class ids in one 8-bit channel (L or P), this image has mode {image.mode}; save the ids."
         )
     class_of = {i: i for i in range(classes)} if isinstance(classes, int) else dict(classes)
     ids = np.asarray(image)
@@ -137,9 +165,10 @@ def check_size(what: str, path: Path, truth: NDArray[Any], image_path: Path, ima
         DataError: it has another size.
     """
     if truth.shape != image.shape[:2]:
+        turned = " (the image may be turned by its EXIF data)" if truth.shape == image.shape[1::-1] else ""
         raise DataError(
             f"{path}: {what} is {truth.shape[1]}x{truth.shape[0]} pixels, its image {image_path.name} is "
-            f"{image.shape[1]}x{image.shape[0]}."
+            f"{image.shape[1]}x{image.shape[0]}; they must be equal{turned}."
         )
 
 
@@ -207,7 +236,7 @@ def read_list(dataset: str, root: Path, name: str, holds: str, names: str) -> li
         raise DataError(f"{dataset}: no list '{name}' in {root}; it names {names} of each frame.")
     first: dict[str, int] = {}
     found = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_text(file).splitlines(), 1):
         words = line.split()
         if not words:
             continue

@@ -64,6 +64,13 @@ def predict_files(cfg: DictConfig) -> None:
         ConfigError: an option that the checkpoint's task does not have.
     """
     files = input_files(cfg.input)  # before the checkpoint is read: a wrong name is found at once
+    first: dict[str, Path] = {}
+    for file in files:
+        if first.setdefault(file.stem, file) != file:
+            raise DataError(
+                f"input: {first[file.stem]} and {file} would be written under one name; predict them one folder at a time, with "
+                "another output=... each."
+            )
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
     given = {name: plain[name] for name in _OPTIONS if plain[name] is not None}

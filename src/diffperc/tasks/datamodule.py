@@ -54,7 +54,8 @@ class PerceptionData(L.LightningDataModule):
             )
         if len(self.train) < self.batch_size:
             raise ConfigError(
-                f"the training split has {len(self.train)} images, fewer than recipe.batch_size={self.batch_size}."
+                f"the training split has {len(self.train)} samples, fewer than recipe.batch_size={self.batch_size}; set "
+                f"recipe.batch_size={len(self.train)}, or less."
             )
         return self.loader(self.train, self.batch_size // parts, training=True)
 
