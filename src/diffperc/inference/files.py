@@ -68,8 +68,8 @@ def predict_files(cfg: DictConfig) -> None:
     for file in files:
         if first.setdefault(file.stem, file) != file:
             raise DataError(
-                f"input: {first[file.stem]} and {file} would be written under one name; predict them one folder at a time, with "
-                "another output=... each."
+                f"input: {first[file.stem]} and {file} would be written under one name; predict them one folder at "
+                "a time, with another output=... each."
             )
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
