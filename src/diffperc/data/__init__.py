@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,8 +10,9 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    # `python -m diffperc.data --help` passes here, and loads no torch; an import statement would come back here
-    public = importlib.import_module("diffperc.data.public")
-    if name not in public.__all__:
+    # `from diffperc.data import archives` asks here first; scripts and `python -m diffperc.data --help` load no torch
+    is_module = importlib.util.find_spec(f"{__name__}.{name}") is not None
+    public = None if is_module else importlib.import_module(f"{__name__}.public")
+    if public is None or name not in public.__all__:
         raise AttributeError(f"module 'diffperc.data' has no attribute '{name}'")
     return getattr(public, name)
