@@ -94,6 +94,8 @@ def _check_numbers(cfg: DictConfig) -> None:
     ]
     if wrong:
         raise ConfigError(f"{wrong[0]}: must be a number of at least {least[wrong[0]]}, found {cfg[wrong[0]]!r}.")
+    if not cfg.splits or not set(cfg.splits) <= {"train", "val"}:
+        raise ConfigError(f"splits: must be [train], [val] or [train,val], found {cfg.splits}.")
     if cfg.step_seconds is not None and not (_at_least(cfg.step_seconds, 0) and cfg.step_seconds > 0):
         raise ConfigError(f"step_seconds: must be more than 0, found {cfg.step_seconds!r}.")
 
@@ -106,7 +108,7 @@ def _open(cfg: DictConfig) -> tuple[dict[str, PerceptionDataset], Findings]:
     """The splits that can be opened, and what was wrong with lists and folders."""
     sets: dict[str, PerceptionDataset] = {}
     with collected() as findings:
-        for split in ("train", "val"):
+        for split in cfg.splits:
             try:
                 sets[split] = build_dataset(cfg, split)
             except Exception as error:
@@ -160,6 +162,8 @@ def _throughput(sets: dict[str, PerceptionDataset], summaries: dict[str, Summary
     except DataError:  # such as crops of different sizes: training says so
         return {}
     found = {"images_per_second": images / seconds, "processes": float(cfg.num_workers)}
+    if not cfg.splits or not set(cfg.splits) <= {"train", "val"}:
+        raise ConfigError(f"splits: must be [train], [val] or [train,val], found {cfg.splits}.")
     if cfg.step_seconds is not None:
         found["needed_per_second"] = cfg.recipe.batch_size / cfg.step_seconds
     return found

@@ -37,6 +37,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
         "good": ["dataset=camvid", f"dataset.root={write_good(place / 'good data')}", "task=segmentation", *SMALL],
         "bad": ["dataset=folder", f"dataset.root={write_bad(place)}", "task=segmentation"],
         "persons": ["dataset=coco_pose", f"dataset.root={write_coco(place / 'coco')}", "task=pose"],
+        "half": ["dataset=camvid", f"dataset.root={place / 'good data'}", "task=segmentation", *SMALL, "splits=[val]"],
+        "wrong": ["dataset=scenes", "samples=0"],
         "empty": ["dataset=folder", "dataset.root=leer ü", "task=referring"],
     }
     jobs = [("inspect", [*o, *QUICK, f"hydra.run.dir={name}"]) for name, o in options.items()]
@@ -116,6 +118,13 @@ def test_an_empty_folder_is_a_sentence(done: Done) -> None:
     assert results["empty"][0] == 2
     (problem,) = report(place / "empty")["problems"]
     assert problem.startswith("Folder: there is neither a folder 'images' with images in leer ü nor a table")
+
+
+def test_one_split_alone_and_numbers_that_make_no_sense(done: Done) -> None:
+    place, results = done
+    assert results["half"][0] == 0
+    assert list(report(place / "half")["splits"]) == ["val"]
+    assert results["wrong"] == (2, "error: samples: must be a number of at least 1, found 0.\n")
 
 
 def test_a_data_set_tells_its_task() -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from diffperc.data.base import Sample
 from diffperc.inference.pictures import TRUTH, Picture, class_colours, colour, outlined, overlay, panels, skeleton
 from diffperc.types import DatasetInfo
+
+_SPARSE = 0.2
 
 
 def truth_figure(sample: Sample, info: DatasetInfo, split: str) -> Picture:
@@ -19,6 +22,10 @@ def truth_figure(sample: Sample, info: DatasetInfo, split: str) -> Picture:
         measured = sample.depth > 0
         low, high = (float(f(sample.depth[measured])) for f in (np.min, np.max)) if measured.any() else (0.0, 1.0)
         depth = colour(np.where(measured, sample.depth, np.nan), low, high)
+        if measured.mean() < _SPARSE:  # single points would not be seen
+            size = np.ones((2 * max(1, depth.shape[1] // 400) + 1,) * 2, np.uint8)
+            points = cv2.dilate(measured.astype(np.uint8), size)[..., None] > 0
+            depth = np.where(points, cv2.dilate(depth, size), image // 3).astype(np.uint8)
         drawn.append((f"depth {low:.1f} to {high:.1f} m, {measured.mean():.0%} measured", depth))
     if sample.mask is not None:
         colours = class_colours(len(info.classes))
