@@ -21,7 +21,7 @@ test: $(VENV)/.stamp
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
 
 test-slow: $(VENV)/.stamp
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n auto --dist loadfile
 
 lint: $(VENV)/.stamp
 	$(BIN)/ruff check .
