@@ -97,6 +97,7 @@ def _fit(cfg: DictConfig, out: Path, name: str, module: L.LightningModule, train
     trainer = L.Trainer(
         accelerator=cfg.accelerator,
         devices=1,
+        precision=stage.precision,
         max_steps=stage.steps,
         val_check_interval=stage.validate_every,
         check_val_every_n_epoch=None,
@@ -126,9 +127,10 @@ def _config(part: str) -> dict[str, Any]:
 def _clip(cfg: DictConfig, out: Path, pictures: Corpus) -> dict[str, float]:
     tokenizer = CLIPTokenizer.from_pretrained(str(config_folder("tiny") / "tokenizer"))
     ids = token_ids(tokenizer, pictures.captions)
-    train, test = (
-        _Pairs(_Pictures(pictures.images, range(len(ids))), ids, part) for part in (pictures.train, pictures.test)
-    )
+    # no token sees what comes after it, so padding behind the longest caption changes nothing
+    ids = ids[:, : int((ids != tokenizer.pad_token_id).sum(1).max()) + 1]
+    shown = _Pictures(pictures.images, range(len(ids)))
+    train, test = (_Pairs(shown, ids, part) for part in (pictures.train, pictures.test))
     torch.manual_seed(cfg.seed)
     module = Contrastive(
         _config("text_encoder"), _config("image_encoder") | {"image_size": cfg.size}, cfg.clip.lr, cfg.clip.weight_decay
