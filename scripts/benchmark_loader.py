@@ -1,7 +1,7 @@
 """The loader: images a second against a bare albumentations loop over the same files, and memory over 100,000 samples.
 
-    python scripts/benchmark_loader.py speed   [--root ../shared/data/redkitchen] [--images 320] [--rounds 5]
-    python scripts/benchmark_loader.py memory  [--root ../shared/data/redkitchen] [--samples 100000]
+    python scripts/benchmark_loader.py speed   --root /data/nyuv2 [--images 320] [--rounds 5]
+    python scripts/benchmark_loader.py memory  --root /data/nyuv2 [--samples 100000]
 
 speed: the published NYUv2 augmentation at 480 x 480, one process, one thread; both loops alternate, and what counts is their
 ratio. memory: a list of links to the same few frames; what each loader process keeps for itself, at the beginning and at the
@@ -35,7 +35,7 @@ def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["speed", "memory"])
-    parser.add_argument("--root", type=Path, default=Path("../shared/data/redkitchen"))
+    parser.add_argument("--root", type=Path, required=True, help="NYUv2 in its layout, or what looks like it")
     parser.add_argument("--images", type=int, default=320)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--samples", type=int, default=100_000)
