@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -27,6 +26,7 @@ from diffperc.inference.pictures import stacked
 from diffperc.inference.truths import truth_figure
 from diffperc.keypoints import COCO_KEYPOINTS
 from diffperc.tasks import PerceptionData
+from diffperc.tasks.datamodule import start_worker
 from diffperc.training import write_json
 
 _LISTED = 20  # sentences on the screen; the file has all
@@ -111,7 +111,7 @@ def _open(cfg: DictConfig) -> tuple[dict[str, PerceptionDataset], Findings]:
         for split in cfg.splits:
             try:
                 sets[split] = build_dataset(cfg, split)
-            except Exception as error:
+            except Exception as error:  # hydra wraps what a constructor raised
                 mine = error if isinstance(error, DiffPercError) else error.__cause__
                 if not isinstance(mine, DiffPercError):
                     raise
@@ -129,17 +129,13 @@ def _go_through(dataset: PerceptionDataset, summary: Summary, cfg: DictConfig, s
         batch_size=8,
         num_workers=cfg.num_workers,
         collate_fn=list[Look],
-        worker_init_fn=_one_thread,
+        worker_init_fn=start_worker,
     )
     with Progress(transient=True) as progress:
         bar = progress.add_task(f"{split} samples", total=count)
         for looks in loader:
             summary.add(looks)
             progress.advance(bar, len(looks))
-
-
-def _one_thread(_: int) -> None:
-    cv2.setNumThreads(0)
 
 
 def _throughput(sets: dict[str, PerceptionDataset], summaries: dict[str, Summary], cfg: DictConfig) -> dict[str, float]:

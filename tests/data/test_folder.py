@@ -304,6 +304,20 @@ def test_a_mask_that_two_images_share_is_two_referents(root: Path) -> None:
     ]
 
 
+def test_an_expression_without_a_mask_of_its_own_takes_the_file_of_the_images_name(root: Path) -> None:
+    """As any row does, see docs/own-data.md; masks that no expression points to are another task's."""
+    rows = [{"file_name": n, "expression": "it"} for n in NAMES[1:]]
+    (root / "expressions.jsonl").write_text("\n".join(json.dumps(r) for r in rows))
+    write_mask(root / "masks/kitchen/2.png", 0)
+    with collected() as found:
+        train = open_(root, "expression")
+    assert names_of(train) == ["2.jpg", "3.jpg"]
+    # all but the corner, and the corner alone
+    assert [int(train.truth(i).sum()) for i in range(2)] == [1, SIZE[0] * SIZE[1]]
+    assert found.problems == []
+    assert [note.split(": ")[0] for note in found.left_out] == [f"{root}/images/{NAMES[0]}"]
+
+
 def test_two_images_of_one_name_are_said(root: Path) -> None:
     write_image(root / "images/4.png", 9)
     with pytest.raises(DataError, match=r"4\.png and .*4\.jpg are one image, or have one truth"):

@@ -73,13 +73,8 @@ def read_records(root: Path, truth: str, folder: str, suffixes: Sequence[str], s
     if not tables:
         rows = [_Row({"file_name": file.relative_to(images).as_posix()}, "", images) for file in lying]
     if not rows:
-        wanted = ", ".join(_SENTENCES if sentences else _TABLES)
-        raise DataError(
-            f"{tables[0]}: names no image that can be used."
-            if tables
-            else f"Folder: there is neither a folder 'images' with images in {root} nor a table ({wanted})."
-        )
-    of_name = {} if sentences else _by_stem(truths, suffixes)
+        raise DataError(_nothing(root, tables, sentences))
+    of_name = _by_stem(truths, suffixes)
     listing, found = Listing(), []
     seen: dict[str, Path] = {}
     for row in rows:
@@ -104,14 +99,21 @@ def read_records(root: Path, truth: str, folder: str, suffixes: Sequence[str], s
         else:
             found.append(_record(row, name, image, file))
         seen.setdefault(key, image)
-    used = {record.truth for record in found} | {record.image for record in found}
-    unused = [
-        f for f in (*of_name.values(), *(lying if tables else ())) if f not in used and _stem(f, truths) not in seen
-    ]
+    used = {file for record in found for file in (record.image, record.truth)}
+    # a mask beside those of expressions may be another task's
+    lying_about = [*([] if sentences else of_name.values()), *(lying if tables else ())]
+    unused = [file for file in lying_about if file not in used and _stem(file, truths) not in seen]
     left_out(
         [f"{file}: goes with no other file of this name, or no table names it; it is not used." for file in unused]
     )
     return sorted(found, key=lambda record: (record.name, str(record.truth)))
+
+
+def _nothing(root: Path, tables: Sequence[Path], sentences: bool) -> str:
+    if tables:
+        return f"{tables[0]}: names no image that can be used."
+    wanted = ", ".join(_SENTENCES if sentences else _TABLES)
+    return f"Folder: there is neither a folder 'images' with images in {root} nor a table ({wanted})."
 
 
 def captioned_images(root: Path) -> list[tuple[Path, str]]:

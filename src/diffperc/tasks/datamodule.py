@@ -11,8 +11,8 @@ from diffperc.data.pipeline import Item
 from diffperc.errors import ConfigError
 
 
-def _start_worker(_: int) -> None:
-    # workers share the cores with training: one thread each
+def start_worker(_: int) -> None:
+    """What every loader process does first: processes share the cores with training, so each keeps to one thread."""
     cv2.setNumThreads(0)
 
 
@@ -76,5 +76,5 @@ class PerceptionData(L.LightningDataModule):
             drop_last=training,
             pin_memory=self.trainer is not None and self.trainer.accelerator.__class__.__name__ == "CUDAAccelerator",
             persistent_workers=self.num_workers > 0,
-            worker_init_fn=_start_worker,
+            worker_init_fn=start_worker,
         )
