@@ -157,6 +157,13 @@ def test_parts_are_every_parameter_once_and_train_only_obeys(backbone: StableDif
         backbone.train_only(["nothing"])
 
 
+def test_a_frozen_backbone_trains_nothing() -> None:
+    backbone = StableDiffusionBackbone(config="tiny", frozen=True)
+    backbone.train_only(["features", "output"])
+    assert not any(p.requires_grad for p in backbone.parameters())
+    assert not backbone.extract(latents(), conditioning(backbone)).maps[0].requires_grad
+
+
 def test_wrong_shapes_are_refused_with_both_shapes(backbone: StableDiffusionBackbone) -> None:
     with pytest.raises(ValueError, match=r"Conditioning.tokens must be \(B, N, D\) with B=2, D=128, got \(2, 7, 64\)"):
         backbone.extract(latents(), Conditioning(torch.zeros(2, 7, 64), timestep=torch.ones(2)))

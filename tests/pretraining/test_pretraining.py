@@ -28,7 +28,6 @@ SMALL = [
     "processes=1",
     "num_workers=0",
     "accelerator=cpu",
-    "vae.architecture={block_out_channels: [4, 4, 8, 8], norm_num_groups: 1, mid_block_add_attention: false}",
     *(f"{stage}.{key}={value}" for stage in ("clip", "vae", "unet") for key, value in
       {"steps": 4, "batch_size": 4, "validate_every": 2, "keep_every": 2}.items()),
 ]  # fmt: skip

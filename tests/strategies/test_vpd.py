@@ -30,6 +30,13 @@ class TestVPDWithAttentionMaps(StrategyContract):
     overrides = {"attention": [16, 32], "templates": "a photo of a {}"}  # noqa: RUF012
 
 
+def test_without_adapter_the_unet_gets_the_text_as_it_is(backbone: StableDiffusionBackbone, batch: Batch) -> None:
+    plain, adapted = (VPD(backbone, TEXTS["names"], templates="a {}", adapter=adapter) for adapter in (False, True))
+    assert torch.equal(plain._tokens(batch), plain.table.vectors.expand(len(batch), -1, -1))
+    assert not torch.equal(adapted._tokens(batch), plain._tokens(batch))
+    assert not list(plain.parameters())
+
+
 def test_the_table_gives_a_labels_row_and_the_mean_where_it_is_unknown() -> None:
     table = TextTable(("a", "b", "c"), 4)
     table.vectors.copy_(torch.arange(12.0).reshape(3, 4))

@@ -20,14 +20,18 @@ class Backbone(nn.Module, ABC):
         spec: channels and strides of the maps `extract` returns.
         token_dim: D, width of the conditioning tokens.
         time_dim: T, width of a time embedding.
+        latent_channels: of the latents.
         multiple: image sides must be multiples of this many pixels.
+        frozen: nothing of it is trained, whatever a strategy names.
         architecture: all that is needed to build the backbone again without any file.
     """
 
     spec: FeatureSpec
     token_dim: int
     time_dim: int
+    latent_channels: int
     multiple: int
+    frozen: bool = False
     architecture: dict[str, dict[str, Any]]
 
     @abstractmethod
@@ -69,7 +73,7 @@ class Backbone(nn.Module, ABC):
         """
 
     def train_only(self, parts: Collection[str]) -> None:
-        """Let the named parts be trained and freeze the rest.
+        """Let the named parts be trained, unless the backbone is `frozen`, and freeze the rest.
 
         Raises:
             ValueError: a name is not among `parts`.
@@ -78,6 +82,6 @@ class Backbone(nn.Module, ABC):
         if unknown:
             raise ValueError(f"unknown backbone parts {sorted(unknown)}; known: {sorted(self.parts)}")
         self.requires_grad_(False)
-        for part in parts:
+        for part in () if self.frozen else parts:
             for parameter in self.parts[part]:
                 parameter.requires_grad_(True)

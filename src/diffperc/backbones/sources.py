@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from transformers.utils import logging as transformers_logging
 
 from diffperc.backbones import ldm
 from diffperc.errors import WeightsError, did_you_mean
@@ -28,7 +29,6 @@ _WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
 _FILES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 # what a hub repository is asked for: not the same weights a second time in other formats and precisions
 _PATTERNS = [f"{part}/*{end}" for part in PARTS for end in ("config.json", "model.safetensors")] + ["tokenizer/*"]
-_SHIPPED = resources.files("diffperc.backbones").joinpath("configs")
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ def locate(
     revision: str | None = None,
     patterns: list[str] | None = None,
     key: str = "backbone.pretrained",
-    kinds: str = "a diffusers folder, a .ckpt or .safetensors file, a hub id such as owner/name, or null for random weights",
+    kinds: str = "tiny, a diffusers folder, a .ckpt or .safetensors file, a hub id (owner/name), or null for random weights",
 ) -> Source:
-    """Find weights on disk, or fetch them from the hub.
+    """Find weights in the package or on disk, or fetch them from the hub.
 
     Args:
-        pretrained: a folder, a ``.ckpt`` or ``.safetensors`` file, or a hub id such as ``owner/name``.
+        pretrained: ``tiny``, a folder, a ``.ckpt`` or ``.safetensors`` file, or a hub id such as ``owner/name``.
         revision: commit of the hub repository.
         patterns: which of its files are needed; default those of a diffusers pipeline.
         key: what the user sets, for messages.
@@ -63,6 +63,9 @@ def locate(
     Raises:
         WeightsError: there is no such thing, or the hub cannot be reached.
     """
+    shipped = _shipped().get(pretrained)
+    if shipped is not None and (shipped / "model_index.json").is_file():
+        return Source(pretrained, shipped)
     path = Path(pretrained).expanduser()
     if path.exists():
         return Source(pretrained, path)
@@ -193,12 +196,18 @@ def architecture(config: str | Mapping[str, Any] | None, source: Source | None) 
 
 def config_folder(config: str) -> Path:
     """The folder of a shipped config by name, or the folder itself."""
-    shipped = {Path(str(p)).name: Path(str(p)) for p in _SHIPPED.iterdir()}
+    shipped = _shipped()
     if config in shipped:
         return shipped[config]
     if Path(config).is_dir():
         return Path(config)
     raise WeightsError(f"backbone.config: there is no config or folder '{config}'{did_you_mean(config, shipped)}")
+
+
+def _shipped() -> dict[str, Path]:
+    """Folders that come with the package, by name; that of ``tiny`` holds weights beside its configs."""
+    folder = resources.files("diffperc.backbones").joinpath("configs")
+    return {Path(str(p)).name: Path(str(p)) for p in folder.iterdir()}
 
 
 def _recognise(source: Source) -> str:
@@ -273,11 +282,18 @@ def checked(kind: Any, folder: str) -> Any:
     Raises:
         WeightsError: the folder is damaged, or tensors are missing or of another shape.
     """
+    verbosity = transformers_logging.get_verbosity()
+    # it would list what is in the file for other classes, such as CLIP's projections, and show a bar for milliseconds
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     try:
         model, info = kind.from_pretrained(folder, output_loading_info=True, torch_dtype=torch.float32)
     except Exception as error:  # transformers raises every kind for a damaged folder
         reason = (str(error) or type(error).__name__).splitlines()[0][:120]
         raise WeightsError(f"{folder}: cannot be loaded ({reason}).") from error
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        transformers_logging.enable_progress_bar()
     missing = [k for k in info["missing_keys"] if not k.endswith("position_ids")]
     if missing or info["mismatched_keys"]:
         first = sorted(missing)[0] if missing else sorted(info["mismatched_keys"])[0]

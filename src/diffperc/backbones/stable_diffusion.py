@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,6 +23,7 @@ from diffperc.backbones.clip import (
 )
 from diffperc.backbones.sources import architecture, fill, locate, part_state
 from diffperc.backbones.unet import Walk
+from diffperc.backbones.vae import keep_the_image, latents_of, small_vae, vae_encoder
 from diffperc.checks import check_shape
 from diffperc.errors import WeightsError
 from diffperc.text import ExpressionEncoder, TextEncoder
@@ -48,11 +49,14 @@ class StableDiffusionBackbone(Backbone):
     >>> features.maps, features.attention[16]
 
     Args:
-        pretrained: a hub id, a diffusers folder, one ``.ckpt``/``.safetensors`` in the original naming, or None for
-            random weights.
+        pretrained: ``tiny``, which comes with the package, a hub id, a diffusers folder, one ``.ckpt``/``.safetensors`` in
+            the original naming, or None for random weights.
         revision: commit of the hub repository.
         config: ``sd15``, ``sd21``, ``tiny``, a folder with configs, or the mapping of a checkpoint; None: as the source.
         image_encoder: ``{pretrained, revision}`` of the CLIP model whose vision tower goes with these weights.
+        vae: ``taesd``, or a file or folder of its weights, which then encodes images in place of the source's own VAE: a
+            28th of its size, latents nearly the same (docs/taesd.md).
+        frozen: train nothing of the UNet: features as they are, for probing; faster, and the control of fine-tuning.
         gradient_checkpointing: recompute activations in the backward pass: less memory, about one more forward pass.
         channels_last: memory layout of convolutions; faster on most hardware.
         empty: allocate nothing for the weights, because a checkpoint brings them.
@@ -67,6 +71,8 @@ class StableDiffusionBackbone(Backbone):
         revision: str | None = None,
         config: str | Mapping[str, Any] | None = None,
         image_encoder: Mapping[str, Any] | None = None,
+        vae: str | None = None,
+        frozen: bool = False,
         gradient_checkpointing: bool = False,
         channels_last: bool = False,
         empty: bool = False,
@@ -77,34 +83,42 @@ class StableDiffusionBackbone(Backbone):
         self.architecture = architecture(config, self._source)
         self._config = config if isinstance(config, str) else None
         self._image_encoder_source = image_encoder
+        self.frozen = frozen
         self.gradient_checkpointing = gradient_checkpointing
         self.channels_last = channels_last
-        self._build(empty)
-        unet, vae = self.architecture["unet"], self.architecture["vae"]
+        self._build(vae, empty)
+        unet = self.architecture["unet"]
         channels = tuple(unet["block_out_channels"])
-        factor = 2 ** (len(vae["block_out_channels"]) - 1)
+        factor = 2 ** (len(self.vae.config["block_out_channels"]) - 1)
         # the maps come from the up blocks, each as wide as the down block of its stride
         self.spec = FeatureSpec(channels, tuple(factor * 2**i for i in range(len(channels))))
         self.token_dim = int(unet["cross_attention_dim"])
+        self.latent_channels = int(unet["in_channels"])
         self.time_dim = 4 * channels[0]
         self.multiple = self.spec.strides[-1]
         self._apply_memory_format()
         self.register_load_state_dict_post_hook(lambda module, _: module._apply_memory_format())
 
-    def _build(self, empty: bool) -> None:
+    def _build(self, small: str | None, empty: bool) -> None:
+        states: dict[str, dict[str, Tensor]] = {}
+        if small is not None and not empty:
+            self.architecture["vae"], states["vae"] = small_vae(small, self.architecture["vae"], self.is_random)
+        if self._source is not None:
+            for part in ("unet", "vae"):
+                states.setdefault(part, part_state(self._source, part, self.architecture))
         with torch.device("meta" if empty or self._source else "cpu"):
             self.unet = UNet2DConditionModel.from_config(self.architecture["unet"])
-            self.vae = AutoencoderKL.from_config(self.architecture["vae"])
-        del self.vae.decoder, self.vae.post_quant_conv  # images are never decoded
-        if self._source is not None:
-            for part, module in (("unet", self.unet), ("vae", self.vae)):
-                fill(module, part_state(self._source, part, self.architecture), f"{self._source.name}, {part}")
-        elif not empty:
+            self.vae = vae_encoder(self.architecture["vae"])
+        for part, state in states.items():
+            where = self._source.name if self._source is not None else "backbone"
+            fill(getattr(self, part), state, f"{where}, {part}")
+        if self._source is None and not empty:
             log.warning(
-                "backbone.pretrained is null: the UNet and the VAE have RANDOM weights. Good for trying things; "
-                "for results set backbone.pretrained."
+                "backbone.pretrained is null: the UNet and the VAE have RANDOM weights, the control. "
+                "For results set backbone.pretrained."
             )
-            _keep_the_image(self.vae)
+            if small is None:
+                keep_the_image(self.vae)
         self.unet.set_attn_processor(AttentionProcessor())
         self.vae.eval().requires_grad_(False)
 
@@ -130,12 +144,11 @@ class StableDiffusionBackbone(Backbone):
         factor = self.spec.strides[0]
         if image.shape[-2] % factor or image.shape[-1] % factor:
             raise ValueError(f"image sides must be multiples of {factor}, got {tuple(image.shape[-2:])}")
-        return self.vae.encode(image * 2 - 1).latent_dist.mode()
+        return latents_of(self.vae, image)
 
     def extract(self, latents: Tensor, conditioning: Conditioning, attention: Collection[int] = ()) -> Features:
         """See `Backbone.extract`. Attention maps come from the down and up blocks of the strides asked for."""
-        channels = int(self.architecture["unet"]["in_channels"])
-        b = check_shape("latents", latents, f"B {channels} h w")["B"]
+        b = check_shape("latents", latents, f"B {self.latent_channels} h w")["B"]
         check_shape("Conditioning.tokens", conditioning.tokens, "B N D", B=b, D=self.token_dim)
         factor = self.spec.strides[0]
         known = self.spec.strides[:-1]  # the coarsest blocks have no attention
@@ -190,37 +203,3 @@ class StableDiffusionBackbone(Backbone):
         """See `Backbone.load_image_encoder`."""
         if not self.is_random:
             load_image_encoder(encoder, self._source, self._image_encoder_source)
-
-
-@torch.no_grad()
-def _keep_the_image(vae: Any) -> None:
-    """Let a VAE of random weights pass on what it sees: averages where it halves, residual branches silent, unit latents.
-
-    Layers drawn at random one after the other lose most of a small image: a decoder of depth on latents of
-    `config=tiny` ended 10 % lower with this start (0.746 against 0.829 m, one seed, 200 steps of 16 scenes).
-    """
-    for block in vae.encoder.down_blocks:
-        for downsampler in block.downsamplers or ():
-            weight = downsampler.conv.weight
-            weight.zero_()
-            weight[:, :, :2, :2] = torch.eye(weight.shape[0])[:, :, None, None] / 4
-            downsampler.conv.bias.zero_()
-    for block in (*vae.encoder.down_blocks, vae.encoder.mid_block):
-        for resnet in block.resnets:
-            resnet.conv2.weight.zero_()
-            resnet.conv2.bias.zero_()
-    for attention in vae.encoder.mid_block.attentions:
-        attention.to_out[0].weight.zero_()
-        attention.to_out[0].bias.zero_()
-    # one cell of the latents sees its own cell only
-    weight = vae.encoder.conv_out.weight
-    centre = weight[:, :, 1, 1] * 3
-    weight.zero_()
-    weight[:, :, 1, 1] = centre
-    # latents of mean 0 and deviation 1, measured on colours that change slowly
-    generator = torch.Generator().manual_seed(0)
-    colours = F.interpolate(torch.rand(16, 3, 4, 4, generator=generator), size=(64, 64), mode="bilinear") * 2 - 1
-    moments = vae.quant_conv(vae.encoder(colours))
-    mean, deviation = moments.mean((0, 2, 3)), moments.std((0, 2, 3))
-    vae.quant_conv.weight.div_(deviation[:, None, None, None])
-    vae.quant_conv.bias.sub_(mean).div_(deviation)

@@ -14,7 +14,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -144,8 +144,7 @@ def _clip(cfg: DictConfig, out: Path, pictures: Corpus) -> dict[str, float]:
 
 def _vae(cfg: DictConfig, out: Path, pictures: Corpus) -> dict[str, float]:
     torch.manual_seed(cfg.seed)
-    own: Any = OmegaConf.to_container(cfg.vae.architecture)
-    module = Autoencoder(_config("vae") | own, cfg.vae.lr, cfg.vae.kl_weight)
+    module = Autoencoder(_config("vae"), cfg.vae.lr, cfg.vae.kl_weight)
     train = _Pictures(pictures.images, pictures.train, cfg.vae.crop)
     figures = _fit(cfg, out, "vae", module, train, _Pictures(pictures.images, pictures.test))
     vae = module.vae.eval()

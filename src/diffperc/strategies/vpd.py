@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from diffperc.backbones import Backbone
 from diffperc.nn.blocks import ResidualTokenMLP
@@ -41,6 +41,7 @@ class VPD(Strategy):
         class_embeddings: a file with the table (names, D); None computes it with the text encoder.
         attention: strides in image pixels at which attention maps are appended; 16 and 32 as published.
         detach_attention: no gradient through the appended maps, as in the released training (methods.md 0.5).
+        adapter: False hands the UNet the text as it is, the paper's ablation.
     """
 
     def __init__(
@@ -52,13 +53,14 @@ class VPD(Strategy):
         class_embeddings: str | None = None,
         attention: Sequence[int] = (),
         detach_attention: bool = True,
+        adapter: bool = True,
     ) -> None:
         super().__init__()
         self.kind, self.timestep, self.templates = text.kind, timestep, templates
         self.class_embeddings = class_embeddings
         self.attention, self.detach_attention = tuple(attention), detach_attention
         self.table = TextTable(text.names, backbone.token_dim) if text.kind != "expression" else None
-        self.adapter = ResidualTokenMLP(backbone.token_dim)
+        self.adapter = ResidualTokenMLP(backbone.token_dim) if adapter else nn.Identity()
         self.count = {"scene": 1, "names": len(text.names), "expression": text.length}[text.kind]
         self.out_spec = widened(backbone.spec, self.attention, self.count)
 
