@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: train test test-slow lint clean
+.PHONY: train test test-slow lint pretrain clean
 
 # the stamp is older than pyproject.toml whenever a dependency changed
 $(VENV)/.stamp: pyproject.toml
@@ -27,6 +27,11 @@ lint: $(VENV)/.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# the small model of the package from nothing: hours on two cores; run again, it goes on
+pretrain: $(VENV)/.stamp
+	$(BIN)/python -m diffperc.pretrain out=runs/pretrain
+	$(BIN)/python scripts/ship_tiny.py runs/pretrain
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache

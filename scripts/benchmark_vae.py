@@ -95,6 +95,5 @@ def _count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-
 if __name__ == "__main__":
     main()

@@ -28,7 +28,7 @@ SMALL = [
     "processes=1",
     "num_workers=0",
     "accelerator=cpu",
-    *(f"{stage}.{key}={value}" for stage in ("clip", "vae", "unet") for key, value in
+    *(f"{stage}.{key}={value}" for stage in ("clip", "vae", "unet", "decoder") for key, value in
       {"steps": 4, "batch_size": 4, "validate_every": 2, "keep_every": 2}.items()),
 ]  # fmt: skip
 
@@ -66,12 +66,25 @@ def test_the_backbone_reads_the_folder(out: Path) -> None:
 
 
 def test_figures_and_pictures_are_left(out: Path) -> None:
-    found = {stage: json.loads((out / f"{stage}.json").read_text()) for stage in ("clip", "vae", "unet")}
+    found = {stage: json.loads((out / f"{stage}.json").read_text()) for stage in ("clip", "vae", "unet", "decoder")}
     assert set(found["clip"]) == {"val/retrieval", "val/retrieval_of_pictures"}
     assert 0 < found["vae"]["val/psnr_db"] < 40
     assert set(found["unet"]) >= {"val/unet_loss", "val/unet_loss_without_caption", "val/unet_control_loss"}
     assert Image.open(out / "samples.png").size == (4 * 64, 2 * 64)
     assert len((out / "samples.txt").read_text().splitlines()) == 8
+
+
+def test_the_decoder_alone_leaves_the_latents_as_they_are(out: Path) -> None:
+    """What the UNet has learned stays right: only what decodes has changed since the stage before."""
+    vae = AutoencoderKL.from_pretrained(out / "vae").eval()
+    images = torch.from_numpy(np.load(out / "corpus/images.npy")[:4].copy()).permute(0, 3, 1, 2).float() / 255
+    cached = torch.load(out / "stages/latents.pt", weights_only=True)[:4].float()
+    with torch.no_grad():
+        torch.testing.assert_close(vae.encode(images * 2 - 1).latent_dist.mode(), cached, rtol=1e-2, atol=1e-2)
+    before = torch.load(out / "stages/vae/last.ckpt", weights_only=True)["state_dict"]
+    now = vae.state_dict()
+    assert torch.equal(before["vae.encoder.conv_out.weight"], now["encoder.conv_out.weight"])
+    assert not torch.equal(before["vae.decoder.conv_out.weight"], now["decoder.conv_out.weight"])
 
 
 def test_a_stage_goes_on_where_it_stopped(out: Path, tmp_path: Path) -> None:

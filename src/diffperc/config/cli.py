@@ -59,12 +59,15 @@ def entry(config_name: str, run: Callable[[DictConfig], Any], first: str | None 
 
     try:
         hydra.main(version_base="1.3", config_path=str(conf), config_name=config_name)(job)()
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         if wants_traceback:
             raise
         if isinstance(error, InstantiationException):
             raise
         problems = explain_overrides(conf, config_name, sys.argv[1:])
+        # Hydra's for `logger=null`, or a mistake of ours
+        if isinstance(error, ValueError) and not problems:
+            raise
         _leave("\n".join(problems) or str(error).splitlines()[0])
     except KeyboardInterrupt:
         print("\nstopped.", file=sys.stderr)

@@ -45,8 +45,10 @@ def explain_overrides(conf: Path, config_name: str, overrides: Sequence[str]) ->
             f"{override.key_or_group}={o}: there is no such {override.key_or_group}{did_you_mean(o, known)}"
             for o in wrong
         ]
-        if not wrong:
-            groups.append(f"{override.key_or_group}={_chosen(override)[0] or 'null'}")
+        if None in _chosen(override):
+            problems.append(f"{text}: name a choice: {', '.join(known)}")
+        elif not wrong:
+            groups.append(f"{override.key_or_group}={_chosen(override)[0]}")
     keys = _known_keys(config_name, groups)
     for text, override in values:
         key = override.key_or_group

@@ -34,11 +34,13 @@ class Autoencoder(L.LightningModule):
         """Pictures (B, 3, S, S) in [0, 1], drawn from latents with their noise."""
         image = batch * 2 - 1
         latents = self.vae.encode(image).latent_dist
-        found = self.vae.decode(latents.sample()).sample
-        error = F.mse_loss(found, image)
-        loss = error + 0.1 * F.l1_loss(found, image) + self.kl_weight * latents.kl().mean()
+        loss = self._error(latents.sample(), image) + self.kl_weight * latents.kl().mean()
         self.log("train/loss", loss, prog_bar=True)
         return loss
+
+    def _error(self, latents: Tensor, image: Tensor) -> Tensor:
+        found = self.vae.decode(latents).sample
+        return F.mse_loss(found, image) + 0.1 * F.l1_loss(found, image)
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         """Peak signal-to-noise ratio of pictures in [0, 1], decoded from the mean of their latents."""
@@ -49,6 +51,32 @@ class Autoencoder(L.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW, warmed up, then a cosine to zero."""
         return adamw_cosine(self, self.parameters(), self.lr, 0.0)
+
+
+class Decoding(Autoencoder):
+    """The decoder alone, on latents that stay as they are, so that a UNet can learn them meanwhile.
+
+    Args:
+        vae: config of a trained `AutoencoderKL`.
+        state: its tensors.
+        lr: peak learning rate.
+    """
+
+    def __init__(self, vae: Mapping[str, Any], state: Mapping[str, Tensor], lr: float) -> None:
+        super().__init__(vae, lr)
+        self.vae.load_state_dict(state)
+        self.vae.encoder.requires_grad_(False)
+        self.vae.quant_conv.requires_grad_(False)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:  # type: ignore[override]
+        """Latents (B, 4, h, w) and their whole pictures (B, 3, S, S) in [0, 1]."""
+        loss = self._error(batch[0], batch[1] * 2 - 1)
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        """As for both halves."""
+        return adamw_cosine(self, [p for p in self.parameters() if p.requires_grad], self.lr, 0.0)
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Captioned pictures of one size, kept in two files so that three stages read them fast."""
+"""Captioned pictures of one size, kept in two files so that the stages read them fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The three stages, each of which leaves a part of a diffusers folder and goes on where it was stopped."""
+"""The stages, each of which leaves a part of a diffusers folder and goes on where it was stopped."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from diffperc.backbones.sources import config_folder
 from diffperc.callbacks import PlainProgress, RichProgress
-from diffperc.pretraining.autoencoder import Autoencoder, to_unit_latents
+from diffperc.pretraining.autoencoder import Autoencoder, Decoding, to_unit_latents
 from diffperc.pretraining.contrastive import Contrastive, token_ids
 from diffperc.pretraining.corpus import Corpus, corpus
 from diffperc.pretraining.denoiser import SCHEDULE, Denoiser, draw
 
-STAGES = ("clip", "vae", "unet")
+STAGES = ("clip", "vae", "unet", "decoder")
 
 
 def pretrain(cfg: DictConfig) -> None:
@@ -43,6 +43,7 @@ def pretrain(cfg: DictConfig) -> None:
         "clip": _clip,
         "vae": _vae,
         "unet": _unet,
+        "decoder": _decoder,
     }
     for stage in STAGES:
         if stage in cfg.stages:
@@ -139,6 +140,7 @@ def _clip(cfg: DictConfig, out: Path, pictures: Corpus) -> dict[str, float]:
     module.text.save_pretrained(out / "text_encoder")
     module.image.save_pretrained(out / "image_encoder")
     tokenizer.save_pretrained(str(out / "tokenizer"))
+    (out / "stages" / "tokens.pt").unlink(missing_ok=True)
     return figures
 
 
@@ -152,19 +154,12 @@ def _vae(cfg: DictConfig, out: Path, pictures: Corpus) -> dict[str, float]:
     to_unit_latents(vae, _encoded(vae, pictures, some))
     vae.save_pretrained(out / "vae")
     (out / "stages" / "latents.pt").unlink(missing_ok=True)
-    shown = torch.stack([_Pictures(pictures.images, pictures.test)[i] for i in range(8)])
-    _save_grid(
-        torch.cat([shown, _decoded(vae, _encoded(vae, pictures, pictures.test[:8]))]), 8, out / "reconstructions.png"
-    )
+    _save_reconstructions(vae, pictures, out)
     return figures
 
 
 def _unet(cfg: DictConfig, out: Path, pictures: Corpus) -> dict[str, float]:
-    vae = AutoencoderKL.from_pretrained(out / "vae").eval()
-    cache = out / "stages" / "latents.pt"
-    if not cache.is_file():
-        torch.save(_encoded(vae, pictures, range(len(pictures.captions))).half(), cache)
-    latents = torch.load(cache, weights_only=True).float()
+    vae, latents = _latents(out, pictures)
     tokens, empty = _tokens(out, pictures.captions)
     train, test = (_Pairs(latents, tokens, part) for part in (pictures.train, pictures.test))
     figures: dict[str, float] = {}
@@ -178,6 +173,35 @@ def _unet(cfg: DictConfig, out: Path, pictures: Corpus) -> dict[str, float]:
         if name == "unet":
             _finish(out, module, vae, pictures, tokens, empty)
     return figures
+
+
+def _decoder(cfg: DictConfig, out: Path, pictures: Corpus) -> dict[str, float]:
+    """What is left to gain when the latents are settled; another process may train the UNet at the same time."""
+    vae, latents = _latents(out, pictures)
+    torch.manual_seed(cfg.seed)
+    module = Decoding(vae.config, vae.state_dict(), cfg.decoder.lr)
+    shown = _Pictures(pictures.images, range(len(pictures.captions)))
+    train = _Pairs(latents, shown, pictures.train)
+    figures = _fit(cfg, out, "decoder", module, train, _Pictures(pictures.images, pictures.test))
+    module.vae.eval().save_pretrained(out / "vae")
+    _save_reconstructions(module.vae, pictures, out)
+    return figures
+
+
+def _latents(out: Path, pictures: Corpus) -> tuple[Any, Tensor]:
+    """The VAE, and the latents of all pictures by it, from a cache in half precision."""
+    vae = AutoencoderKL.from_pretrained(out / "vae").eval().to(memory_format=torch.channels_last)
+    cache = out / "stages" / "latents.pt"
+    if not cache.is_file():
+        torch.save(_encoded(vae, pictures, range(len(pictures.captions))).half(), cache)
+    return vae, torch.load(cache, weights_only=True).float()
+
+
+def _save_reconstructions(vae: Any, pictures: Corpus, out: Path) -> None:
+    """Eight held-out pictures above what the VAE makes of them."""
+    shown = torch.stack([_Pictures(pictures.images, pictures.test)[i] for i in range(8)])
+    found = _decoded(vae, _encoded(vae, pictures, pictures.test[:8]))
+    _save_grid(torch.cat([shown, found]), 8, out / "reconstructions.png")
 
 
 def _finish(out: Path, module: Denoiser, vae: Any, pictures: Corpus, tokens: Tensor, empty: Tensor) -> None:
@@ -222,10 +246,13 @@ def _decoded(vae: Any, latents: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _tokens(out: Path, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Tokens (N, 77, D) of captions, in half precision, and (77, D) of the empty sentence."""
-    model = CLIPTextModel.from_pretrained(out / "text_encoder").eval()
-    ids = token_ids(CLIPTokenizer.from_pretrained(str(out / "tokenizer")), [*captions, ""])
-    found = torch.cat([model(input_ids=part).last_hidden_state.half() for part in ids.split(128)])
+    """Tokens (N, 77, D) of captions, from a cache in half precision, and (77, D) of the empty sentence."""
+    cache = out / "stages" / "tokens.pt"
+    if not cache.is_file():
+        model = CLIPTextModel.from_pretrained(out / "text_encoder").eval()
+        ids = token_ids(CLIPTokenizer.from_pretrained(str(out / "tokenizer")), [*captions, ""])
+        torch.save(torch.cat([model(input_ids=part).last_hidden_state.half() for part in ids.split(128)]), cache)
+    found = torch.load(cache, weights_only=True, mmap=True)
     return found[:-1], found[-1].float()
 
 

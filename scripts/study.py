@@ -1,0 +1,388 @@
+"""Does pretraining help? Trains the runs of the study and makes docs/does-pretraining-help.md of them.
+
+    python scripts/study.py run --data FOLDER [--jobs 2] [--only QUESTION ...] [--weights NAME]
+    python scripts/study.py report
+
+`run` trains what has not been trained yet, `report` writes the document from docs/pretraining/runs.csv.
+
+Every run is a `python -m diffperc.train` with the overrides in the csv, whose rows are validations. A run that stopped in
+the middle is made again; one that is in the csv is not. FOLDER has real data sets: redkitchen (NYUv2's layout) and camvid.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+ROOT = Path(__file__).resolve().parent.parent
+RUNS = ROOT / "docs/pretraining/runs.csv"
+DOCUMENT = ROOT / "docs/does-pretraining-help.md"
+COLUMNS = ("overrides", "weights", "seed", "step", "metric", "value", "baseline")
+WEIGHTS = {"random": "null", "pretrained": "tiny"}
+SEEDS = (0, 1, 2)
+# validations a run; the last is its result
+POINTS = 5
+# metrics of which less is better
+ERRORS = ("val/rmse_m",)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A row of a table: what is trained, whatever the weights and the seed."""
+
+    label: str
+    overrides: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """A table of the document; `weights` are those that it makes sense for."""
+
+    name: str
+    title: str
+    text: str
+    settings: tuple[Setting, ...]
+    weights: tuple[str, ...] = tuple(WEIGHTS)
+
+
+DEPTH, SEGMENTATION = "task=depth recipe.steps=100", "task=segmentation recipe.steps=100"
+TASKS = {
+    "depth, scenes": DEPTH,
+    "segmentation, scenes": SEGMENTATION,
+    "referring, scenes": "task=referring recipe.steps=150",
+    "pose, scenes": "task=pose recipe.steps=150",
+    "depth, redkitchen": f"{DEPTH} dataset=nyuv2 dataset.root={{data}}/redkitchen",
+    "segmentation, camvid": f"{SEGMENTATION} dataset=camvid dataset.root={{data}}/camvid",
+}
+STRATEGIES = ("meta_prompts", "vpd", "iedp", "unconditional", "ecodepth", "tadp")
+
+
+def _every(
+    label: str, overrides: str, tasks: tuple[str, ...] = ("depth, scenes", "segmentation, scenes")
+) -> list[Setting]:
+    return [Setting(f"{task}: {label}", f"{TASKS[task]} {overrides}") for task in tasks]
+
+
+QUESTIONS = (
+    Question(
+        "claim",
+        "The claim",
+        "Every task with meta prompts, and what a head makes of the latents without a UNet.",
+        tuple(
+            Setting(f"{task}: {label}", f"{overrides} strategy={strategy}")
+            for task, overrides in TASKS.items()
+            for label, strategy in (("meta prompts", "meta_prompts"), ("no UNet", "latents"))
+        ),
+    ),
+    *(
+        Question(
+            f"strategies-{task.replace(', ', '-')}",
+            f"Every strategy: {task}",
+            "The last row is the control without a UNet: its head reads the latents.",
+            tuple(Setting(s, f"{overrides} strategy={s}") for s in (*STRATEGIES, "latents")),
+        )
+        for task, overrides in TASKS.items()
+    ),
+    Question(
+        "labels",
+        "Few labels",
+        "Meta prompts, trained as long, on the first so many labelled images.",
+        tuple(
+            itertools.chain.from_iterable(
+                _every(f"{n} images", f"strategy=meta_prompts dataset.train_size={n}") for n in (32, 128, 512)
+            )
+        )
+        + tuple(_every("512 images, no UNet", "strategy=latents dataset.train_size=512")),
+    ),
+    Question(
+        "frozen",
+        "A frozen UNet",
+        "`backbone.frozen=true`: strategy and head are all that learns.",
+        tuple(
+            itertools.chain.from_iterable(
+                _every(f"{s}, {label}", f"strategy={s}{more}")
+                for s in ("meta_prompts", "unconditional")
+                for label, more in (("frozen", " backbone.frozen=true"), ("trained", ""))
+            )
+        )
+        + tuple(_every("no UNet", "strategy=latents")),
+    ),
+    Question(
+        "refinement",
+        "Refinement steps of meta prompts",
+        "`recipe.refine_steps`: how often the UNet's output is fed back.",
+        tuple(
+            itertools.chain.from_iterable(
+                _every(f"{n}", f"strategy=meta_prompts recipe.refine_steps={n}") for n in (1, 2, 3)
+            )
+        )
+        + tuple(_every("no UNet", "strategy=latents")),
+    ),
+    Question(
+        "parts",
+        "Parts of the strategies",
+        "One part of a strategy at a time, on and off.",
+        (
+            *_every("IEDP", "strategy=iedp"),
+            *_every("IEDP without the explicit branch", "strategy=iedp strategy.explicit_weight=0"),
+            *_every("VPD without attention maps", "strategy=vpd", ("segmentation, scenes", "referring, scenes")),
+            *_every(
+                "VPD with attention maps",
+                "strategy=vpd strategy.attention=[16,32]",
+                ("segmentation, scenes", "referring, scenes"),
+            ),
+            *_every("VPD", "strategy=vpd"),
+            *_every("VPD without adapter", "strategy=vpd strategy.adapter=false"),
+            *_every("meta prompts", "strategy=meta_prompts"),
+            *_every("meta prompts without adapter", "strategy=meta_prompts strategy.adapter=false"),
+            *_every("no UNet", "strategy=latents", ("depth, scenes", "segmentation, scenes", "referring, scenes")),
+        ),
+    ),
+    Question(
+        "latent-scale",
+        "The scale of the latents",
+        "ECoDepth, whose latents are scaled to what the UNet knows; and 1 / 0.18215 times larger, which is what the recipes "
+        "of VPD and meta prompts, that leave them unscaled, do to Stable Diffusion.",
+        tuple(
+            itertools.chain.from_iterable(
+                _every(f"{label}, {state}", f"strategy=ecodepth strategy.latent_scale={scale}{more}")
+                for label, scale in (("x 1", 1.0), ("x 5.49", 5.49))
+                for state, more in (("trained", ""), ("frozen", " backbone.frozen=true"))
+            )
+        )
+        + tuple(_every("no UNet", "strategy=latents")),
+    ),
+)
+
+
+Run = tuple[str, str, int]
+Curve = list[tuple[int, float]]
+
+
+def planned(only: list[str] | None, weights_only: list[str]) -> Iterator[Run]:
+    """Overrides, weights and seed of every run, seed by seed, so that a study that is stopped has all questions."""
+    seen = set()
+    for seed in SEEDS:
+        for question in QUESTIONS:
+            if only and question.name not in only:
+                continue
+            for setting, weights in itertools.product(question.settings, question.weights):
+                run = (setting.overrides, weights, seed)
+                if run not in seen and weights in weights_only:
+                    seen.add(run)
+                    yield run
+
+
+@dataclass
+class Results:
+    """What the csv holds: curves of a metric by run, and what the best image-independent guess scores."""
+
+    curves: dict[Run, Curve]
+    metric: dict[str, str]
+    baseline: dict[str, float]
+
+
+def read() -> Results:
+    """The csv, as far as there is one."""
+    found = Results({}, {}, {})
+    if RUNS.is_file():
+        with RUNS.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                run = (row["overrides"], row["weights"], int(row["seed"]))
+                found.curves.setdefault(run, []).append((int(row["step"]), float(row["value"])))
+                found.metric[row["overrides"]] = row["metric"]
+                found.baseline[row["overrides"]] = float(row["baseline"])
+    return found
+
+
+def train(run: Run, data: Path) -> list[dict[str, str]]:
+    """One run in a process of its own; its rows of the csv."""
+    overrides, weights, seed = run
+    with tempfile.TemporaryDirectory(prefix="study-") as folder:
+        arguments = [
+            *shlex.split(overrides.replace("{data}", str(data))),
+            f"backbone.pretrained={WEIGHTS[weights]}",
+            f"seed={seed}",
+            f"hydra.run.dir={folder}/run",
+            "num_workers=0",
+        ]
+        steps = int(next(a for a in arguments if a.startswith("recipe.steps=")).partition("=")[2])
+        arguments.append(f"recipe.val_every_steps={steps // POINTS}")
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        done = subprocess.run(
+            [sys.executable, "-m", "diffperc.train", *arguments], env=environment, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise RuntimeError(f"{shlex.join(arguments)}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+        summary = json.loads((Path(folder) / "run/summary.json").read_text(encoding="utf-8"))
+        metric = summary["monitor"]
+        baseline = summary["baseline"].get(metric, float("nan"))
+        with (Path(folder) / "run/metrics.csv").open(newline="", encoding="utf-8") as file:
+            points = [(int(row["step"]) + 1, row[metric]) for row in csv.DictReader(file) if row.get(metric)]
+    return [
+        dict(zip(COLUMNS, map(str, (overrides, weights, seed, step, metric, value, baseline)), strict=True))
+        for step, value in points
+    ]
+
+
+def run_all(data: Path, jobs: int, only: list[str] | None, weights: list[str]) -> None:
+    """Train what is missing, several at a time; every run is in the csv as soon as it is done."""
+    missing = [run for run in planned(only, weights) if run not in read().curves]
+    RUNS.parent.mkdir(parents=True, exist_ok=True)
+    print(f"{len(missing)} runs to go", flush=True)
+    failed = 0
+    with ThreadPoolExecutor(jobs) as pool:
+        started = {pool.submit(train, run, data): run for run in missing}
+        for done, future in enumerate(as_completed(started), 1):
+            try:
+                rows = future.result()
+            except RuntimeError as error:  # the others are worth having
+                failed += 1
+                print(f"failed: {error}", flush=True)
+                continue
+            new = not RUNS.is_file()
+            with RUNS.open("a", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, COLUMNS)
+                if new:
+                    writer.writeheader()
+                writer.writerows(rows)
+            print(f"{done}/{len(missing)}  {rows[-1]['value'][:7]}  {' '.join(map(str, started[future]))}", flush=True)
+    if failed:
+        sys.exit(f"{failed} runs failed")
+
+
+def report() -> None:
+    """Write the document and its plots."""
+    results = read()
+    lines = [INTRODUCTION]
+    for question in QUESTIONS:
+        lines += [f"\n## {question.title}\n\n{question.text}\n\n", *_table(question, results)]
+        if question.name.startswith("strategies"):
+            lines += _plot(question, results)
+    DOCUMENT.write_text("".join(lines), encoding="utf-8")
+    print(f"written: {DOCUMENT}")
+
+
+INTRODUCTION = """# Does pretraining help?
+
+Made by `python scripts/study.py report` from [pretraining/runs.csv](pretraining/runs.csv), a row a validation; do not
+edit. The model is `backbone=tiny`; *random* is the same network with `backbone.pretrained=null`, its VAE too. Runs of one
+row differ in weights and seed alone; steps are few, so this is about how fast a model adapts, not about how good it becomes.
+
+A cell is the mean over seeds of the last validation, with the lowest and highest of them in brackets. *Clear* is an effect
+whose ranges do not overlap. *Steps to random* is the first validation at which the pretrained model's mean is at least as
+good as the random model's last, as a share of all steps. Fewer than three seeds are marked.
+"""
+
+
+def _ends(setting: Setting, weights: str, results: Results) -> list[float]:
+    runs = [(setting.overrides, weights, seed) for seed in SEEDS]
+    return [results.curves[run][-1][1] for run in runs if run in results.curves]
+
+
+def _cell(values: list[float]) -> str:
+    if not values:
+        return "not run"
+    seeds = "" if len(values) == len(SEEDS) else f", {len(values)} seed{'s' if len(values) > 1 else ''}"
+    return f"{mean(values):.3f} ({min(values):.3f} to {max(values):.3f}{seeds})"
+
+
+def _verdict(random: list[float], pretrained: list[float], less_is_better: bool) -> str:
+    """Whether ranges overlap; one seed has no range."""
+    if min(len(random), len(pretrained)) < 2:
+        return ""
+    if max(min(random), min(pretrained)) <= min(max(random), max(pretrained)):
+        return "no clear effect"
+    return "clear: better" if (mean(pretrained) < mean(random)) == less_is_better else "clear: worse"
+
+
+def _mean_curve(setting: Setting, weights: str, results: Results) -> Curve:
+    found = [results.curves[run] for seed in SEEDS if (run := (setting.overrides, weights, seed)) in results.curves]
+    return [(points[0][0], mean(value for _, value in points)) for points in zip(*found, strict=True)]
+
+
+def _steps_to_random(setting: Setting, results: Results, less_is_better: bool) -> str:
+    random, pretrained = (_mean_curve(setting, weights, results) for weights in ("random", "pretrained"))
+    if not random or not pretrained:
+        return ""
+    goal = random[-1][1]
+    reached = [step for step, value in pretrained if (value <= goal if less_is_better else value >= goal)]
+    return f"{reached[0] / pretrained[-1][0]:.0%}" if reached else "not reached"
+
+
+def _table(question: Question, results: Results) -> Iterator[str]:
+    columns = ("", "metric", "image-independent", "random", "pretrained", "pretraining", "steps to random")
+    yield f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|\n"
+    for setting in question.settings:
+        metric = results.metric.get(setting.overrides, "")
+        less = metric in ERRORS
+        random, pretrained = (_ends(setting, weights, results) for weights in ("random", "pretrained"))
+        guess = results.baseline.get(setting.overrides)
+        cells = [
+            setting.label,
+            metric.removeprefix("val/"),
+            f"{guess:.3f}" if guess is not None else "",
+            _cell(random),
+            _cell(pretrained),
+            _verdict(random, pretrained, less),
+            _steps_to_random(setting, results, less),
+        ]
+        yield f"| {' | '.join(cells)} |\n"
+
+
+def _plot(question: Question, results: Results) -> list[str]:
+    """Curves of both weights by strategy, one picture a task; none where nothing was run."""
+    figure, axes = plt.subplots(figsize=(7, 4))
+    for i, setting in enumerate(question.settings):
+        for weights, style in (("random", "--"), ("pretrained", "-")):
+            curve = _mean_curve(setting, weights, results)
+            if curve:
+                axes.plot(*zip(*curve, strict=True), style, color=f"C{i}", label=f"{setting.label}, {weights}")
+    if not axes.lines:
+        plt.close(figure)
+        return []
+    axes.set_xlabel("training steps")
+    axes.set_ylabel(next(m for s in question.settings if (m := results.metric.get(s.overrides))).removeprefix("val/"))
+    axes.legend(fontsize=6)
+    file = RUNS.parent / f"{question.name}.png"
+    figure.savefig(file, dpi=110, bbox_inches="tight", metadata={"Software": None})
+    plt.close(figure)
+    return [f"\n![{question.title}](pretraining/{file.name})\n"]
+
+
+def main() -> None:
+    """Run or report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["run", "report"])
+    parser.add_argument("--data", type=Path, help="a folder with redkitchen and camvid")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one thread each")
+    parser.add_argument("--only", nargs="*", choices=[q.name for q in QUESTIONS], help="questions")
+    parser.add_argument("--weights", nargs="*", choices=WEIGHTS, default=list(WEIGHTS))
+    options = parser.parse_args()
+    if options.what == "report":
+        report()
+    elif options.data is None or not options.data.is_dir():
+        parser.error("run: --data FOLDER is needed, with redkitchen and camvid in it")
+    else:
+        run_all(options.data.resolve(), options.jobs, options.only, options.weights)
+
+
+if __name__ == "__main__":
+    main()

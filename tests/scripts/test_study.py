@@ -1,0 +1,75 @@
+"""What scripts/study.py says about known numbers."""
+
+from __future__ import annotations
+
+import csv
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.scripts.tools import SCRIPTS
+
+
+@pytest.fixture
+def study() -> dict[str, Any]:
+    """The script's names."""
+    return runpy.run_path(str(SCRIPTS / "study.py"))
+
+
+def rows(study: dict[str, Any], overrides: str, weights: str, ends: list[float]) -> list[dict[str, object]]:
+    """Curves of two validations, at 50 and 100 steps, the first half as good again as the last."""
+    return [
+        dict(zip(study["COLUMNS"], (overrides, weights, seed, step, "val/rmse_m", value, 0.9), strict=True))
+        for seed, end in enumerate(ends)
+        for step, value in ((50, end * 1.5), (100, end))
+    ]
+
+
+def document(study: dict[str, Any], tmp_path: Path, content: list[dict[str, object]]) -> list[str]:
+    study["report"].__globals__.update(RUNS=tmp_path / "runs.csv", DOCUMENT=tmp_path / "study.md")
+    with (tmp_path / "runs.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, study["COLUMNS"])
+        writer.writeheader()
+        writer.writerows(content)
+    study["report"]()
+    return (tmp_path / "study.md").read_text().splitlines()
+
+
+def test_ranges_that_do_not_overlap_are_a_clear_effect(study: dict[str, Any], tmp_path: Path) -> None:
+    overrides = f"{study['DEPTH']} strategy=meta_prompts"
+    content = rows(study, overrides, "random", [0.6, 0.7, 0.8]) + rows(study, overrides, "pretrained", [0.3, 0.4, 0.5])
+    lines = document(study, tmp_path, content)
+    cells = ["rmse_m", "0.900", "0.700 (0.600 to 0.800)", "0.400 (0.300 to 0.500)", "clear: better", "50%"]
+    assert f"| depth, scenes: meta prompts | {' | '.join(cells)} |" in lines
+    assert "| segmentation, scenes: meta prompts |  |  | not run | not run |  |  |" in lines
+    assert (tmp_path / "strategies-depth-scenes.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("pretrained", "verdict"),
+    [([0.65, 0.75, 0.85], "no clear effect | not reached"), ([0.9, 1.0, 1.1], "clear: worse | not reached")],
+)
+def test_no_effect_and_harm_are_said(
+    study: dict[str, Any], tmp_path: Path, pretrained: list[float], verdict: str
+) -> None:
+    overrides = f"{study['DEPTH']} strategy=meta_prompts"
+    content = rows(study, overrides, "random", [0.6, 0.7, 0.8]) + rows(study, overrides, "pretrained", pretrained)
+    line = next(x for x in document(study, tmp_path, content) if x.startswith("| depth, scenes: meta prompts"))
+    assert line.endswith(f"| {verdict} |")
+
+
+def test_fewer_seeds_are_marked_and_make_no_claim(study: dict[str, Any], tmp_path: Path) -> None:
+    overrides = f"{study['DEPTH']} strategy=meta_prompts"
+    content = rows(study, overrides, "random", [0.6, 0.7]) + rows(study, overrides, "pretrained", [0.3])
+    line = next(x for x in document(study, tmp_path, content) if x.startswith("| depth, scenes: meta prompts"))
+    assert "0.650 (0.600 to 0.700, 2 seeds) | 0.300 (0.300 to 0.300, 1 seed) |  | 50% |" in line
+
+
+def test_every_run_is_planned_once(study: dict[str, Any]) -> None:
+    runs = list(study["planned"](None, list(study["WEIGHTS"])))
+    assert len(runs) == len(set(runs))
+    assert {seed for _, _, seed in runs} == {0, 1, 2}
+    # both kinds of weights for everything
+    assert len({(o, s) for o, w, s in runs if w == "random"}) * 2 == len(runs)
