@@ -97,6 +97,20 @@ def test_a_stage_goes_on_where_it_stopped(out: Path, tmp_path: Path) -> None:
     assert (out / "vae/config.json").stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["stages=[unett]"], r"stages: there is no stage 'unett'; did you mean 'unet'\?"),
+        (["stages=[clip,unet]"], r"stages: 'unet' needs 'vae', which has left no vae in .*; run it too\."),
+        (["scenes=10"], r"scenes=10: are few; with held_out=8 at least 24 are needed"),
+    ],
+)
+def test_mistakes_are_said_before_anything_is_made(overrides: list[str], said: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=said):
+        pretrain(composed("pretrain", [f"out='{tmp_path}/new'", *SMALL, *overrides]))
+    assert not list(tmp_path.rglob("*.npy"))
+
+
 def test_unit_latents_decode_to_the_same_picture() -> None:
     torch.manual_seed(0)
     vae = AutoencoderKL(
@@ -144,5 +158,9 @@ def test_captioned_photographs_are_a_corpus(tmp_path: Path) -> None:
     assert (list(found.train), list(found.test)) == ([0, 1], [2])
     with pytest.raises(ConfigError, match=r"has 3 pictures of 16 pixels; at least 6 of 16 are needed"):
         corpus(tmp_path / "corpus", str(folder), 0, 2, 16, 1)
+    with pytest.raises(
+        ConfigError, match=r"photos: has 3 pictures with captions; with held_out=2 at least 6 are needed"
+    ):
+        corpus(tmp_path / "other", str(folder), 0, 2, 16, 1)
     with pytest.raises(DataError, match=r"no metadata\.jsonl or metadata\.csv with captions of images"):
         captioned_images(tmp_path / "corpus")

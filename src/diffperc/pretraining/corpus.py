@@ -69,6 +69,11 @@ def corpus(folder: Path, images: str | None, scenes: int, held_out: int, size: i
         folder.mkdir(parents=True, exist_ok=True)
         given = captioned_images(Path(images).expanduser()) if images is not None else []
         count = len(given) if images is not None else scenes
+        if count < 3 * held_out:
+            where = (
+                f"{images}: has {count} pictures with captions" if images is not None else f"scenes={count}: are few"
+            )
+            raise ConfigError(f"{where}; with held_out={held_out} at least {3 * held_out} are needed.")
         unfinished = folder / "unfinished.npy"
         pixels = np.lib.format.open_memmap(unfinished, "w+", np.uint8, (count, size, size, 3))
         make = partial(_photo, given, size) if images is not None else partial(_scene, size)

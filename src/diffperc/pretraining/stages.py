@@ -22,12 +22,15 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from diffperc.backbones.sources import config_folder
 from diffperc.callbacks import PlainProgress, RichProgress
+from diffperc.errors import ConfigError, did_you_mean
 from diffperc.pretraining.autoencoder import Autoencoder, Decoding, to_unit_latents
 from diffperc.pretraining.contrastive import Contrastive, token_ids
 from diffperc.pretraining.corpus import Corpus, corpus
 from diffperc.pretraining.denoiser import SCHEDULE, Denoiser, draw
 
 STAGES = ("clip", "vae", "unet", "decoder")
+# the stages that one builds on, and what they leave
+_NEEDS = {"unet": {"clip": "text_encoder", "vae": "vae"}, "decoder": {"vae": "vae"}}
 
 
 def pretrain(cfg: DictConfig) -> None:
@@ -37,6 +40,7 @@ def pretrain(cfg: DictConfig) -> None:
         ConfigError: a stage is unknown, or one that it builds on has not been run.
     """
     out = Path(cfg.out)
+    _check_stages(cfg.stages, out)
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     pictures = corpus(out / "corpus", cfg.images, cfg.scenes, cfg.held_out, cfg.size, cfg.processes)
     run: dict[str, Callable[[DictConfig, Path, Corpus], dict[str, float]]] = {
@@ -50,6 +54,15 @@ def pretrain(cfg: DictConfig) -> None:
             figures = run[stage](cfg, out, pictures)
             (out / f"{stage}.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
             print(f"{stage}: " + ", ".join(f"{name} {value:.4f}" for name, value in figures.items()), flush=True)
+
+
+def _check_stages(stages: Sequence[str], out: Path) -> None:
+    for stage in stages:
+        if stage not in STAGES:
+            raise ConfigError(f"stages: there is no stage '{stage}'{did_you_mean(stage, STAGES)}")
+        for before, part in _NEEDS.get(stage, {}).items():
+            if before not in stages and not (out / part).is_dir():
+                raise ConfigError(f"stages: '{stage}' needs '{before}', which has left no {part} in {out}; run it too.")
 
 
 class _Pictures(Dataset[Tensor]):
