@@ -53,13 +53,12 @@ class Setting:
 
 @dataclass(frozen=True)
 class Question:
-    """A table of the document; `weights` are those that it makes sense for."""
+    """A table of the document."""
 
     name: str
     title: str
     text: str
     settings: tuple[Setting, ...]
-    weights: tuple[str, ...] = tuple(WEIGHTS)
 
 
 DEPTH, SEGMENTATION = "task=depth recipe.steps=100", "task=segmentation recipe.steps=100"
@@ -74,10 +73,13 @@ TASKS = {
 STRATEGIES = ("meta_prompts", "vpd", "iedp", "unconditional", "ecodepth", "tadp")
 
 
-def _every(
-    label: str, overrides: str, tasks: tuple[str, ...] = ("depth, scenes", "segmentation, scenes")
-) -> list[Setting]:
-    return [Setting(f"{task}: {label}", f"{TASKS[task]} {overrides}") for task in tasks]
+BOTH = ("depth, scenes", "segmentation, scenes")
+NO_UNET = ("no UNet", "strategy=latents")
+
+
+def _every(*rows: tuple[str, str], tasks: tuple[str, ...] = BOTH) -> tuple[Setting, ...]:
+    """Each row, a label and its overrides, for each task."""
+    return tuple(Setting(f"{task}: {label}", f"{TASKS[task]} {more}") for label, more in rows for task in tasks)
 
 
 QUESTIONS = (
@@ -104,55 +106,49 @@ QUESTIONS = (
         "labels",
         "Few labels",
         "Meta prompts, trained as long, on the first so many labelled images.",
-        tuple(
-            itertools.chain.from_iterable(
-                _every(f"{n} images", f"strategy=meta_prompts dataset.train_size={n}") for n in (32, 128, 512)
-            )
-        )
-        + tuple(_every("512 images, no UNet", "strategy=latents dataset.train_size=512")),
+        _every(
+            *((f"{n} images", f"strategy=meta_prompts dataset.train_size={n}") for n in (32, 128, 512)),
+            ("512 images, no UNet", "strategy=latents dataset.train_size=512"),
+        ),
     ),
     Question(
         "frozen",
         "A frozen UNet",
         "`backbone.frozen=true`: strategy and head are all that learns.",
-        tuple(
-            itertools.chain.from_iterable(
-                _every(f"{s}, {label}", f"strategy={s}{more}")
+        _every(
+            *(
+                (f"{s}, {label}", f"strategy={s}{more}")
                 for s in ("meta_prompts", "unconditional")
                 for label, more in (("frozen", " backbone.frozen=true"), ("trained", ""))
-            )
-        )
-        + tuple(_every("no UNet", "strategy=latents")),
+            ),
+            NO_UNET,
+        ),
     ),
     Question(
         "refinement",
         "Refinement steps of meta prompts",
         "`recipe.refine_steps`: how often the UNet's output is fed back.",
-        tuple(
-            itertools.chain.from_iterable(
-                _every(f"{n}", f"strategy=meta_prompts recipe.refine_steps={n}") for n in (1, 2, 3)
-            )
-        )
-        + tuple(_every("no UNet", "strategy=latents")),
+        _every(*((str(n), f"strategy=meta_prompts recipe.refine_steps={n}") for n in (1, 2, 3)), NO_UNET),
     ),
     Question(
         "parts",
         "Parts of the strategies",
         "One part of a strategy at a time, on and off.",
         (
-            *_every("IEDP", "strategy=iedp"),
-            *_every("IEDP without the explicit branch", "strategy=iedp strategy.explicit_weight=0"),
-            *_every("VPD without attention maps", "strategy=vpd", ("segmentation, scenes", "referring, scenes")),
             *_every(
-                "VPD with attention maps",
-                "strategy=vpd strategy.attention=[16,32]",
-                ("segmentation, scenes", "referring, scenes"),
+                ("IEDP", "strategy=iedp"),
+                ("IEDP without the explicit branch", "strategy=iedp strategy.explicit_weight=0"),
+                ("VPD", "strategy=vpd"),
+                ("VPD without adapter", "strategy=vpd strategy.adapter=false"),
+                ("meta prompts", "strategy=meta_prompts"),
+                ("meta prompts without adapter", "strategy=meta_prompts strategy.adapter=false"),
+                NO_UNET,
             ),
-            *_every("VPD", "strategy=vpd"),
-            *_every("VPD without adapter", "strategy=vpd strategy.adapter=false"),
-            *_every("meta prompts", "strategy=meta_prompts"),
-            *_every("meta prompts without adapter", "strategy=meta_prompts strategy.adapter=false"),
-            *_every("no UNet", "strategy=latents", ("depth, scenes", "segmentation, scenes", "referring, scenes")),
+            *_every(("VPD", "strategy=vpd"), NO_UNET, tasks=("referring, scenes",)),
+            *_every(
+                ("VPD with attention maps", "strategy=vpd strategy.attention=[16,32]"),
+                tasks=("segmentation, scenes", "referring, scenes"),
+            ),
         ),
     ),
     Question(
@@ -160,14 +156,14 @@ QUESTIONS = (
         "The scale of the latents",
         "ECoDepth, whose latents are scaled to what the UNet knows; and 1 / 0.18215 times larger, which is what the recipes "
         "of VPD and meta prompts, that leave them unscaled, do to Stable Diffusion.",
-        tuple(
-            itertools.chain.from_iterable(
-                _every(f"{label}, {state}", f"strategy=ecodepth strategy.latent_scale={scale}{more}")
+        _every(
+            *(
+                (f"{label}, {state}", f"strategy=ecodepth strategy.latent_scale={scale}{more}")
                 for label, scale in (("x 1", 1.0), ("x 5.49", 5.49))
                 for state, more in (("trained", ""), ("frozen", " backbone.frozen=true"))
-            )
-        )
-        + tuple(_every("no UNet", "strategy=latents")),
+            ),
+            NO_UNET,
+        ),
     ),
 )
 
@@ -183,9 +179,9 @@ def planned(only: list[str] | None, weights_only: list[str]) -> Iterator[Run]:
         for question in QUESTIONS:
             if only and question.name not in only:
                 continue
-            for setting, weights in itertools.product(question.settings, question.weights):
+            for setting, weights in itertools.product(question.settings, weights_only):
                 run = (setting.overrides, weights, seed)
-                if run not in seen and weights in weights_only:
+                if run not in seen:
                     seen.add(run)
                     yield run
 

@@ -24,4 +24,4 @@ def test_a_head_on_frozen_pretrained_features_learns_depth_faster(tmp_path: Path
         subprocess.run(command, check=True, capture_output=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
         summary = json.loads((tmp_path / pretrained / "summary.json").read_text())
         rmse[pretrained] = summary["metrics"]["val/rmse_m"]
-    assert rmse["tiny"] < 0.93 * rmse["null"]
+    assert rmse["tiny"] < 0.85 * rmse["null"]

@@ -282,7 +282,7 @@ def checked(kind: Any, folder: str) -> Any:
     Raises:
         WeightsError: the folder is damaged, or tensors are missing or of another shape.
     """
-    verbosity = transformers_logging.get_verbosity()
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     # it would list what is in the file for other classes, such as CLIP's projections, and show a bar for milliseconds
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -293,7 +293,8 @@ def checked(kind: Any, folder: str) -> Any:
         raise WeightsError(f"{folder}: cannot be loaded ({reason}).") from error
     finally:
         transformers_logging.set_verbosity(verbosity)
-        transformers_logging.enable_progress_bar()
+        if bars:
+            transformers_logging.enable_progress_bar()
     missing = [k for k in info["missing_keys"] if not k.endswith("position_ids")]
     if missing or info["mismatched_keys"]:
         first = sorted(missing)[0] if missing else sorted(info["mismatched_keys"])[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -204,10 +205,19 @@ def _decoder(cfg: DictConfig, out: Path, pictures: Corpus) -> dict[str, float]:
 def _latents(out: Path, pictures: Corpus) -> tuple[Any, Tensor]:
     """The VAE, and the latents of all pictures by it, from a cache in half precision."""
     vae = AutoencoderKL.from_pretrained(out / "vae").eval().to(memory_format=torch.channels_last)
-    cache = out / "stages" / "latents.pt"
-    if not cache.is_file():
-        torch.save(_encoded(vae, pictures, range(len(pictures.captions))).half(), cache)
-    return vae, torch.load(cache, weights_only=True).float()
+    everything = range(len(pictures.captions))
+    return vae, _cached(out / "stages" / "latents.pt", lambda: _encoded(vae, pictures, everything).half()).float()
+
+
+def _cached(file: Path, make: Callable[[], Tensor]) -> Tensor:
+    """What `make` gives, from a file that is there whole or not at all: a stage may be stopped, or run beside another."""
+    if not file.is_file():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = file.with_suffix(f".{os.getpid()}.part")
+        torch.save(make(), unfinished)
+        os.replace(unfinished, file)
+    found: Tensor = torch.load(file, weights_only=True, mmap=True)
+    return found
 
 
 def _save_reconstructions(vae: Any, pictures: Corpus, out: Path) -> None:
@@ -257,15 +267,16 @@ def _decoded(vae: Any, latents: Tensor) -> Tensor:
     return pictures.clamp(0, 1)
 
 
-@torch.no_grad()
 def _tokens(out: Path, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
     """Tokens (N, 77, D) of captions, from a cache in half precision, and (77, D) of the empty sentence."""
-    cache = out / "stages" / "tokens.pt"
-    if not cache.is_file():
+
+    @torch.no_grad()
+    def encoded() -> Tensor:
         model = CLIPTextModel.from_pretrained(out / "text_encoder").eval()
         ids = token_ids(CLIPTokenizer.from_pretrained(str(out / "tokenizer")), [*captions, ""])
-        torch.save(torch.cat([model(input_ids=part).last_hidden_state.half() for part in ids.split(128)]), cache)
-    found = torch.load(cache, weights_only=True, mmap=True)
+        return torch.cat([model(input_ids=part).last_hidden_state.half() for part in ids.split(128)])
+
+    found = _cached(out / "stages" / "tokens.pt", encoded)
     return found[:-1], found[-1].float()
 
 
