@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
 from PIL import Image
+from torch import Tensor
 
 from diffperc.backbones import StableDiffusionBackbone
+from diffperc.backbones.sources import config_folder
 from diffperc.config.compose import composed
 from diffperc.data.records import captioned_images
 from diffperc.errors import ConfigError, DataError
@@ -19,6 +23,7 @@ from diffperc.pretraining import pretrain
 from diffperc.pretraining.autoencoder import to_unit_latents
 from diffperc.pretraining.contrastive import Contrastive
 from diffperc.pretraining.corpus import corpus
+from diffperc.pretraining.denoiser import Denoiser, draw
 from diffperc.types import Conditioning
 
 SMALL = [
@@ -95,6 +100,11 @@ def test_a_stage_goes_on_where_it_stopped(out: Path, tmp_path: Path) -> None:
     pretrain(more)
     assert torch.load(out / "stages/clip/last.ckpt", weights_only=False)["global_step"] == 6
     assert (out / "vae/config.json").stat().st_mtime_ns == before
+    curves = [
+        [int(row["step"]) for row in csv.DictReader(file.open()) if row["val/retrieval"]]
+        for file in sorted((out / "stages/clip/curves").glob("version_*/metrics.csv"))
+    ]
+    assert [sorted(set(steps)) for steps in curves] == [[1, 3, 4], [5, 6]]
 
 
 @pytest.mark.parametrize(
@@ -164,3 +174,37 @@ def test_captioned_photographs_are_a_corpus(tmp_path: Path) -> None:
         corpus(tmp_path / "other", str(folder), 0, 2, 16, 1)
     with pytest.raises(DataError, match=r"no metadata\.jsonl or metadata\.csv with captions of images"):
         captioned_images(tmp_path / "corpus")
+
+
+def test_drawing_goes_where_caption_and_guidance_point() -> None:
+    """With a UNet that knows one picture with the caption and another without, drawn is the one beyond the other."""
+    beta = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    kept = (1 - beta).cumprod(0).float()
+    known = torch.stack([torch.full((4, 8, 8), 0.3), torch.full((4, 8, 8), 0.1)])
+
+    def unet(noisy: Tensor, timestep: Tensor, tokens: Tensor) -> SimpleNamespace:
+        latents, a = known[tokens[:, 0, 0].long()], kept[timestep]
+        noise = (noisy - a.sqrt() * latents) / (1 - a).sqrt()
+        return SimpleNamespace(sample=a.sqrt() * noise - (1 - a).sqrt() * latents)
+
+    drawn = draw(unet, torch.zeros(2, 1, 1), torch.ones(1, 1), size=8, seed=0, guidance=3.0)
+    torch.testing.assert_close(drawn.mean((1, 2, 3)), torch.full((2,), 0.1 + 3 * 0.2), rtol=0, atol=0.01)
+    # the noise that the schedule keeps at its first step has a deviation of 0.03
+    assert drawn.std() < 0.05
+
+
+def test_the_error_of_the_noise_follows_from_that_of_the_velocity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A UNet that says nothing about empty pictures: its noise is what is noisy, weakened by the share that is kept."""
+    config = json.loads((config_folder("tiny") / "unet" / "config.json").read_text())
+    module = Denoiser(config, torch.zeros(77, 128), lr=1.0, weight_decay=0.0, caption_dropout=0.1)
+    torch.nn.init.zeros_(module.unet.conv_out.weight)
+    torch.nn.init.zeros_(module.unet.conv_out.bias)
+    logged: dict[str, float] = {}
+    monkeypatch.setattr(Denoiser, "log_dict", lambda self, figures, **_: logged.update(figures))
+    with torch.no_grad():
+        module.validation_step((torch.zeros(64, 4, 16, 16), torch.zeros(64, 77, 128)), 0)
+    beta = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    kept = (1 - beta).cumprod(0)[torch.linspace(1, 999, 64).long()]
+    assert logged["val/loss"] == pytest.approx(float(kept.mean()), rel=0.02)
+    assert logged["val/noise"] == pytest.approx(float(kept.square().mean()), rel=0.02)
+    assert logged["val/noise_without_caption"] == logged["val/noise"]

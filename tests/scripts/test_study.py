@@ -38,7 +38,7 @@ def document(study: dict[str, Any], tmp_path: Path, content: list[dict[str, obje
 
 
 def test_ranges_that_do_not_overlap_are_a_clear_effect(study: dict[str, Any], tmp_path: Path) -> None:
-    overrides = f"{study['DEPTH']} strategy=meta_prompts"
+    overrides = f"{study['TASKS']['depth, scenes']} strategy=meta_prompts"
     content = rows(study, overrides, "random", [0.6, 0.7, 0.8]) + rows(study, overrides, "pretrained", [0.3, 0.4, 0.5])
     lines = document(study, tmp_path, content)
     cells = ["rmse_m", "0.900", "0.700 (0.600 to 0.800)", "0.400 (0.300 to 0.500)", "clear: better", "50%"]
@@ -54,14 +54,14 @@ def test_ranges_that_do_not_overlap_are_a_clear_effect(study: dict[str, Any], tm
 def test_no_effect_and_harm_are_said(
     study: dict[str, Any], tmp_path: Path, pretrained: list[float], verdict: str
 ) -> None:
-    overrides = f"{study['DEPTH']} strategy=meta_prompts"
+    overrides = f"{study['TASKS']['depth, scenes']} strategy=meta_prompts"
     content = rows(study, overrides, "random", [0.6, 0.7, 0.8]) + rows(study, overrides, "pretrained", pretrained)
     line = next(x for x in document(study, tmp_path, content) if x.startswith("| depth, scenes: meta prompts"))
     assert line.endswith(f"| {verdict} |")
 
 
 def test_fewer_seeds_are_marked_and_make_no_claim(study: dict[str, Any], tmp_path: Path) -> None:
-    overrides = f"{study['DEPTH']} strategy=meta_prompts"
+    overrides = f"{study['TASKS']['depth, scenes']} strategy=meta_prompts"
     content = rows(study, overrides, "random", [0.6, 0.7]) + rows(study, overrides, "pretrained", [0.3])
     line = next(x for x in document(study, tmp_path, content) if x.startswith("| depth, scenes: meta prompts"))
     assert "0.650 (0.600 to 0.700, 2 seeds) | 0.300 (0.300 to 0.300, 1 seed) |  | 50% |" in line

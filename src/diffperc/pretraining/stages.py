@@ -117,7 +117,7 @@ def _fit(cfg: DictConfig, out: Path, name: str, module: L.LightningModule, train
         val_check_interval=stage.validate_every,
         check_val_every_n_epoch=None,
         callbacks=callbacks,
-        logger=CSVLogger(folder, name="", version=""),
+        logger=CSVLogger(folder, name="curves"),  # a table for each time the stage is begun or goes on
         log_every_n_steps=20,
         num_sanity_val_steps=0,
         enable_progress_bar=sys.stdout.isatty(),
