@@ -61,28 +61,29 @@ def test_the_vae_gives_back_the_picture_and_latents_of_deviation_one(scenes: Sce
 
 @torch.no_grad()
 def test_the_unet_uses_the_caption_to_see_through_noise(scenes: Scenes) -> None:
-    """At step 700 of 1000: its own caption beats none, and none beats another's."""
+    """At step 850 of 1000: its own caption beats none, and none beats another's."""
     images, sentences = scenes
     backbone = StableDiffusionBackbone(pretrained="tiny").eval()
     unet = UNet2DConditionModel.from_pretrained(TINY / "unet", torch_dtype=torch.float32).eval()
     beta = torch.linspace(SCHEDULE["beta_start"] ** 0.5, SCHEDULE["beta_end"] ** 0.5, 1000, dtype=torch.float64) ** 2
-    kept = (1 - beta).cumprod(0)[700].float()
+    kept = (1 - beta).cumprod(0)[850].float()
     latents = backbone.encode(images)
     noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
     noisy = kept.sqrt() * latents + (1 - kept).sqrt() * noise
+    velocity = kept.sqrt() * noise - (1 - kept).sqrt() * latents
     encode = backbone.text_encoder().encode
     tokens = encode(sentences).tokens
     error = {
-        name: float((unet(noisy, 700, given).sample - noise).square().mean())
+        name: float((unet(noisy, 850, given).sample - velocity).square().mean())
         for name, given in {
             "own": tokens,
             "none": encode([""] * COUNT).tokens,
             "another's": tokens.roll(1, 0),
         }.items()
     }
-    assert error["own"] < 0.985 * error["none"] < error["another's"]
+    assert error["own"] < 0.95 * error["none"] < 0.9 * error["another's"]
     # what is learned without looking: nothing, an error of 1
-    assert error["own"] < 0.1
+    assert error["own"] < 0.75
 
 
 def test_diffusers_draws_what_a_caption_says() -> None:
@@ -96,7 +97,7 @@ def test_diffusers_draws_what_a_caption_says() -> None:
         ).images for colour in ("blue", "red")
     )  # fmt: skip
     tint = np.stack([blue[..., 2] - blue[..., 0], red[..., 2] - red[..., 0]]).mean((1, 2, 3))
-    assert tint[0] > tint[1] + 0.04
+    assert tint[0] > tint[1] + 0.2
 
 
 @pytest.mark.parametrize("pretrained", ["tiny", None])
