@@ -62,9 +62,9 @@ def test_no_effect_and_harm_are_said(
 
 def test_fewer_seeds_are_marked_and_make_no_claim(study: dict[str, Any], tmp_path: Path) -> None:
     overrides = f"{study['TASKS']['depth, scenes']} strategy=meta_prompts"
-    content = rows(study, overrides, "random", [0.6, 0.7]) + rows(study, overrides, "pretrained", [0.3])
+    content = rows(study, overrides, "random", [0.6, 0.7]) + rows(study, overrides, "pretrained", [0.3, 0.4])
     line = next(x for x in document(study, tmp_path, content) if x.startswith("| depth, scenes: meta prompts"))
-    assert "0.650 (0.600 to 0.700, 2 seeds) | 0.300 (0.300 to 0.300, 1 seed) |  | 50% |" in line
+    assert "0.650 (0.600 to 0.700, 2 seeds) | 0.350 (0.300 to 0.400, 2 seeds) |  | 50% |" in line
 
 
 def test_every_run_is_planned_once(study: dict[str, Any]) -> None:
