@@ -108,6 +108,18 @@ QUESTIONS = (
         for task, overrides in TASKS.items()
     ),
     Question(
+        "learning-rate",
+        "The UNet's learning rate",
+        "Meta prompts with `recipe.unet_lr`, times the rate of the rest; x 0.3 is the recipe's.",
+        _every(
+            *(
+                (f"x {factor}", f"strategy=meta_prompts{more}")
+                for factor, more in ((0.1, " recipe.unet_lr=0.1"), (0.3, ""), (1, " recipe.unet_lr=1"))
+            ),
+            NO_UNET,
+        ),
+    ),
+    Question(
         "labels",
         "Few labels",
         "Meta prompts, trained as long, on the first so many labelled images.",

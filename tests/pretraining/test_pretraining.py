@@ -204,7 +204,9 @@ def test_the_error_of_the_noise_follows_from_that_of_the_velocity(monkeypatch: p
     with torch.no_grad():
         module.validation_step((torch.zeros(64, 4, 16, 16), torch.zeros(64, 77, 128)), 0)
     beta = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
-    kept = (1 - beta).cumprod(0)[torch.linspace(1, 999, 64).long()]
+    timestep = torch.linspace(999, 1, 64).long()
+    kept = (1 - beta).cumprod(0)[timestep]
     assert logged["val/loss"] == pytest.approx(float(kept.mean()), rel=0.02)
     assert logged["val/noise"] == pytest.approx(float(kept.square().mean()), rel=0.02)
-    assert logged["val/noise_without_caption"] == logged["val/noise"]
+    assert logged["val/loss_high_noise"] == pytest.approx(float(kept[timestep >= 800].mean()), rel=0.02)
+    assert logged["val/noise_without_caption"] == logged["val/noise_other_caption"] == logged["val/noise"]

@@ -63,21 +63,28 @@ class Denoiser(L.LightningModule):
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """The same noise and timesteps every time; with captions, unless none were trained on, and without.
+        """The same noise and timesteps every time; with captions, unless none were trained on, without, and with others'.
 
-        ``loss`` is the squared error of the velocity, ``noise`` that of the noise which follows from it.
+        ``loss`` is the squared error of the velocity, ``loss_high_noise`` that at timesteps of 800 and more, which settle
+        what is where, and ``noise`` that of the noise which follows from it.
         """
         latents, tokens = batch[0], batch[1].to(batch[0])
         generator = torch.Generator().manual_seed(batch_idx)
         noise = torch.randn(latents.shape, generator=generator).to(latents)
-        timestep = torch.linspace(1, 999, len(latents), device=self.device).long()
+        timestep = torch.linspace(999, 1, len(latents), device=self.device).long()
         kept = self.schedule.alphas_cumprod.to(self.device)[timestep]
         empty = self.empty.expand_as(tokens)
-        given = {"": empty} if self.caption_dropout == 1 else {"": tokens, "_without_caption": empty}
-        for suffix, condition in given.items():
+        given = {"": tokens, "_without_caption": empty, "_other_caption": tokens.roll(1, 0)}
+        for suffix, condition in given.items() if self.caption_dropout < 1 else [("", empty)]:
             error = self._error(latents, condition, timestep, noise)
-            figures = {f"val/loss{suffix}": error.mean(), f"val/noise{suffix}": (kept * error).mean()}
-            self.log_dict(figures, batch_size=len(latents))
+            self.log_dict(
+                {
+                    f"val/loss{suffix}": error.mean(),
+                    f"val/loss_high_noise{suffix}": error[timestep >= 800].mean(),
+                    f"val/noise{suffix}": (kept * error).mean(),
+                },
+                batch_size=len(latents),
+            )
 
     def _error(self, latents: Tensor, tokens: Tensor, timestep: Tensor, noise: Tensor) -> Tensor:
         noisy = self.schedule.add_noise(latents, noise, timestep)
