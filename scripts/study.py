@@ -287,7 +287,11 @@ def report() -> None:
     results = read()
     lines = [INTRODUCTION]
     for question in QUESTIONS:
-        lines += [f"\n## {question.title}\n\n{question.text}\n\n", *_table(question, results)]
+        lines += [
+            f"\n## {question.title}\n\n{question.text}\n\n",
+            *_table(question, results),
+            *_missing(question, results),
+        ]
         if question.name.startswith("strategies"):
             lines += _plot(question, results)
     DOCUMENT.write_text("".join(lines), encoding="utf-8")
@@ -342,18 +346,25 @@ def _steps_to_random(setting: Setting, results: Results, less_is_better: bool) -
     return f"{reached[0] / pretrained[-1][0]:.0%}" if reached else "not reached"
 
 
+def _missing(question: Question, results: Results) -> list[str]:
+    labels = [s.label for s in question.settings if s.overrides not in results.metric]
+    return [f"\nNot run yet: {'; '.join(labels)}.\n"] if labels else []
+
+
 def _table(question: Question, results: Results) -> Iterator[str]:
+    run = [setting for setting in question.settings if setting.overrides in results.metric]
+    if not run:
+        return
     columns = ("", "metric", "image-independent", "random", "pretrained", "pretraining", "steps to random")
     yield f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|\n"
-    for setting in question.settings:
-        metric = results.metric.get(setting.overrides, "")
+    for setting in run:
+        metric = results.metric[setting.overrides]
         less = metric in ERRORS
         random, pretrained = (_ends(setting, weights, results) for weights in ("random", "pretrained"))
-        guess = results.baseline.get(setting.overrides)
         cells = [
             setting.label,
             metric.removeprefix("val/"),
-            f"{guess:.3f}" if guess is not None else "",
+            f"{results.baseline[setting.overrides]:.3f}",
             _cell(random),
             _cell(pretrained),
             _verdict(random, pretrained, less),
