@@ -228,7 +228,7 @@ def _save_reconstructions(vae: Any, pictures: Corpus, out: Path) -> None:
 
 
 def _finish(out: Path, module: Denoiser, vae: Any, pictures: Corpus, tokens: Tensor, empty: Tensor) -> None:
-    """The rest of the diffusers folder, and drawn pictures of 16 held-out captions."""
+    """The rest of the diffusers folder, and drawn pictures of the 16 shortest held-out captions."""
     unet: UNet2DConditionModel = module.unet.eval()
     unet.save_pretrained(out / "unet")
     (out / "scheduler").mkdir(exist_ok=True)
@@ -247,9 +247,9 @@ def _finish(out: Path, module: Denoiser, vae: Any, pictures: Corpus, tokens: Ten
         "vae": ["diffusers", "AutoencoderKL"],
     }
     (out / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
-    chosen = pictures.test[:16]
+    chosen = sorted(pictures.test, key=lambda i: len(pictures.captions[i].split()))[:16]
     size = pictures.images.shape[1] // 8
-    drawn = draw(unet, tokens[list(chosen)].float(), empty, size, seed=0)
+    drawn = draw(unet, tokens[chosen].float(), empty, size, seed=0)
     _save_grid(_decoded(vae, drawn), 4, out / "samples.png")
     (out / "samples.txt").write_text("".join(f"{pictures.captions[i]}\n" for i in chosen), encoding="utf-8")
 
