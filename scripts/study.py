@@ -305,9 +305,10 @@ edit. The model is `backbone=tiny`; *random* is the same network with `backbone.
 row differ in weights and seed alone; batches are small and steps few (8 images; 100 steps, 160 for referring and pose), so
 this is about how fast a model adapts, not about how good it becomes. Scenes are judged on 64 held-out ones.
 
-A cell is the mean over seeds of the last validation, with the lowest and highest of them in brackets. *Clear* is an effect
-whose ranges do not overlap. *Steps to random* is the first validation at which the pretrained model's mean is at least as
-good as the random model's last, as a share of all steps. Fewer than three seeds are marked, and nothing is claimed of them.
+A cell is the mean over seeds of the last validation, with the lowest and highest of them in brackets. *Image-independent* is
+the best guess without looking, such as the mean depth or pose. *Clear* is an effect whose ranges do not overlap. *Steps to
+random* is the first validation at which the pretrained model's mean is at least as good as the random model's last, as a
+share of all steps. Fewer than three seeds are marked, and nothing is claimed of them.
 """
 
 
@@ -323,13 +324,17 @@ def _cell(values: list[float]) -> str:
     return f"{mean(values):.3f} ({min(values):.3f} to {max(values):.3f}{seeds})"
 
 
-def _verdict(random: list[float], pretrained: list[float], less_is_better: bool) -> str:
-    """Whether ranges overlap; nothing is said of fewer seeds than are planned."""
+def _verdict(random: list[float], pretrained: list[float], guess: float, less_is_better: bool) -> str:
+    """Whether ranges overlap, and whether anything was learned; nothing is said of fewer seeds than are planned."""
     if min(len(random), len(pretrained)) < len(SEEDS):
         return ""
+    means = (mean(random), mean(pretrained))
     if max(min(random), min(pretrained)) <= min(max(random), max(pretrained)):
-        return "no clear effect"
-    return "clear: better" if (mean(pretrained) < mean(random)) == less_is_better else "clear: worse"
+        verdict = "no clear effect"
+    else:
+        verdict = "clear: better" if (means[1] < means[0]) == less_is_better else "clear: worse"
+    nothing = min(means) >= 0.99 * guess if less_is_better else max(means) <= 1.01 * guess
+    return f"{verdict}, but neither beats the guess by 1 %" if nothing else verdict
 
 
 def _mean_curve(setting: Setting, weights: str, results: Results) -> Curve:
@@ -367,7 +372,7 @@ def _table(question: Question, results: Results) -> Iterator[str]:
             f"{results.baseline[setting.overrides]:.3f}",
             _cell(random),
             _cell(pretrained),
-            _verdict(random, pretrained, less),
+            _verdict(random, pretrained, results.baseline[setting.overrides], less),
             _steps_to_random(setting, results, less),
         ]
         yield f"| {' | '.join(cells)} |\n"

@@ -74,3 +74,10 @@ def test_every_run_is_planned_once(study: dict[str, Any]) -> None:
     assert {seed for _, _, seed in runs} == {0, 1, 2}
     # both kinds of weights for everything
     assert len({(o, s) for o, w, s in runs if w == "random"}) * 2 == len(runs)
+
+
+def test_better_than_random_but_not_than_a_guess_is_said(study: dict[str, Any], tmp_path: Path) -> None:
+    overrides = f"{study['TASKS']['depth, scenes']} strategy=meta_prompts"
+    content = rows(study, overrides, "random", [1.1, 1.2, 1.3]) + rows(study, overrides, "pretrained", [0.89, 0.9, 0.9])
+    line = next(x for x in document(study, tmp_path, content) if x.startswith("| depth, scenes: meta prompts"))
+    assert "| clear: better, but neither beats the guess by 1 % |" in line
