@@ -364,15 +364,15 @@ def _table(question: Question, results: Results) -> Iterator[str]:
     yield f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|\n"
     for setting in run:
         metric = results.metric[setting.overrides]
-        less = metric in ERRORS
+        less, guess = metric in ERRORS, results.baseline[setting.overrides]
         random, pretrained = (_ends(setting, weights, results) for weights in ("random", "pretrained"))
         cells = [
             setting.label,
             metric.removeprefix("val/"),
-            f"{results.baseline[setting.overrides]:.3f}",
+            f"{guess:.3f}",
             _cell(random),
             _cell(pretrained),
-            _verdict(random, pretrained, results.baseline[setting.overrides], less),
+            _verdict(random, pretrained, guess, less),
             _steps_to_random(setting, results, less),
         ]
         yield f"| {' | '.join(cells)} |\n"
