@@ -49,6 +49,8 @@ class Setting:
 
     label: str
     overrides: str
+    # the label of the row of the same table that the pretrained runs are compared with
+    against: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,10 @@ class Question:
     settings: tuple[Setting, ...]
 
 
-# half the recipes' batches, few steps and few held-out scenes: two minutes a run
+# half the recipes' batches, few steps and few held-out scenes: one and a half minutes a run, four for pose
 DEPTH, SEGMENTATION, REFERRING, POSE = (
     f"task={task} recipe.batch_size=8 recipe.steps={steps}"
-    for task, steps in (("depth", 100), ("segmentation", 100), ("referring", 160), ("pose", 160))
+    for task, steps in (("depth", 100), ("segmentation", 100), ("referring", 160), ("pose", 320))
 )
 SCENES = "dataset.val_size=64"
 TASKS = {
@@ -75,16 +77,22 @@ TASKS = {
     "depth, redkitchen": f"{DEPTH} dataset=nyuv2 dataset.root={{data}}/redkitchen",
     "segmentation, camvid": f"{SEGMENTATION} dataset=camvid dataset.root={{data}}/camvid",
 }
-STRATEGIES = ("meta_prompts", "vpd", "iedp", "unconditional", "ecodepth", "tadp")
+STRATEGIES = ("meta_prompts", "vpd", "iedp", "unconditional")
+# those that are for some tasks only are compared there
+FOR_SOME = {"ecodepth": ("depth",), "tadp": ("depth", "segmentation")}
+NO_UNET = ("no UNet", "strategy=latents", None)
 
 
-BOTH = ("depth, scenes", "segmentation, scenes")
-NO_UNET = ("no UNet", "strategy=latents")
+def _strategies(task: str) -> tuple[str, ...]:
+    return (*STRATEGIES, *(s for s, of in FOR_SOME.items() if task.startswith(of)), "latents")
 
 
-def _every(*rows: tuple[str, str], tasks: tuple[str, ...] = BOTH) -> tuple[Setting, ...]:
-    """Each row, a label and its overrides, for each task."""
-    return tuple(Setting(f"{task}: {label}", f"{TASKS[task]} {more}") for label, more in rows for task in tasks)
+def _rows(*rows: tuple[str, str, str | None], task: str = "depth, scenes") -> tuple[Setting, ...]:
+    """Each row, a label, its overrides and the label it is compared with, for a task."""
+    return tuple(
+        Setting(f"{task}: {label}", f"{TASKS[task]} {more}", against and f"{task}: {against}")
+        for label, more, against in rows
+    )
 
 
 QUESTIONS = (
@@ -93,17 +101,20 @@ QUESTIONS = (
         "The claim",
         "Every task with meta prompts, and what a head makes of the latents without a UNet.",
         tuple(
-            Setting(f"{task}: {label}", f"{overrides} strategy={strategy}")
-            for task, overrides in TASKS.items()
-            for label, strategy in (("meta prompts", "meta_prompts"), ("no UNet", "latents"))
+            row
+            for task in TASKS
+            for row in _rows(("meta prompts", "strategy=meta_prompts", "no UNet"), NO_UNET, task=task)
         ),
     ),
     *(
         Question(
             f"strategies-{task.replace(', ', '-')}",
             f"Every strategy: {task}",
-            "The last row is the control without a UNet: its head reads the latents.",
-            tuple(Setting(s, f"{overrides} strategy={s}") for s in (*STRATEGIES, "latents")),
+            "`unconditional` gives the UNet the empty sentence; `latents` is the control: a head on the latents, no UNet.",
+            tuple(
+                Setting(s, f"{overrides} strategy={s}", None if s == "unconditional" else "unconditional")
+                for s in _strategies(task)
+            ),
         )
         for task, overrides in TASKS.items()
     ),
@@ -111,11 +122,10 @@ QUESTIONS = (
         "learning-rate",
         "The UNet's learning rate",
         "Meta prompts with `recipe.unet_lr`, times the rate of the rest; x 0.3 is the recipe's.",
-        _every(
-            *(
-                (f"x {factor}", f"strategy=meta_prompts{more}")
-                for factor, more in ((0.1, " recipe.unet_lr=0.1"), (0.3, ""), (1, " recipe.unet_lr=1"))
-            ),
+        _rows(
+            ("x 0.1", "strategy=meta_prompts recipe.unet_lr=0.1", "x 0.3"),
+            ("x 0.3", "strategy=meta_prompts", None),
+            ("x 1", "strategy=meta_prompts recipe.unet_lr=1", "x 0.3"),
             NO_UNET,
         ),
     ),
@@ -123,20 +133,25 @@ QUESTIONS = (
         "labels",
         "Few labels",
         "Meta prompts, trained as long, on the first so many labelled images.",
-        _every(
-            *((f"{n} images", f"strategy=meta_prompts dataset.train_size={n}") for n in (32, 128, 512)),
-            ("512 images, no UNet", "strategy=latents dataset.train_size=512"),
+        _rows(
+            ("32 images", "strategy=meta_prompts dataset.train_size=32", "512 images"),
+            ("128 images", "strategy=meta_prompts dataset.train_size=128", "512 images"),
+            ("512 images", "strategy=meta_prompts dataset.train_size=512", None),
+            ("512 images, no UNet", "strategy=latents dataset.train_size=512", "512 images"),
         ),
     ),
     Question(
         "frozen",
         "A frozen UNet",
         "`backbone.frozen=true`: strategy and head are all that learns.",
-        _every(
+        _rows(
             *(
-                (f"{s}, {label}", f"strategy={s}{more}")
+                row
                 for s in ("meta_prompts", "unconditional")
-                for label, more in (("frozen", " backbone.frozen=true"), ("trained", ""))
+                for row in (
+                    (f"{s}, trained", f"strategy={s}", None),
+                    (f"{s}, frozen", f"strategy={s} backbone.frozen=true", f"{s}, trained"),
+                )
             ),
             NO_UNET,
         ),
@@ -144,27 +159,37 @@ QUESTIONS = (
     Question(
         "refinement",
         "Refinement steps of meta prompts",
-        "`recipe.refine_steps`: how often the UNet's output is fed back.",
-        _every(*((str(n), f"strategy=meta_prompts recipe.refine_steps={n}") for n in (1, 2, 3)), NO_UNET),
+        "`recipe.refine_steps`: how often the UNet runs, from the second time on on its own output; 1 is the recipe's.",
+        _rows(
+            ("1", "strategy=meta_prompts", None),
+            ("2", "strategy=meta_prompts recipe.refine_steps=2", "1"),
+            ("3", "strategy=meta_prompts recipe.refine_steps=3", "1"),
+            NO_UNET,
+        ),
     ),
     Question(
         "parts",
         "Parts of the strategies",
         "One part of a strategy at a time, on and off.",
         (
-            *_every(
-                ("IEDP", "strategy=iedp"),
-                ("IEDP without the explicit branch", "strategy=iedp strategy.explicit_weight=0"),
-                ("VPD", "strategy=vpd"),
-                ("VPD without adapter", "strategy=vpd strategy.adapter=false"),
-                ("meta prompts", "strategy=meta_prompts"),
-                ("meta prompts without adapter", "strategy=meta_prompts strategy.adapter=false"),
+            *_rows(
+                ("IEDP", "strategy=iedp", None),
+                ("IEDP without the explicit branch", "strategy=iedp strategy.explicit_weight=0", "IEDP"),
+                ("VPD", "strategy=vpd", None),
+                ("VPD without adapter", "strategy=vpd strategy.adapter=false", "VPD"),
+                ("meta prompts", "strategy=meta_prompts", None),
+                ("meta prompts without adapter", "strategy=meta_prompts strategy.adapter=false", "meta prompts"),
                 NO_UNET,
             ),
-            *_every(("VPD", "strategy=vpd"), NO_UNET, tasks=("referring, scenes",)),
-            *_every(
-                ("VPD with attention maps", "strategy=vpd strategy.attention=[16,32]"),
-                tasks=("segmentation, scenes", "referring, scenes"),
+            *(
+                row
+                for task in ("segmentation, scenes", "referring, scenes")
+                for row in _rows(
+                    ("VPD", "strategy=vpd", None),
+                    ("VPD with attention maps", "strategy=vpd strategy.attention=[16,32]", "VPD"),
+                    NO_UNET,
+                    task=task,
+                )
             ),
         ),
     ),
@@ -173,11 +198,14 @@ QUESTIONS = (
         "The scale of the latents",
         "ECoDepth, whose latents are scaled to what the UNet knows; and 1 / 0.18215 times larger, which is what the recipes "
         "of VPD and meta prompts, that leave them unscaled, do to Stable Diffusion.",
-        _every(
+        _rows(
             *(
-                (f"{label}, {state}", f"strategy=ecodepth strategy.latent_scale={scale}{more}")
-                for label, scale in (("x 1", 1.0), ("x 5.49", 5.49))
+                row
                 for state, more in (("trained", ""), ("frozen", " backbone.frozen=true"))
+                for row in (
+                    (f"x 1, {state}", f"strategy=ecodepth{more}", None),
+                    (f"x 5.49, {state}", f"strategy=ecodepth strategy.latent_scale=5.49{more}", f"x 1, {state}"),
+                )
             ),
             NO_UNET,
         ),
@@ -302,11 +330,12 @@ INTRODUCTION = """# Does pretraining help?
 
 Made by `python scripts/study.py report` from [pretraining/runs.csv](pretraining/runs.csv), a row a validation; do not
 edit. The model is `backbone=tiny`; *random* is the same network with `backbone.pretrained=null`, its VAE too. Runs of one
-row differ in weights and seed alone; batches are small and steps few (8 images; 100 steps, 160 for referring and pose), so
-this is about how fast a model adapts, not about how good it becomes. Scenes are judged on 64 held-out ones.
+row differ in weights and seed alone; batches are small and steps few (8 images; 100 steps, 160 for referring, 320 for pose),
+so this is about how fast a model adapts, not about how good it becomes. Scenes are judged on 64 held-out ones.
 
 A cell is the mean over seeds of the last validation, with the lowest and highest of them in brackets. *Image-independent* is
-the best guess without looking, such as the mean depth or pose. *Clear* is an effect whose ranges do not overlap. *Steps to
+the best guess without looking, such as the mean depth or pose. *Pretraining* says whether it is better than random weights,
+*compared* whether the pretrained row is better than another: *clear* is an effect whose ranges do not overlap. *Steps to
 random* is the first validation at which the pretrained model's mean is at least as good as the random model's last, as a
 share of all steps. Fewer than three seeds are marked, and nothing is claimed of them.
 """
@@ -324,12 +353,12 @@ def _cell(values: list[float]) -> str:
     return f"{mean(values):.3f} ({min(values):.3f} to {max(values):.3f}{seeds})"
 
 
-def _verdict(random: list[float], pretrained: list[float], guess: float, less_is_better: bool) -> str:
-    """Whether ranges overlap, and whether anything was learned; nothing is said of fewer seeds than are planned."""
-    if min(len(random), len(pretrained)) < len(SEEDS):
+def _verdict(first: list[float], second: list[float], guess: float, less_is_better: bool) -> str:
+    """Whether the second is better; nothing is said of fewer seeds than are planned."""
+    if min(len(first), len(second)) < len(SEEDS):
         return ""
-    means = (mean(random), mean(pretrained))
-    if max(min(random), min(pretrained)) <= min(max(random), max(pretrained)):
+    means = (mean(first), mean(second))
+    if max(min(first), min(second)) <= min(max(first), max(second)):
         verdict = "no clear effect"
     else:
         verdict = "clear: better" if (means[1] < means[0]) == less_is_better else "clear: worse"
@@ -360,12 +389,14 @@ def _table(question: Question, results: Results) -> Iterator[str]:
     run = [setting for setting in question.settings if setting.overrides in results.metric]
     if not run:
         return
-    columns = ("", "metric", "image-independent", "random", "pretrained", "pretraining", "steps to random")
+    columns = ("", "metric", "image-independent", "random", "pretrained", "pretraining", "steps to random", "compared")
     yield f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|\n"
     for setting in run:
         metric = results.metric[setting.overrides]
         less, guess = metric in ERRORS, results.baseline[setting.overrides]
         random, pretrained = (_ends(setting, weights, results) for weights in ("random", "pretrained"))
+        other = next((s for s in question.settings if s.label == setting.against), None)
+        compared = other and _verdict(_ends(other, "pretrained", results), pretrained, guess, less)
         cells = [
             setting.label,
             metric.removeprefix("val/"),
@@ -374,6 +405,7 @@ def _table(question: Question, results: Results) -> Iterator[str]:
             _cell(pretrained),
             _verdict(random, pretrained, guess, less),
             _steps_to_random(setting, results, less),
+            f"with {setting.against}: {compared}" if compared else "",
         ]
         yield f"| {' | '.join(cells)} |\n"
 

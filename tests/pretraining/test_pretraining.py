@@ -210,3 +210,23 @@ def test_the_error_of_the_noise_follows_from_that_of_the_velocity(monkeypatch: p
     assert logged["val/noise"] == pytest.approx(float(kept.square().mean()), rel=0.02)
     assert logged["val/loss_high_noise"] == pytest.approx(float(kept[timestep >= 800].mean()), rel=0.02)
     assert logged["val/noise_without_caption"] == logged["val/noise_other_caption"] == logged["val/noise"]
+
+
+def test_a_third_of_the_training_is_where_perception_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Timesteps are thousandths of the square of a uniform number: its root at 100 is 0.316, its mean 333."""
+    config = json.loads((config_folder("tiny") / "unet" / "config.json").read_text())
+    module = Denoiser(config, torch.zeros(1, 1), lr=1.0, weight_decay=0.0, caption_dropout=0.1)
+    drawn: list[Tensor] = []
+
+    def unet(noisy: Tensor, timestep: Tensor, tokens: Tensor) -> SimpleNamespace:
+        drawn.append(timestep)
+        return SimpleNamespace(sample=noisy)
+
+    monkeypatch.setattr(module.unet, "forward", unet)
+    monkeypatch.setattr(module, "log", lambda *args, **kwargs: None)
+    torch.manual_seed(0)
+    module.training_step((torch.zeros(20_000, 4, 1, 1), torch.zeros(20_000, 1, 1)), 0)
+    assert float((drawn[0] < 100).float().mean()) == pytest.approx(0.1**0.5, abs=0.02)
+    assert float(drawn[0].float().mean()) == pytest.approx(333, abs=10)
+    assert 0 <= drawn[0].min() < 2
+    assert 990 < drawn[0].max() < 1000

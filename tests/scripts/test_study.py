@@ -42,7 +42,7 @@ def test_ranges_that_do_not_overlap_are_a_clear_effect(study: dict[str, Any], tm
     content = rows(study, overrides, "random", [0.6, 0.7, 0.8]) + rows(study, overrides, "pretrained", [0.3, 0.4, 0.5])
     lines = document(study, tmp_path, content)
     cells = ["rmse_m", "0.900", "0.700 (0.600 to 0.800)", "0.400 (0.300 to 0.500)", "clear: better", "50%"]
-    assert f"| depth, scenes: meta prompts | {' | '.join(cells)} |" in lines
+    assert f"| depth, scenes: meta prompts | {' | '.join(cells)} |  |" in lines
     rest = next(line for line in lines if line.startswith("Not run yet: depth, scenes: no UNet; segmentation, scenes"))
     assert "depth, scenes: meta prompts" not in rest
     assert (tmp_path / "strategies-depth-scenes.png").stat().st_size > 0
@@ -58,7 +58,22 @@ def test_no_effect_and_harm_are_said(
     overrides = f"{study['TASKS']['depth, scenes']} strategy=meta_prompts"
     content = rows(study, overrides, "random", [0.6, 0.7, 0.8]) + rows(study, overrides, "pretrained", pretrained)
     line = next(x for x in document(study, tmp_path, content) if x.startswith("| depth, scenes: meta prompts"))
-    assert line.endswith(f"| {verdict} |")
+    assert line.endswith(f"| {verdict} |  |")
+
+
+@pytest.mark.parametrize(
+    ("without", "verdict"), [([0.35, 0.45, 0.55], "no clear effect"), ([0.6, 0.6, 0.7], "clear: worse")]
+)
+def test_a_part_is_compared_with_the_whole(
+    study: dict[str, Any], tmp_path: Path, without: list[float], verdict: str
+) -> None:
+    overrides = f"{study['TASKS']['depth, scenes']} strategy=iedp"
+    content = rows(study, overrides, "pretrained", [0.3, 0.4, 0.5])
+    content += rows(study, f"{overrides} strategy.explicit_weight=0", "pretrained", without)
+    lines = document(study, tmp_path, content)
+    line = next(x for x in lines if x.startswith("| depth, scenes: IEDP without the explicit branch"))
+    assert line.endswith(f"| with depth, scenes: IEDP: {verdict} |")
+    assert next(x for x in lines if x.startswith("| depth, scenes: IEDP |")).endswith("|  |")
 
 
 def test_fewer_seeds_are_marked_and_make_no_claim(study: dict[str, Any], tmp_path: Path) -> None:
