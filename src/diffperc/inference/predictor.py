@@ -19,6 +19,7 @@ from diffperc.errors import ConfigError
 from diffperc.inference.pose import Pose, predict_pose
 from diffperc.inference.whole_image import predict_probabilities, predict_whole
 from diffperc.model import PerceptionModel
+from diffperc.nn.outputs import class_ids
 from diffperc.protocols import PoseProtocol, SegmentationProtocol
 from diffperc.types import Batch, DatasetInfo
 
@@ -126,7 +127,7 @@ class SegmentationPredictor(Predictor):
         protocol = dataclasses.replace(protocol, flip=protocol.flip or flip)
         size = (pixels.shape[0], pixels.shape[1])
         probabilities = predict_probabilities(self.dense, self.batch(pixels, caption), protocol, size)
-        return probabilities[0].argmax(0).to(torch.uint8).cpu().numpy()
+        return class_ids(probabilities[0], 0).to(torch.uint8).cpu().numpy()
 
 
 class ReferringPredictor(Predictor):

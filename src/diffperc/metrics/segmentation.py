@@ -8,6 +8,7 @@ from torch import Tensor
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from diffperc.checks import check_shape
+from diffperc.nn.outputs import class_ids
 
 
 class SegmentationMetrics(MulticlassConfusionMatrix):
@@ -36,7 +37,7 @@ class SegmentationMetrics(MulticlassConfusionMatrix):
         """
         sizes = check_shape("prediction", prediction, "B K H W", K=len(self.classes))
         check_shape("truth", truth, "B H W", B=sizes["B"], H=sizes["H"], W=sizes["W"])
-        super().update(prediction, truth)
+        super().update(class_ids(prediction, 1), truth)
 
     def compute(self) -> dict[str, Tensor]:
         """``miou`` over the classes that occur in truth or prediction, ``macc`` over those in the truth, ``aacc`` over

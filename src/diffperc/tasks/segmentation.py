@@ -14,6 +14,7 @@ from diffperc.inference.predictor import SegmentationPredictor
 from diffperc.inference.whole_image import predict_probabilities
 from diffperc.losses import cross_entropy, lovasz_softmax
 from diffperc.metrics import SegmentationMetrics
+from diffperc.nn.outputs import class_ids
 from diffperc.protocols import SegmentationProtocol
 from diffperc.tasks.base import PerceptionTask, at_size, image_of
 from diffperc.types import Batch, DatasetInfo, TextSpec
@@ -80,7 +81,7 @@ class SegmentationTask(PerceptionTask):
     def figure(self, batch: Batch, dense: Tensor, i: int) -> Picture:
         """Image, true classes, found classes, errors in red; a legend of the classes that occur."""
         truth = batch.targets["mask"][i].cpu().numpy()
-        found = dense[i].argmax(0).cpu().numpy()
+        found = class_ids(dense[i], 0).cpu().numpy()
         image = at_size(image_of(batch, i), batch.targets["mask"])
         colours = class_colours(len(self.info.classes))
         counted = truth < len(self.info.classes)
