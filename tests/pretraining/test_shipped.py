@@ -16,6 +16,7 @@ from diffperc.backbones.sources import config_folder
 from diffperc.data.scenes import caption, render, sample_scene
 from diffperc.pretraining.contrastive import token_ids
 from diffperc.pretraining.denoiser import SCHEDULE
+from diffperc.pretraining.samples import draw
 
 TINY = config_folder("tiny")
 # of 24,000 scenes of this seed the last 512 were held out
@@ -98,6 +99,19 @@ def test_diffusers_draws_what_a_caption_says() -> None:
     )  # fmt: skip
     tint = np.stack([blue[..., 2] - blue[..., 0], red[..., 2] - red[..., 0]]).mean((1, 2, 3))
     assert tint[0] > tint[1] + 0.2
+
+
+@torch.no_grad()
+def test_of_several_pictures_the_one_nearest_to_the_caption_is_kept() -> None:
+    captions = ["a blue sofa in a hall", "a large green plant in a corridor"]
+    vision = CLIPVisionModelWithProjection.from_pretrained(TINY / "image_encoder", dtype=torch.float32).eval()
+    text = CLIPTextModelWithProjection.from_pretrained(TINY / "text_encoder", dtype=torch.float32).eval()
+    words = text(input_ids=token_ids(CLIPTokenizer.from_pretrained(TINY / "tokenizer"), captions)).text_embeds
+    first, best = (draw(TINY, captions, 128, draws) for draws in (1, 3))
+    near = [F.cosine_similarity(vision(pixel_values=normalised(drawn)).image_embeds, words) for drawn in (first, best)]
+    changed = (first != best).flatten(1).any(1)
+    assert changed.any()
+    assert torch.equal(near[1] > near[0] + 1e-4, changed)
 
 
 @pytest.mark.parametrize("pretrained", ["tiny", None])

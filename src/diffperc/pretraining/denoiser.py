@@ -7,7 +7,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler, UNet2DConditionModel
+from diffusers import DDPMScheduler, UNet2DConditionModel
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -96,18 +96,3 @@ class Denoiser(L.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW, warmed up, then a cosine to zero."""
         return adamw_cosine(self, self.unet.parameters(), self.lr, self.weight_decay)
-
-
-@torch.no_grad()
-def draw(
-    unet: Any, tokens: Tensor, empty: Tensor, size: int, seed: int, steps: int = 50, guidance: float = 3.0
-) -> Tensor:
-    """Latents (B, 4, size, size) for captions' tokens (B, N, D), by DDIM with classifier-free guidance."""
-    scheduler = DDIMScheduler(**SCHEDULE)
-    scheduler.set_timesteps(steps)
-    latents = torch.randn(len(tokens), 4, size, size, generator=torch.Generator().manual_seed(seed))
-    both = torch.cat([tokens, empty.expand_as(tokens)])
-    for timestep in scheduler.timesteps:
-        with_caption, without = unet(torch.cat([latents, latents]), timestep, both).sample.chunk(2)
-        latents = scheduler.step(without + guidance * (with_caption - without), timestep, latents).prev_sample
-    return latents

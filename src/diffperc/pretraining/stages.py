@@ -27,7 +27,8 @@ from diffperc.errors import ConfigError, did_you_mean
 from diffperc.pretraining.autoencoder import Autoencoder, Decoding, to_unit_latents
 from diffperc.pretraining.contrastive import Contrastive, token_ids
 from diffperc.pretraining.corpus import Corpus, corpus
-from diffperc.pretraining.denoiser import SCHEDULE, Denoiser, draw
+from diffperc.pretraining.denoiser import SCHEDULE, Denoiser
+from diffperc.pretraining.samples import draw
 
 STAGES = ("clip", "vae", "unet", "decoder")
 # the stages that one builds on, and what they leave
@@ -98,7 +99,7 @@ class _Pairs(Dataset[tuple[Tensor, Tensor]]):
 
 
 def _fit(cfg: DictConfig, out: Path, name: str, module: L.LightningModule, train: Any, test: Any) -> dict[str, float]:
-    """Train a stage, or go on with it; the figures of its last validation."""
+    """Train a stage, or go on with it if it has not had its steps; the figures of its last validation."""
     stage = cfg[name.partition("_")[0]]
     folder = out / "stages" / name
     callbacks: list[Callback] = [
@@ -129,7 +130,12 @@ def _fit(cfg: DictConfig, out: Path, name: str, module: L.LightningModule, train
         DataLoader(train, stage.batch_size, shuffle=True, drop_last=True, num_workers=cfg.num_workers),
         DataLoader(test, 64),
     )
-    trainer.fit(module, *loaders, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+    before = torch.load(last, weights_only=True) if last.is_file() else None
+    if before is not None and before["global_step"] >= stage.steps:
+        # fit would leave at once, with the weights as they were before they were averaged
+        module.load_state_dict(before["state_dict"])
+    else:
+        trainer.fit(module, *loaders, ckpt_path=None if before is None else str(last), weights_only=True)
     trainer.validate(module, loaders[1], verbose=False)
     return {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
 
@@ -173,7 +179,7 @@ def _vae(cfg: DictConfig, out: Path, pictures: Corpus) -> dict[str, float]:
 
 
 def _unet(cfg: DictConfig, out: Path, pictures: Corpus) -> dict[str, float]:
-    vae, latents = _latents(out, pictures)
+    _, latents = _latents(out, pictures)
     tokens, empty = _tokens(out, pictures.captions)
     train, test = (_Pairs(latents, tokens, part) for part in (pictures.train, pictures.test))
     figures: dict[str, float] = {}
@@ -185,7 +191,7 @@ def _unet(cfg: DictConfig, out: Path, pictures: Corpus) -> dict[str, float]:
         found = _fit(cfg, out, name, module, train, test)
         figures |= {k.replace("val/", f"val/{name}_"): v for k, v in found.items()}
         if name == "unet":
-            _finish(out, module, vae, pictures, tokens, empty)
+            _finish(out, module.unet.eval(), pictures, cfg.unet.draws)
     return figures
 
 
@@ -227,9 +233,8 @@ def _save_reconstructions(vae: Any, pictures: Corpus, out: Path) -> None:
     _save_grid(torch.cat([shown, found]), 8, out / "reconstructions.png")
 
 
-def _finish(out: Path, module: Denoiser, vae: Any, pictures: Corpus, tokens: Tensor, empty: Tensor) -> None:
+def _finish(out: Path, unet: UNet2DConditionModel, pictures: Corpus, draws: int) -> None:
     """The rest of the diffusers folder, and drawn pictures of the 16 shortest held-out captions."""
-    unet: UNet2DConditionModel = module.unet.eval()
     unet.save_pretrained(out / "unet")
     (out / "scheduler").mkdir(exist_ok=True)
     scheduler = {"_class_name": "DDIMScheduler", **SCHEDULE}
@@ -248,10 +253,9 @@ def _finish(out: Path, module: Denoiser, vae: Any, pictures: Corpus, tokens: Ten
     }
     (out / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
     chosen = sorted(pictures.test, key=lambda i: len(pictures.captions[i].split()))[:16]
-    size = pictures.images.shape[1] // 8
-    drawn = draw(unet, tokens[chosen].float(), empty, size, seed=0)
-    _save_grid(_decoded(vae, drawn), 4, out / "samples.png")
-    (out / "samples.txt").write_text("".join(f"{pictures.captions[i]}\n" for i in chosen), encoding="utf-8")
+    captions = [pictures.captions[i] for i in chosen]
+    _save_grid(draw(out, captions, pictures.images.shape[1], draws), 4, out / "samples.png")
+    (out / "samples.txt").write_text("".join(f"{caption}\n" for caption in captions), encoding="utf-8")
 
 
 @torch.no_grad()

@@ -1,0 +1,48 @@
+"""Pictures of captions, drawn by a finished folder with diffusers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from diffusers import StableDiffusionPipeline
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import CLIPTextModelWithProjection, CLIPVisionModelWithProjection
+
+from diffperc.backbones.clip import normalised
+from diffperc.pretraining.contrastive import token_ids
+
+STEPS, GUIDANCE = 30, 5.0
+
+
+@torch.no_grad()
+def draw(folder: Path, captions: Sequence[str], size: int, draws: int) -> Tensor:
+    """Of several pictures of each caption the one that is nearest to it by the folder's own text and image encoder.
+
+    Args:
+        folder: in the diffusers layout, with an image encoder.
+        captions: B sentences.
+        size: side in pixels.
+        draws: pictures of each caption; seeds 0, 1, ...
+
+    Returns:
+        (B, 3, size, size) in [0, 1].
+    """
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    text = CLIPTextModelWithProjection.from_pretrained(folder / "text_encoder", dtype=torch.float32).eval()
+    image = CLIPVisionModelWithProjection.from_pretrained(folder / "image_encoder", dtype=torch.float32).eval()
+    words = F.normalize(text(input_ids=token_ids(pipeline.tokenizer, captions)).text_embeds, dim=-1)
+    best = torch.full((len(captions),), -torch.inf)
+    kept = torch.zeros(len(captions), 3, size, size)
+    for seed in range(draws):
+        drawn = pipeline(
+            list(captions), height=size, width=size, num_inference_steps=STEPS, guidance_scale=GUIDANCE,
+            generator=torch.Generator().manual_seed(seed), output_type="pt",
+        ).images  # fmt: skip
+        near = (F.normalize(image(pixel_values=normalised(drawn)).image_embeds, dim=-1) * words).sum(-1)
+        kept = torch.where((near > best)[:, None, None, None], drawn, kept)
+        best = torch.maximum(near, best)
+    return kept
