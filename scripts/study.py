@@ -78,6 +78,7 @@ TASKS = {
     "segmentation, camvid": f"{SEGMENTATION} dataset=camvid dataset.root={{data}}/camvid",
 }
 STRATEGIES = ("meta_prompts", "vpd", "iedp", "unconditional")
+ALL = "Every strategy: "
 # those that are for some tasks only are compared there
 FOR_SOME = {"ecodepth": ("depth",), "tadp": ("depth", "segmentation")}
 NO_UNET = ("no UNet", "strategy=latents", None)
@@ -109,7 +110,7 @@ QUESTIONS = (
     *(
         Question(
             f"strategies-{task.replace(', ', '-')}",
-            f"Every strategy: {task}",
+            f"{ALL}{task}",
             "`unconditional` gives the UNet the empty sentence; `latents` is the control: a head on the latents, no UNet.",
             tuple(
                 Setting(s, f"{overrides} strategy={s}", None if s == "unconditional" else "unconditional")
@@ -313,7 +314,7 @@ def run_all(data: Path, jobs: int, only: list[str] | None, weights: list[str]) -
 def report() -> None:
     """Write the document and its plots."""
     results = read()
-    lines = [INTRODUCTION]
+    lines = [INTRODUCTION, *_summary(results)]
     for question in QUESTIONS:
         lines += [
             f"\n## {question.title}\n\n{question.text}\n\n",
@@ -385,6 +386,29 @@ def _missing(question: Question, results: Results) -> list[str]:
     return [f"\nNot run yet: {'; '.join(labels)}.\n"] if labels else []
 
 
+def _of_pretraining(setting: Setting, results: Results) -> str:
+    """Whether pretrained weights are better than random ones."""
+    less, guess = results.metric[setting.overrides] in ERRORS, results.baseline[setting.overrides]
+    return _verdict(_ends(setting, "random", results), _ends(setting, "pretrained", results), guess, less)
+
+
+def _summary(results: Results) -> Iterator[str]:
+    """How often pretraining helps, over tasks and strategies, and where it does not."""
+    found: dict[str, list[str]] = {}
+    for question in QUESTIONS:
+        for setting in question.settings if question.title.startswith(ALL) else ():
+            if setting.label != "latents" and setting.overrides in results.metric:
+                where = f"{question.title.removeprefix(ALL)}, {setting.label}"
+                found.setdefault(_of_pretraining(setting, results), []).append(where)
+    found.pop("", None)
+    total = sum(map(len, found.values()))
+    yield "\n## In short\n\n"
+    yield f"Pretrained against random weights, {total} pairs of task and strategy with three seeds each:\n\n"
+    for said, places in sorted(found.items()):
+        named = "" if said == "clear: better" else f" ({'; '.join(places)})"
+        yield f"- {said}: {len(places)}{named}\n"
+
+
 def _table(question: Question, results: Results) -> Iterator[str]:
     run = [setting for setting in question.settings if setting.overrides in results.metric]
     if not run:
@@ -403,7 +427,7 @@ def _table(question: Question, results: Results) -> Iterator[str]:
             f"{guess:.3f}",
             _cell(random),
             _cell(pretrained),
-            _verdict(random, pretrained, guess, less),
+            _of_pretraining(setting, results),
             _steps_to_random(setting, results, less),
             f"with {setting.against}: {compared}" if compared else "",
         ]
