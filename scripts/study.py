@@ -79,8 +79,8 @@ TASKS = {
 }
 STRATEGIES = ("meta_prompts", "vpd", "iedp", "unconditional")
 ALL = "Every strategy: "
-# those that are for some tasks only are compared there
-FOR_SOME = {"ecodepth": ("depth",), "tadp": ("depth", "segmentation")}
+# those that are for some tasks only are compared there; without captions, as on real sets, TADP is `unconditional`
+FOR_SOME = {"ecodepth": ("depth",), "tadp": ("depth, scenes", "segmentation, scenes")}
 NO_UNET = ("no UNet", "strategy=latents", None)
 
 
