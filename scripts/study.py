@@ -63,7 +63,7 @@ class Question:
     settings: tuple[Setting, ...]
 
 
-# half the recipes' batches, few steps and few held-out scenes: one and a half minutes a run, four for pose
+# half the recipes' batches, few steps and few held-out scenes: about two minutes a run, four for pose
 DEPTH, SEGMENTATION, REFERRING, POSE = (
     f"task={task} recipe.batch_size=8 recipe.steps={steps}"
     for task, steps in (("depth", 100), ("segmentation", 100), ("referring", 160), ("pose", 320))

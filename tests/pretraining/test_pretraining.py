@@ -123,6 +123,7 @@ def test_a_finished_stage_leaves_the_same_again(out: Path) -> None:
     [
         (["stages=[unett]"], r"stages: there is no stage 'unett'; did you mean 'unet'\?"),
         (["stages=[clip,unet]"], r"stages: 'unet' needs 'vae', which has left no vae in .*; run it too\."),
+        (["unet.draws=0"], r"unet\.draws=0: of each caption at least one picture is to be drawn\."),
         (["scenes=10"], r"scenes=10: are few; with held_out=8 at least 24 are needed"),
     ],
 )

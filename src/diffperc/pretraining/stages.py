@@ -39,10 +39,12 @@ def pretrain(cfg: DictConfig) -> None:
     """Run the stages that ``cfg.stages`` names, in their order.
 
     Raises:
-        ConfigError: a stage is unknown, or one that it builds on has not been run.
+        ConfigError: a stage is unknown, or one that it builds on has not been run; no picture is to be drawn.
     """
     out = Path(cfg.out)
     _check_stages(cfg.stages, out)
+    if cfg.unet.draws < 1:
+        raise ConfigError(f"unet.draws={cfg.unet.draws}: of each caption at least one picture is to be drawn.")
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     pictures = corpus(out / "corpus", cfg.images, cfg.scenes, cfg.held_out, cfg.size, cfg.processes)
     run: dict[str, Callable[[DictConfig, Path, Corpus], dict[str, float]]] = {
