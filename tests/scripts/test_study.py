@@ -74,6 +74,8 @@ def test_a_part_is_compared_with_the_whole(
     line = next(x for x in lines if x.startswith("| depth, scenes: IEDP without the explicit branch"))
     assert line.endswith(f"| with depth, scenes: IEDP: {verdict} |")
     assert next(x for x in lines if x.startswith("| depth, scenes: IEDP |")).endswith("|  |")
+    said = lines.index(f"- {verdict}", lines.index("Pretrained rows compared with each other:"))
+    assert lines[said + 1] == "  - Parts of the strategies: IEDP without the explicit branch instead of IEDP"
 
 
 def test_fewer_seeds_are_marked_and_make_no_claim(study: dict[str, Any], tmp_path: Path) -> None:
