@@ -10,11 +10,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
-
 from diffperc.data.scenes import CLASSES, COLOURS, ROOMS, caption, expressions, render, sample_scene
 from diffperc.keypoints import COCO_KEYPOINTS
-from diffperc.text import imagenet_templates, tokenizer_from_merges
+from diffperc.text import imagenet_templates, train_tokenizer, vocabulary
 
 TINY = Path(__file__).resolve().parent.parent / "src/diffperc/backbones/configs/tiny"
 
@@ -37,28 +35,12 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=2000)
     parser.add_argument("--merges", type=int, default=800)
     arguments = parser.parse_args()
-    bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
-    # as CLIP's: lower case; letters, single digits, or runs of other signs
-    bpe.normalizer = normalizers.Lowercase()
-    words = pre_tokenizers.Split(Regex(r"[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"), "removed", invert=True)
-    bpe.pre_tokenizer = pre_tokenizers.Sequence([words, pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    trainer = trainers.BpeTrainer(
-        vocab_size=512 + arguments.merges,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        end_of_word_suffix="</w>",
-        show_progress=False,
-    )
-    bpe.train_from_iterator(sentences(arguments.scenes), trainer)
-    merges = [" ".join(pair) for pair in json.loads(bpe.to_str())["model"]["merges"]][: arguments.merges]
-    tokenizer = tokenizer_from_merges(merges)
+    tokenizer = train_tokenizer(sentences(arguments.scenes), arguments.merges)
     tokenizer.save_pretrained(str(TINY / "tokenizer"))
     config = TINY / "text_encoder" / "config.json"
-    values = json.loads(config.read_text())
-    values["vocab_size"] = len(tokenizer)
-    values["bos_token_id"], values["eos_token_id"] = tokenizer.bos_token_id, tokenizer.eos_token_id
-    values["pad_token_id"] = tokenizer.pad_token_id
+    values = json.loads(config.read_text()) | vocabulary(tokenizer)
     config.write_text(json.dumps(values, indent=2) + "\n")
-    print(f"{len(merges)} merges, {len(tokenizer)} tokens")
+    print(f"{len(tokenizer)} tokens")
     for sample in ("a photo of a person", "the red box left of the sofa", "the person in the striped cyan shirt"):
         print(f"'{sample}' -> {tokenizer.tokenize(sample)}")
 

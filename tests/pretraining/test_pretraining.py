@@ -14,6 +14,7 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from diffperc.backbones import StableDiffusionBackbone
 from diffperc.backbones.sources import config_folder
@@ -186,6 +187,31 @@ def test_captioned_photographs_are_a_corpus(tmp_path: Path) -> None:
         corpus(tmp_path / "other", str(folder), 0, 2, 16, 1)
     with pytest.raises(DataError, match=r"no metadata\.jsonl or metadata\.csv with captions of images"):
         captioned_images(tmp_path / "corpus")
+
+
+def test_captions_of_ones_own_make_a_tokenizer_of_their_words(tmp_path: Path) -> None:
+    """And one begun with other tokens is not gone on with."""
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    rows = [{"file_name": f"{i}.png", "captions": ["a zebra grazing near giraffes"]} for i in range(24)]
+    rows[-1]["captions"] = ["an aardvark"]
+    for i in range(24):
+        Image.new("RGB", (64, 64), (10 * i, 0, 0)).save(photos / f"{i}.png")
+    (photos / "metadata.jsonl").write_text("\n".join(json.dumps(r) for r in rows))
+    overrides = [f"out='{out}'", f"images='{photos}'", *SMALL, "stages=[clip]"]
+    pretrain(composed("pretrain", overrides))
+    tokenizer = CLIPTokenizer.from_pretrained(str(out / "tokenizer"))
+    assert tokenizer.tokenize("giraffes near a zebra") == ["giraffes</w>", "near</w>", "a</w>", "zebra</w>"]
+    assert len(tokenizer.tokenize("aardvark")) > 1  # held out
+    encoder = CLIPTextModel.from_pretrained(out / "text_encoder")
+    assert encoder.get_input_embeddings().num_embeddings == len(tokenizer)
+    # the vector of a sentence is that of its end, not of the padding behind it
+    ids = tokenizer(["a zebra"], padding="max_length", max_length=9, return_tensors="pt")["input_ids"]
+    said = encoder(input_ids=ids)
+    assert torch.equal(said.pooler_output[0], said.last_hidden_state[0, 3])
+    with pytest.raises(ConfigError, match=r"clip\.merges=3 gives 517 tokens; the text encoder in .* was begun with"):
+        pretrain(composed("pretrain", [*overrides, "clip.merges=3", "clip.steps=6"]))
+    assert len(CLIPTokenizer.from_pretrained(str(out / "tokenizer"))) == len(tokenizer)
 
 
 def test_the_error_of_the_noise_follows_from_that_of_the_velocity(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from transformers import CLIPTokenizer
 
 from diffperc.backbones import StableDiffusionBackbone
 from diffperc.errors import WeightsError
-from diffperc.text import check_tokenizer, clip_tokenizer, imagenet_templates, name_embeddings
+from diffperc.text import check_tokenizer, clip_tokenizer, imagenet_templates, name_embeddings, train_tokenizer
 
 
 def test_clips_tokenizer_gives_openais_ids() -> None:
@@ -19,6 +19,15 @@ def test_a_tokenizer_without_files_is_refused(tmp_path: object) -> None:
     """transformers makes one of two or three tokens where it finds nothing, without a word."""
     with pytest.raises(WeightsError, match="missing or incomplete"):
         check_tokenizer(CLIPTokenizer(), 49408, "somewhere")
+
+
+def test_a_tokenizer_has_the_words_it_was_trained_on() -> None:
+    tokenizer = train_tokenizer(["A zebra and a giraffe", "two zebras, grazing"], 800)
+    assert tokenizer.tokenize("Giraffe and two zebras") == ["giraffe</w>", "and</w>", "two</w>", "zebras</w>"]
+    # any other word, too, in parts
+    assert tokenizer.decode(tokenizer("a Bär")["input_ids"], skip_special_tokens=True) == "a bär"
+    # 256 bytes, in and at the end of words, start and end
+    assert len(train_tokenizer(["A zebra and a giraffe"], 3)) == 2 * 256 + 3 + 2
 
 
 def test_there_are_80_templates_each_with_one_place() -> None:

@@ -29,6 +29,7 @@ from diffperc.pretraining.contrastive import Contrastive, token_ids
 from diffperc.pretraining.corpus import Corpus, corpus
 from diffperc.pretraining.denoiser import SCHEDULE, Denoiser
 from diffperc.pretraining.samples import draw
+from diffperc.text import merges_of, train_tokenizer, vocabulary
 
 STAGES = ("clip", "vae", "unet", "decoder")
 # the stages that one builds on, and what they leave
@@ -147,8 +148,30 @@ def _config(part: str) -> dict[str, Any]:
     return content
 
 
+def _tokenizer(cfg: DictConfig, out: Path, pictures: Corpus) -> CLIPTokenizer:
+    """One of the words of the training captions, left in `out`; for rendered scenes the package's, made of theirs.
+
+    Raises:
+        ConfigError: the text encoder that the stage goes on with has other tokens.
+    """
+    if cfg.images is None:
+        tokenizer = CLIPTokenizer.from_pretrained(str(config_folder("tiny") / "tokenizer"))
+    else:
+        tokenizer = train_tokenizer((pictures.captions[i] for i in pictures.train), cfg.clip.merges)
+    folder = out / "tokenizer"
+    if (out / "stages/clip/last.ckpt").is_file() and folder.is_dir():
+        begun = CLIPTokenizer.from_pretrained(str(folder))
+        if merges_of(begun) != merges_of(tokenizer):
+            raise ConfigError(
+                f"clip.merges={cfg.clip.merges} gives {len(tokenizer)} tokens; the text encoder in {out} was begun with "
+                f"{len(begun)}. Set clip.merges as it was, or another out."
+            )
+    tokenizer.save_pretrained(str(folder))
+    return tokenizer
+
+
 def _clip(cfg: DictConfig, out: Path, pictures: Corpus) -> dict[str, float]:
-    tokenizer = CLIPTokenizer.from_pretrained(str(config_folder("tiny") / "tokenizer"))
+    tokenizer = _tokenizer(cfg, out, pictures)
     ids = token_ids(tokenizer, pictures.captions)
     # no token sees what comes after it, so padding behind the longest caption changes nothing
     ids = ids[:, : int((ids != tokenizer.pad_token_id).sum(1).max()) + 1]
@@ -156,12 +179,14 @@ def _clip(cfg: DictConfig, out: Path, pictures: Corpus) -> dict[str, float]:
     train, test = (_Pairs(shown, ids, part) for part in (pictures.train, pictures.test))
     torch.manual_seed(cfg.seed)
     module = Contrastive(
-        _config("text_encoder"), _config("image_encoder") | {"image_size": cfg.size}, cfg.clip.lr, cfg.clip.weight_decay
+        _config("text_encoder") | vocabulary(tokenizer),
+        _config("image_encoder") | {"image_size": cfg.size},
+        cfg.clip.lr,
+        cfg.clip.weight_decay,
     )
     figures = _fit(cfg, out, "clip", module, train, test)
     module.text.save_pretrained(out / "text_encoder")
     module.image.save_pretrained(out / "image_encoder")
-    tokenizer.save_pretrained(str(out / "tokenizer"))
     (out / "stages" / "tokens.pt").unlink(missing_ok=True)
     return figures
 

@@ -2,7 +2,15 @@
 
 from diffperc.text.encoder import ExpressionEncoder, TextEncoder, TextEncoding
 from diffperc.text.prompts import imagenet_templates, name_embeddings
-from diffperc.text.tokenizer import OPENAI_TOKENS, check_tokenizer, clip_tokenizer, merges_of, tokenizer_from_merges
+from diffperc.text.tokenizer import (
+    OPENAI_TOKENS,
+    check_tokenizer,
+    clip_tokenizer,
+    merges_of,
+    tokenizer_from_merges,
+    train_tokenizer,
+    vocabulary,
+)
 
 __all__ = [
     "OPENAI_TOKENS",
@@ -15,4 +23,6 @@ __all__ = [
     "merges_of",
     "name_embeddings",
     "tokenizer_from_merges",
+    "train_tokenizer",
+    "vocabulary",
 ]

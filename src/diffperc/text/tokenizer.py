@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
 from diffperc.errors import WeightsError
@@ -35,6 +36,39 @@ def tokenizer_from_merges(merges: Sequence[str]) -> CLIPTokenizer:
     tokens += ["".join(p) for p in pairs] + [_START, _END]
     vocabulary = {token: i for i, token in enumerate(tokens)}
     return CLIPTokenizer(vocab=vocabulary, merges=pairs, model_max_length=77)
+
+
+def train_tokenizer(sentences: Iterable[str], merges: int) -> CLIPTokenizer:
+    """A CLIP tokenizer whose words are those of some sentences; the same sentences give the same one.
+
+    Args:
+        sentences: to learn from.
+        merges: at most so many byte-pair merges; fewer where every word is a token of its own before.
+    """
+    bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
+    # as CLIP's: lower case; letters, single digits, or runs of other signs
+    bpe.normalizer = normalizers.Lowercase()
+    words = pre_tokenizers.Split(Regex(r"[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"), "removed", invert=True)
+    bpe.pre_tokenizer = pre_tokenizers.Sequence([words, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    trainer = trainers.BpeTrainer(
+        vocab_size=512 + merges,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        end_of_word_suffix="</w>",
+        show_progress=False,
+    )
+    bpe.train_from_iterator(sentences, trainer)
+    found = [" ".join(pair) for pair in json.loads(bpe.to_str())["model"]["merges"]]
+    return tokenizer_from_merges(found[:merges])
+
+
+def vocabulary(tokenizer: CLIPTokenizer) -> dict[str, int]:
+    """What a text encoder's config says of its tokenizer."""
+    return {
+        "vocab_size": len(tokenizer),
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
 
 
 def clip_tokenizer() -> CLIPTokenizer:
