@@ -120,8 +120,10 @@ def captioned_images(root: Path) -> list[tuple[Path, str]]:
     """Images of a folder whose tables have a caption for them; those without one are left out.
 
     Raises:
-        DataError: there is no such image, or an image is missing.
+        DataError: there is no such folder or image, or an image is missing.
     """
+    if not root.is_dir():
+        raise DataError(f"{root}: there is no such folder.")
     found, listing = [], Listing()
     for row in (row for table in _tables(root, _TABLES) for row in _rows(table)):
         image, said = row.base / row.values["file_name"], _texts(row, "caption", "captions", "text")

@@ -66,7 +66,6 @@ def corpus(folder: Path, images: str | None, scenes: int, held_out: int, size: i
     """
     file, text = folder / "images.npy", folder / "captions.json"
     if not text.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
         given = captioned_images(Path(images).expanduser()) if images is not None else []
         count = len(given) if images is not None else scenes
         if count < 3 * held_out:
@@ -74,6 +73,7 @@ def corpus(folder: Path, images: str | None, scenes: int, held_out: int, size: i
                 f"{images}: has {count} pictures with captions" if images is not None else f"scenes={count}: are few"
             )
             raise ConfigError(f"{where}; with held_out={held_out} at least {3 * held_out} are needed.")
+        folder.mkdir(parents=True, exist_ok=True)
         unfinished = folder / "unfinished.npy"
         pixels = np.lib.format.open_memmap(unfinished, "w+", np.uint8, (count, size, size, 3))
         make = partial(_photo, given, size) if images is not None else partial(_scene, size)
