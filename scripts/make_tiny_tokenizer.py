@@ -12,7 +12,7 @@ from pathlib import Path
 
 from diffperc.data.scenes import CLASSES, COLOURS, ROOMS, caption, expressions, render, sample_scene
 from diffperc.keypoints import COCO_KEYPOINTS
-from diffperc.text import imagenet_templates, train_tokenizer, vocabulary
+from diffperc.text import imagenet_templates, token_config, train_tokenizer
 
 TINY = Path(__file__).resolve().parent.parent / "src/diffperc/backbones/configs/tiny"
 
@@ -38,7 +38,7 @@ def main() -> None:
     tokenizer = train_tokenizer(sentences(arguments.scenes), arguments.merges)
     tokenizer.save_pretrained(str(TINY / "tokenizer"))
     config = TINY / "text_encoder" / "config.json"
-    values = json.loads(config.read_text()) | vocabulary(tokenizer)
+    values = json.loads(config.read_text()) | token_config(tokenizer)
     config.write_text(json.dumps(values, indent=2) + "\n")
     print(f"{len(tokenizer)} tokens")
     for sample in ("a photo of a person", "the red box left of the sofa", "the person in the striped cyan shirt"):

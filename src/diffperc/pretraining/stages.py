@@ -29,7 +29,7 @@ from diffperc.pretraining.contrastive import Contrastive, token_ids
 from diffperc.pretraining.corpus import Corpus, corpus
 from diffperc.pretraining.denoiser import SCHEDULE, Denoiser
 from diffperc.pretraining.samples import draw
-from diffperc.text import merges_of, train_tokenizer, vocabulary
+from diffperc.text import merges_of, token_config, train_tokenizer
 
 STAGES = ("clip", "vae", "unet", "decoder")
 # the stages that one builds on, and what they leave
@@ -163,8 +163,8 @@ def _tokenizer(cfg: DictConfig, out: Path, pictures: Corpus) -> CLIPTokenizer:
         begun = CLIPTokenizer.from_pretrained(str(folder))
         if merges_of(begun) != merges_of(tokenizer):
             raise ConfigError(
-                f"clip.merges={cfg.clip.merges} gives {len(tokenizer)} tokens; the text encoder in {out} was begun with "
-                f"{len(begun)}. Set clip.merges as it was, or another out."
+                f"images={cfg.images} with clip.merges={cfg.clip.merges} gives {len(tokenizer)} tokens; the text encoder in "
+                f"{out} was begun with others, {len(begun)}. Set images and clip.merges as they were, or another out."
             )
     tokenizer.save_pretrained(str(folder))
     return tokenizer
@@ -179,7 +179,7 @@ def _clip(cfg: DictConfig, out: Path, pictures: Corpus) -> dict[str, float]:
     train, test = (_Pairs(shown, ids, part) for part in (pictures.train, pictures.test))
     torch.manual_seed(cfg.seed)
     module = Contrastive(
-        _config("text_encoder") | vocabulary(tokenizer),
+        _config("text_encoder") | token_config(tokenizer),
         _config("image_encoder") | {"image_size": cfg.size},
         cfg.clip.lr,
         cfg.clip.weight_decay,

@@ -7,9 +7,9 @@ from diffperc.text.tokenizer import (
     check_tokenizer,
     clip_tokenizer,
     merges_of,
+    token_config,
     tokenizer_from_merges,
     train_tokenizer,
-    vocabulary,
 )
 
 __all__ = [
@@ -22,7 +22,7 @@ __all__ = [
     "imagenet_templates",
     "merges_of",
     "name_embeddings",
+    "token_config",
     "tokenizer_from_merges",
     "train_tokenizer",
-    "vocabulary",
 ]

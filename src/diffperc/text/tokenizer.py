@@ -61,7 +61,7 @@ def train_tokenizer(sentences: Iterable[str], merges: int) -> CLIPTokenizer:
     return tokenizer_from_merges(found[:merges])
 
 
-def vocabulary(tokenizer: CLIPTokenizer) -> dict[str, int]:
+def token_config(tokenizer: CLIPTokenizer) -> dict[str, int]:
     """What a text encoder's config says of its tokenizer."""
     return {
         "vocab_size": len(tokenizer),
