@@ -21,7 +21,7 @@ from diffperc.checkpoints import check_fits, load_task
 from diffperc.config.tables import Row, write_table
 from diffperc.errors import CheckpointError
 from diffperc.tasks import PerceptionData
-from diffperc.training import quiet_lightning, report, write_json
+from diffperc.training import checked_trainer, quiet_lightning, report, write_json
 
 
 def evaluate(cfg: DictConfig) -> None:
@@ -72,7 +72,8 @@ def evaluate_one(cfg: DictConfig, file: str, folder: Path) -> dict[str, Any]:
     check_fits(file, {"diffperc": task.provenance}, trained, val_set.info)
     batch_size = cfg.eval_batch_size or trained.recipe.eval_batch_size
     data = PerceptionData(None, val_set, batch_size, batch_size, cfg.num_workers, trained.seed)
-    trainer = L.Trainer(
+    trainer = checked_trainer(
+        L.Trainer,
         accelerator=cfg.accelerator,
         devices=1,
         logger=False,

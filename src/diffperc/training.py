@@ -9,6 +9,7 @@ import shlex
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import lightning as L
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from omegaconf import DictConfig, OmegaConf
@@ -26,6 +28,7 @@ from diffperc.build import build_dataset, build_task
 from diffperc.callbacks import Cost, Figures, PlainProgress, Rescue, RichProgress
 from diffperc.checkpoints import check_fits, read_checkpoint
 from diffperc.data import PerceptionDataset
+from diffperc.errors import ConfigError
 from diffperc.tasks import PerceptionData, PerceptionTask
 
 log = logging.getLogger(__name__)
@@ -112,7 +115,19 @@ def build_trainer(cfg: DictConfig, task: PerceptionTask, folder: Path, cost: Cos
     if cfg.logger:
         loggers.append(instantiate(cfg.logger, _partial_=True)(save_dir=str(folder)))
     make = instantiate(cfg.trainer, _partial_=True, _convert_="all")
-    return make(callbacks=callbacks, logger=loggers, enable_progress_bar=sys.stdout.isatty())
+    return checked_trainer(make, callbacks=callbacks, logger=loggers, enable_progress_bar=sys.stdout.isatty())
+
+
+def checked_trainer(make: Callable[..., L.Trainer], **options: Any) -> L.Trainer:
+    """The Trainer that `make` gives.
+
+    Raises:
+        ConfigError: Lightning does not take the options on this machine, such as an accelerator that it does not have.
+    """
+    try:
+        return make(**options)
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        raise ConfigError(f"lightning.Trainer: {str(error).splitlines()[0]}") from error
 
 
 def report(summary: dict[str, Any], val_set: PerceptionDataset, folder: Path) -> None:

@@ -239,6 +239,11 @@ BAD = {
     "weights": (["backbone.pretrained=/no/file.ckpt"], "there is no file or folder '/no/file.ckpt'"),
     "resume": (["ckpt_path=nothing.ckpt"], "nothing.ckpt: there is no such file"),
     "truth": (["task=pose", "dataset=nyuv2"], "Data sets that do: coco_pose, folder, scenes"),
+    "accelerator": (["trainer.accelerator=tpus"], "lightning.Trainer: You selected an invalid accelerator name"),
+    "precision": (
+        ["trainer.precision=half"],
+        "lightning.Trainer: Precision 'half' is invalid. Allowed precision values",
+    ),
     "batch": (["recipe.batch_size=99", "dataset.train_size=8"], "fewer than recipe.batch_size=99"),
 }
 

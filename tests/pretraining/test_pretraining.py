@@ -78,8 +78,8 @@ def test_figures_and_pictures_are_left(out: Path) -> None:
     assert set(found["clip"]) == {"val/retrieval", "val/retrieval_of_pictures"}
     assert 0 < found["vae"]["val/psnr_db"] < 40
     assert set(found["unet"]) >= {"val/unet_loss", "val/unet_loss_without_caption", "val/unet_control_loss"}
-    assert Image.open(out / "samples.png").size == (4 * 64, 2 * 64)
-    assert len((out / "samples.txt").read_text().splitlines()) == 8
+    assert Image.open(out / "samples.png").size == (4 * 64, 4 * 64)
+    assert len((out / "samples.txt").read_text().splitlines()) == 16
 
 
 def test_the_decoder_alone_leaves_the_latents_as_they_are(out: Path) -> None:
@@ -124,7 +124,17 @@ def test_a_finished_stage_leaves_the_same_again(out: Path) -> None:
     [
         (["stages=[unett]"], r"stages: there is no stage 'unett'; did you mean 'unet'\?"),
         (["stages=[clip,unet]"], r"stages: 'unet' needs 'vae', which has left no vae in .*; run it too\."),
-        (["unet.draws=0"], r"unet\.draws=0: of each caption at least one picture is to be drawn\."),
+        (["stages=unet"], r"stages=unet: must be a list, as in stages=\[unet\]\."),
+        (
+            ["clip.merges=abc", "unet.lr=fast"],
+            r"clip\.merges: must be a whole number, found 'abc'\n"
+            r"unet\.lr: must be a number, found 'fast'",
+        ),
+        (["unet.draws=0"], r"unet\.draws=0: must be at least 1\."),
+        (["unet.lr=-1"], r"unet\.lr=-1: must be at least 0\."),
+        (["unet.caption_dropout=2"], r"unet\.caption_dropout=2: must be at most 1\."),
+        (["vae.crop=13"], r"vae\.crop=13: must be a multiple of 8, the VAE's factor, and at most size=64\."),
+        (["clip.merges=-1"], r"clip\.merges=-1: must be at least 0\."),
         (["scenes=10"], r"scenes=10: are few; with held_out=8 at least 24 are needed"),
         (["images=/no/such"], r"/no/such: there is no such folder\."),
     ],
@@ -215,6 +225,10 @@ def test_captions_of_ones_own_make_a_tokenizer_of_their_words(tmp_path: Path) ->
     ):
         pretrain(composed("pretrain", [*overrides, "clip.merges=3", "clip.steps=6"]))
     assert len(CLIPTokenizer.from_pretrained(str(out / "tokenizer"))) == len(tokenizer)
+    pretrain(composed("pretrain", [*overrides, "stages=[vae,unet]", "unet.draws=1"]))
+    drawn = (out / "samples.txt").read_text().splitlines()
+    assert drawn[0] == "an aardvark"
+    assert set(drawn[1:]) == {"a zebra grazing near giraffes"}
 
 
 def test_the_error_of_the_noise_follows_from_that_of_the_velocity(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from hydra.utils import get_object
@@ -45,6 +45,28 @@ def validate(cfg: DictConfig) -> None:
     for path, node in _nodes(content, ""):
         if isinstance(node, dict) and "_target_" in node:
             problems += _node_problems(path, node)
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def validate_like(cfg: DictConfig, config_name: str, may_be_zero: Collection[str] = ()) -> None:
+    """Compare every value with the kind of that in ``conf/<config_name>.yaml``; whole numbers are counts.
+
+    Raises:
+        ConfigError: lists every value of another kind, every count below 1 (0 for those in ``may_be_zero``), and every
+            negative number.
+    """
+    problems = []
+    for key, usual in _nodes(OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{config_name}.yaml")), ""):
+        if type(usual) not in _SIMPLE or key.startswith("hydra.") or any(part.isdigit() for part in key.split(".")):
+            continue
+        value = OmegaConf.select(cfg, key)
+        least = 1 if type(usual) is int and key not in may_be_zero else 0
+        problem = _type_problem(type(usual), value)
+        if problem:
+            problems.append(f"{key}: must be {problem}, found {value!r}")
+        elif isinstance(value, int | float) and value < least:
+            problems.append(f"{key}={value}: must be at least {least}.")
     if problems:
         raise ConfigError("\n".join(problems))
 

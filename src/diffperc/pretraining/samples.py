@@ -16,6 +16,26 @@ from diffperc.pretraining.contrastive import token_ids
 
 STEPS, GUIDANCE = 30, 5.0
 
+CAPTIONS = (
+    "a brown shelf in a storeroom with orange walls and a white floor",
+    "a large red bed in a bedroom with yellow walls and a blue floor",
+    "a green plant in a living room with pink walls and a brown floor",
+    "a blue box in a storeroom with yellow walls and a gray floor",
+    "a white shelf in an office with green walls and a brown floor",
+    "a green bed in a bedroom with pink walls and a white floor",
+    "a large green plant in a corridor with cyan walls and a gray floor",
+    "a red box in a playroom with white walls and a green floor",
+    "a brown table in a dining room with blue walls and a gray floor",
+    "a blue sofa in a hall with green walls and a white floor",
+    "a blue shelf in a living room with white walls and a red floor",
+    "a large orange bed in a bedroom with gray walls and a brown floor",
+    "a green plant in a bedroom with purple walls and a white floor",
+    "a cyan box in a storeroom with brown walls and a gray floor",
+    "a large white table in a dining room with red walls and a brown floor",
+    "a large red sofa in a living room with gray walls and a yellow floor",
+)
+"""Sentences like those about rendered scenes, of a thing, its room, the walls and the floor."""
+
 
 @torch.no_grad()
 def draw(folder: Path, captions: Sequence[str], size: int, draws: int) -> Tensor:

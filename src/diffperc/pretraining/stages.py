@@ -23,13 +23,15 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from diffperc.backbones.sources import config_folder
 from diffperc.callbacks import PlainProgress, RichProgress
+from diffperc.config.validate import validate_like
 from diffperc.errors import ConfigError, did_you_mean
 from diffperc.pretraining.autoencoder import Autoencoder, Decoding, to_unit_latents
 from diffperc.pretraining.contrastive import Contrastive, token_ids
 from diffperc.pretraining.corpus import Corpus, corpus
 from diffperc.pretraining.denoiser import SCHEDULE, Denoiser
-from diffperc.pretraining.samples import draw
+from diffperc.pretraining.samples import CAPTIONS, draw
 from diffperc.text import merges_of, token_config, train_tokenizer
+from diffperc.training import checked_trainer
 
 STAGES = ("clip", "vae", "unet", "decoder")
 # the stages that one builds on, and what they leave
@@ -40,12 +42,12 @@ def pretrain(cfg: DictConfig) -> None:
     """Run the stages that ``cfg.stages`` names, in their order.
 
     Raises:
-        ConfigError: a stage is unknown, or one that it builds on has not been run; no picture is to be drawn.
+        ConfigError: a stage is unknown, or one that it builds on has not been run; a value is not of its kind.
     """
+    validate_like(cfg, "pretrain", may_be_zero=("seed", "num_workers", "clip.merges"))
     out = Path(cfg.out)
     _check_stages(cfg.stages, out)
-    if cfg.unet.draws < 1:
-        raise ConfigError(f"unet.draws={cfg.unet.draws}: of each caption at least one picture is to be drawn.")
+    _check_values(cfg)
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     pictures = corpus(out / "corpus", cfg.images, cfg.scenes, cfg.held_out, cfg.size, cfg.processes)
     run: dict[str, Callable[[DictConfig, Path, Corpus], dict[str, float]]] = {
@@ -62,12 +64,23 @@ def pretrain(cfg: DictConfig) -> None:
 
 
 def _check_stages(stages: Sequence[str], out: Path) -> None:
+    if isinstance(stages, str):
+        raise ConfigError(f"stages={stages}: must be a list, as in stages=[{stages}].")
     for stage in stages:
         if stage not in STAGES:
             raise ConfigError(f"stages: there is no stage '{stage}'{did_you_mean(stage, STAGES)}")
         for before, part in _NEEDS.get(stage, {}).items():
             if before not in stages and not (out / part).is_dir():
                 raise ConfigError(f"stages: '{stage}' needs '{before}', which has left no {part} in {out}; run it too.")
+
+
+def _check_values(cfg: DictConfig) -> None:
+    for key, side in (("size", cfg.size), ("vae.crop", cfg.vae.crop)):
+        if side % 8 or side > cfg.size:
+            raise ConfigError(f"{key}={side}: must be a multiple of 8, the VAE's factor, and at most size={cfg.size}.")
+    for key in ("caption_dropout", "ema"):
+        if cfg.unet[key] > 1:
+            raise ConfigError(f"unet.{key}={cfg.unet[key]}: must be at most 1.")
 
 
 class _Pictures(Dataset[Tensor]):
@@ -113,7 +126,8 @@ def _fit(cfg: DictConfig, out: Path, name: str, module: L.LightningModule, train
     ]
     if stage.get("ema") is not None:
         callbacks.append(EMAWeightAveraging(decay=stage.ema))
-    trainer = L.Trainer(
+    trainer = checked_trainer(
+        L.Trainer,
         accelerator=cfg.accelerator,
         devices=1,
         precision=stage.precision,
@@ -218,7 +232,7 @@ def _unet(cfg: DictConfig, out: Path, pictures: Corpus) -> dict[str, float]:
         found = _fit(cfg, out, name, module, train, test)
         figures |= {k.replace("val/", f"val/{name}_"): v for k, v in found.items()}
         if name == "unet":
-            _finish(out, module.unet.eval(), pictures, cfg.unet.draws)
+            _finish(cfg, out, module.unet.eval(), pictures)
     return figures
 
 
@@ -260,8 +274,8 @@ def _save_reconstructions(vae: Any, pictures: Corpus, out: Path) -> None:
     _save_grid(torch.cat([shown, found]), 8, out / "reconstructions.png")
 
 
-def _finish(out: Path, unet: UNet2DConditionModel, pictures: Corpus, draws: int) -> None:
-    """The rest of the diffusers folder, and drawn pictures of the 16 shortest held-out captions."""
+def _finish(cfg: DictConfig, out: Path, unet: UNet2DConditionModel, pictures: Corpus) -> None:
+    """The rest of the diffusers folder, and drawn pictures: of sentences about rooms, or the shortest held-out captions."""
     unet.save_pretrained(out / "unet")
     (out / "scheduler").mkdir(exist_ok=True)
     scheduler = {"_class_name": "DDIMScheduler", **SCHEDULE}
@@ -279,9 +293,9 @@ def _finish(out: Path, unet: UNet2DConditionModel, pictures: Corpus, draws: int)
         "vae": ["diffusers", "AutoencoderKL"],
     }
     (out / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
-    chosen = sorted(pictures.test, key=lambda i: len(pictures.captions[i].split()))[:16]
-    captions = [pictures.captions[i] for i in chosen]
-    _save_grid(draw(out, captions, pictures.images.shape[1], draws), 4, out / "samples.png")
+    held_out = sorted((pictures.captions[i] for i in pictures.test), key=lambda c: len(c.split()))
+    captions = CAPTIONS if cfg.images is None else held_out[:16]
+    _save_grid(draw(out, captions, pictures.images.shape[1], cfg.unet.draws), 4, out / "samples.png")
     (out / "samples.txt").write_text("".join(f"{caption}\n" for caption in captions), encoding="utf-8")
 
 
