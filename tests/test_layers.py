@@ -14,9 +14,9 @@ LAYERS = [
     {"backbones"},
     {"strategies", "heads"},
     {"model", "data"},
-    {"tasks", "callbacks", "inference", "pretraining"},
+    {"tasks", "callbacks", "inference"},
     {"config", "build", "checkpoints"},
-    {"training"},
+    {"training", "pretraining"},
     {"evaluation", "inspection"},
     {"data.__main__", "inspect", "pretrain", "train", "evaluate", "predict", "convert", "compare"},
 ]

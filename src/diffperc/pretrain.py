@@ -12,10 +12,6 @@ if TYPE_CHECKING:
 
 def run(cfg: DictConfig) -> None:
     """All stages, or those that are named."""
-    from transformers.utils import logging
-
-    # diffusers' pipeline imports image processors that nothing here uses, and they ask for torchvision
-    logging.set_verbosity_error()
     from diffperc.pretraining import pretrain
     from diffperc.training import quiet_lightning
 

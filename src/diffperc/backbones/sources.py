@@ -7,8 +7,10 @@ import datetime
 import json
 import pickle
 import re
+import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PosixPath
@@ -16,12 +18,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers.utils import logging as diffusers_logging
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers.utils import logging as transformers_logging
 
 from diffperc.backbones import ldm
 from diffperc.errors import WeightsError, did_you_mean
+
+_LOGGING = (transformers_logging, diffusers_logging)
 
 Architecture = dict[str, dict[str, Any]]
 PARTS = ("unet", "vae", "text_encoder", "image_encoder")
@@ -276,25 +281,40 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
     module.load_state_dict(dict(state), assign=True)
 
 
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Without what transformers and diffusers say about small things while they load and save.
+
+    They list what is in a file for other classes, such as CLIP's projections, show bars for milliseconds, and ask for
+    torchvision and accelerate, which nothing here uses.
+    """
+    before = [(library, library.get_verbosity(), library.is_progress_bar_enabled()) for library in _LOGGING]
+    for library in _LOGGING:
+        library.set_verbosity_error()
+        library.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*torch_dtype.*is deprecated.*")
+            yield
+    finally:
+        for library, verbosity, bars in before:
+            library.set_verbosity(verbosity)
+            if bars:
+                library.enable_progress_bar()
+
+
 def checked(kind: Any, folder: str) -> Any:
     """A model of transformers by its `from_pretrained`, refusing what that would only warn about.
 
     Raises:
         WeightsError: the folder is damaged, or tensors are missing or of another shape.
     """
-    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
-    # it would list what is in the file for other classes, such as CLIP's projections, and show a bar for milliseconds
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
     try:
-        model, info = kind.from_pretrained(folder, output_loading_info=True, torch_dtype=torch.float32)
+        with quiet_loading():
+            model, info = kind.from_pretrained(folder, output_loading_info=True, torch_dtype=torch.float32)
     except Exception as error:  # transformers raises every kind for a damaged folder
         reason = (str(error) or type(error).__name__).splitlines()[0][:120]
         raise WeightsError(f"{folder}: cannot be loaded ({reason}).") from error
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if bars:
-            transformers_logging.enable_progress_bar()
     missing = [k for k in info["missing_keys"] if not k.endswith("position_ids")]
     if missing or info["mismatched_keys"]:
         first = sorted(missing)[0] if missing else sorted(info["mismatched_keys"])[0]

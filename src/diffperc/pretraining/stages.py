@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from diffperc.backbones.sources import config_folder
+from diffperc.backbones.sources import config_folder, quiet_loading
 from diffperc.callbacks import PlainProgress, RichProgress
 from diffperc.config.validate import validate_like
 from diffperc.errors import ConfigError, did_you_mean
@@ -58,7 +58,8 @@ def pretrain(cfg: DictConfig) -> None:
     }
     for stage in STAGES:
         if stage in cfg.stages:
-            figures = run[stage](cfg, out, pictures)
+            with quiet_loading():
+                figures = run[stage](cfg, out, pictures)
             (out / f"{stage}.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
             print(f"{stage}: " + ", ".join(f"{name} {value:.4f}" for name, value in figures.items()), flush=True)
 
