@@ -239,6 +239,10 @@ BAD = {
     "weights": (["backbone.pretrained=/no/file.ckpt"], "there is no file or folder '/no/file.ckpt'"),
     "resume": (["ckpt_path=nothing.ckpt"], "nothing.ckpt: there is no such file"),
     "truth": (["task=pose", "dataset=nyuv2"], "Data sets that do: coco_pose, folder, scenes"),
+    "count": (
+        ["recipe.batch_size=0", "recipe.eval_batch_size=all"],
+        "recipe.batch_size=0: must be at least 1.\nrecipe.eval_batch_size: must be a whole number, found 'all'",
+    ),
     "accelerator": (["trainer.accelerator=tpus"], "lightning.Trainer: You selected an invalid accelerator name"),
     "precision": (
         ["trainer.precision=half"],

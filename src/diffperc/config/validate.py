@@ -25,6 +25,7 @@ BUILT = {
     "trainer": {"logger", "callbacks"},
 }
 _HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
+_COUNTS = {"seed": 0, "num_workers": 0, "recipe.batch_size": 1, "recipe.eval_batch_size": 1}
 _SIMPLE = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
@@ -32,8 +33,10 @@ def validate(cfg: DictConfig) -> None:
     """Compare every ``_target_`` node with the signature of what it names.
 
     Raises:
-        ConfigError: lists every missing value, unknown class, unknown or missing key, and value of a wrong type.
+        ConfigError: lists every missing value, unknown class, unknown or missing key, and value of a wrong type; before
+            them counts such as the batch size, and truths that the data set does not have.
     """
+    _check_counts(cfg)
     _check_truths(cfg)
     # without resolving: what points to a missing value cannot be resolved, and is then checked by its keys alone
     missing = sorted(path for path, node in _nodes(OmegaConf.to_container(cfg, resolve=False), "") if node == "???")
@@ -62,11 +65,24 @@ def validate_like(cfg: DictConfig, config_name: str, may_be_zero: Collection[str
             continue
         value = OmegaConf.select(cfg, key)
         least = 1 if type(usual) is int and key not in may_be_zero else 0
-        problem = _type_problem(type(usual), value)
-        if problem:
-            problems.append(f"{key}: must be {problem}, found {value!r}")
-        elif isinstance(value, int | float) and value < least:
-            problems.append(f"{key}={value}: must be at least {least}.")
+        problems += _value_problem(key, value, type(usual), least)
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _value_problem(key: str, value: Any, kind: type, least: int) -> list[str]:
+    problem = _type_problem(kind, value)
+    if problem:
+        return [f"{key}: must be {problem}, found {value!r}"]
+    return [f"{key}={value}: must be at least {least}."] if isinstance(value, int | float) and value < least else []
+
+
+def _check_counts(cfg: DictConfig) -> None:
+    """Numbers that belong to no class; before all else, as other numbers follow from them."""
+    given = {key: OmegaConf.select(cfg, key) for key in _COUNTS}
+    problems = [
+        p for key, value in given.items() if value is not None for p in _value_problem(key, value, int, _COUNTS[key])
+    ]
     if problems:
         raise ConfigError("\n".join(problems))
 
