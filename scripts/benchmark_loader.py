@@ -25,10 +25,10 @@ from hydra.utils import instantiate
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from diffperc.build import build_dataset
 from diffperc.config.compose import composed
 from diffperc.data import Draw, Prepared, SeededSampler, collate
 from diffperc.data.pipeline import Item
+from diffperc.engine.build import build_dataset
 
 
 def main() -> None:

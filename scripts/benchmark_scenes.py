@@ -9,7 +9,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
-from diffperc.data.scenes import caption, render, sample_scene
+from diffperc.scenes import caption, render, sample_scene
 
 
 def main() -> None:

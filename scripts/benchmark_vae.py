@@ -22,9 +22,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchmetrics.image import PeakSignalNoiseRatio
 
-from diffperc.backbones.sources import architecture
 from diffperc.backbones.vae import latents_of, small_vae, vae_encoder
-from diffperc.data.io import read_image
+from diffperc.data.formats.images import read_image
+from diffperc.weights.locate import architecture
 
 
 def main() -> None:

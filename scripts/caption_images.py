@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 from rich.progress import track
 
-from diffperc.backbones.captioner import MAX_TOKENS, MIN_TOKENS, load_captioner
-from diffperc.data.io import read_image
+from diffperc.data.formats.images import read_image
+from diffperc.encoders.captioner import MAX_TOKENS, MIN_TOKENS, load_captioner
 from diffperc.errors import DataError, DiffPercError
 from diffperc.strategies.tadp import read_captions
 

@@ -27,8 +27,8 @@ def write(folder: Path) -> None:
     """Random weights as a diffusers folder and as one file in the original naming."""
     from diffusers import AutoencoderKL, UNet2DConditionModel
 
-    from diffperc.backbones import ldm
-    from diffperc.backbones.sources import architecture
+    from diffperc.weights import ldm_names as ldm
+    from diffperc.weights.locate import architecture
 
     arch = architecture("sd15", None)
     torch.manual_seed(0)
@@ -45,7 +45,7 @@ def write(folder: Path) -> None:
 def measure(source: Path, result: Path) -> None:
     """Load, run both sizes, save features; prints one line of json."""
     from diffperc.backbones import StableDiffusionBackbone
-    from diffperc.nn.fit import PadFit
+    from diffperc.models.fit import PadFit
     from diffperc.types import Conditioning
 
     start = time.perf_counter()

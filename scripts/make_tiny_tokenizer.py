@@ -10,11 +10,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from diffperc.data.scenes import CLASSES, COLOURS, ROOMS, caption, expressions, render, sample_scene
-from diffperc.keypoints import COCO_KEYPOINTS
-from diffperc.text import imagenet_templates, token_config, train_tokenizer
+from diffperc.encoders import imagenet_templates, token_config, train_tokenizer
+from diffperc.scenes import CLASSES, COLOURS, ROOMS, caption, expressions, render, sample_scene
+from diffperc.types.keypoints import COCO_KEYPOINTS
 
-TINY = Path(__file__).resolve().parent.parent / "src/diffperc/backbones/configs/tiny"
+TINY = Path(__file__).resolve().parent.parent / "src/diffperc/assets/models/tiny"
 
 
 def sentences(scenes: int) -> Iterator[str]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 
-from diffperc.data import archives
-from diffperc.data.download import Source
+from diffperc.prepare import archives
+from diffperc.prepare.download import Source
 
 # size and checksum as TensorFlow Datasets publishes them
 SOURCE = Source(

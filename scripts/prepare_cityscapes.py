@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from diffperc.data import archives
+from diffperc.prepare import archives
 
 _NAMES = ["leftImg8bit_trainvaltest.zip", "gtFine_trainvaltest.zip"]
 _HINT = (

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 
-from diffperc.data import archives
-from diffperc.data.download import Source
+from diffperc.prepare import archives
+from diffperc.prepare.download import Source
 
 # sizes and checksums as TensorFlow Datasets publishes them
 SOURCES = [
@@ -43,7 +43,8 @@ def main() -> None:
     holds = "train2017/, val2017/ or annotations/person_keypoints_*.json"
     written = sum(archives.unpack(f, options.out, lambda m: m if _MEMBER.match(m) else None, holds) for f in files)
 
-    from diffperc.data import COCOPose, PersonCrop
+    from diffperc.data import COCOPose
+    from diffperc.preprocessing import PersonCrop
 
     train, val = (len(COCOPose(split, str(options.out), {}, PersonCrop())) for split in ("train", "val"))
     archives.report(written, options.out, {"training": train, "validation persons": val})

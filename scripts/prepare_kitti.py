@@ -15,9 +15,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from diffperc.data import archives
-from diffperc.data.download import Source, fetch
 from diffperc.errors import DataError
+from diffperc.prepare import archives
+from diffperc.prepare.download import Source, fetch
 
 BUCKET = "https://s3.eu-central-1.amazonaws.com/avg-kitti"
 _LISTS = {

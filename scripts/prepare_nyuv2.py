@@ -23,9 +23,9 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from diffperc.data import archives
-from diffperc.data.download import Source, progress
 from diffperc.errors import DataError
+from diffperc.prepare import archives
+from diffperc.prepare.download import Source, progress
 
 # of the large one several projects publish size and md5, of splits.mat one does
 SOURCES = [

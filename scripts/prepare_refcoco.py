@@ -15,10 +15,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from diffperc.data import archives
-from diffperc.data.download import Source
-from diffperc.data.refer_pickle import read_refs
+from diffperc.data.formats.refer import read_refs
 from diffperc.errors import DataError
+from diffperc.prepare import archives
+from diffperc.prepare.download import Source
 
 _MIRROR = "https://web.archive.org/web/{}id_/https://bvisionweb1.cs.unc.edu/licheng/referit/data/{}.zip"
 # REFER publishes no checksums: these are what several projects found independently of each other in the archive's copies

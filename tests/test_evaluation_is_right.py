@@ -20,15 +20,16 @@ from omegaconf import DictConfig
 from PIL import Image
 from torch import nn
 
-from diffperc.build import build_dataset, task_class
 from diffperc.data import KITTI, Draw, PerceptionDataset, Prepared, Sample
-from diffperc.inference.whole_image import predict_whole
+from diffperc.engine import PerceptionData
+from diffperc.engine.build import build_dataset, task_class
+from diffperc.inference.sliding_window import predict_whole
 from diffperc.metrics import DepthMetrics
-from diffperc.tasks import PerceptionData, PerceptionTask
+from diffperc.tasks import PerceptionTask
 from diffperc.types import Batch, Prediction
 from tests.config.test_validate import composed
 from tests.conftest import SHARED
-from tests.data import (
+from tests.data.datasets import (
     test_ade20k,
     test_camvid,
     test_cityscapes,

@@ -9,10 +9,10 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from diffperc.build import build_dataset, build_task
 from diffperc.checkpoints import load_task
 from diffperc.config.validate import validate
 from diffperc.data import Draw, PerceptionDataset, Prepared, collate
+from diffperc.engine.build import build_dataset, build_task
 from diffperc.tasks import PerceptionTask
 from diffperc.types import Batch
 from tests.config.test_validate import composed, names

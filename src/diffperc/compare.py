@@ -14,8 +14,8 @@ def run(cfg: DictConfig) -> None:
     """Read every run's summary, print the table, write it as csv and markdown."""
     from pathlib import Path
 
-    from diffperc.config.tables import comparison, read_summaries, write_table
     from diffperc.errors import DataError
+    from diffperc.reports.tables import comparison, read_summaries, write_table
 
     folder = Path(cfg.runs).expanduser()
     if not folder.is_dir():

@@ -16,9 +16,9 @@ def run(cfg: DictConfig) -> None:
     """Read, import, say what was found, write."""
     from pathlib import Path
 
-    from diffperc.backbones.sources import read_state
     from diffperc.checkpoints import import_official
     from diffperc.errors import ConfigError, WeightsError
+    from diffperc.weights.locate import read_state
 
     for key in ("ckpt", "out", "text_encoder"):
         if cfg[key] in (None, ""):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def run(cfg: DictConfig) -> None:
     """Score every checkpoint; several end in one table."""
-    from diffperc.evaluation import evaluate
+    from diffperc.commands.evaluate import evaluate
 
     evaluate(cfg)
 

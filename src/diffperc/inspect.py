@@ -17,7 +17,7 @@ def run(cfg: DictConfig) -> None:
     from diffperc.config.validate import validate
 
     validate(cfg)
-    from diffperc.inspection import inspect
+    from diffperc.commands.inspect import inspect
 
     inspect(cfg)
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def run(cfg: DictConfig) -> None:
     """Predict every image the input names."""
-    from diffperc.inference.files import predict_files
+    from diffperc.commands.predict import predict_files
 
     predict_files(cfg)
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 def run(cfg: DictConfig) -> None:
     """All stages, or those that are named."""
+    from diffperc.engine.trainer import quiet_lightning
     from diffperc.pretraining import pretrain
-    from diffperc.training import quiet_lightning
 
     quiet_lightning()
     pretrain(cfg)

@@ -11,9 +11,9 @@ from diffusers import AutoencoderTiny
 from safetensors.torch import save_file
 
 from diffperc.backbones import StableDiffusionBackbone
-from diffperc.backbones.sources import architecture
 from diffperc.backbones.vae import small_vae
 from diffperc.errors import WeightsError
+from diffperc.weights.locate import architecture
 from tests.conftest import SHARED
 
 NARROW = {
@@ -76,7 +76,7 @@ def test_the_released_encoder_gives_latents_of_stable_diffusions_scale() -> None
     photos = sorted((SHARED / "photos").glob("*.jpg"))[:8]
     if not file.is_file() or not photos:
         pytest.skip("TAESD's weights and photographs are not on this machine")
-    from diffperc.data.io import read_image
+    from diffperc.data.formats.images import read_image
 
     backbone = StableDiffusionBackbone(config="tiny", vae=str(file))
     latents = []

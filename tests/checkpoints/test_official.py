@@ -11,10 +11,10 @@ from torch import Tensor
 
 from diffperc import load
 from diffperc.backbones import StableDiffusionBackbone
-from diffperc.backbones.sources import architecture
 from diffperc.checkpoints import from_original, identify, import_official, to_original
 from diffperc.errors import CheckpointError, ConfigError, WeightsError
 from diffperc.types import Batch
+from diffperc.weights.locate import architecture
 from tests.parity.authors import NARROW, authors_state
 
 KINDS = list(NARROW)

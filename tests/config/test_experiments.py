@@ -8,12 +8,12 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from diffperc.build import build_dataset, build_task
 from diffperc.config.find import conf_dir
 from diffperc.config.validate import validate
 from diffperc.data import Draw, Prepared, collate
+from diffperc.engine.build import build_dataset, build_task
 from tests.config.test_validate import composed, names
-from tests.data import test_ade20k, test_cityscapes, test_coco_pose, test_kitti, test_nyuv2, test_refcoco
+from tests.data.datasets import test_ade20k, test_cityscapes, test_coco_pose, test_kitti, test_nyuv2, test_refcoco
 
 WRITERS = {
     module.__name__.rpartition("test_")[2]: module.write_root

@@ -9,12 +9,12 @@ import pytest
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
-from diffperc.build import build_dataset, build_task
 from diffperc.config import compose
 from diffperc.config.cli import quoted
 from diffperc.config.explain import explain_overrides
 from diffperc.config.find import conf_dir
 from diffperc.config.validate import validate
+from diffperc.engine.build import build_dataset, build_task
 from diffperc.errors import ConfigError
 from diffperc.protocols import DepthProtocol
 

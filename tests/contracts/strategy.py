@@ -10,8 +10,8 @@ import torch
 
 from diffperc.backbones import StableDiffusionBackbone
 from diffperc.heads import RefineHead
-from diffperc.model import PerceptionModel
-from diffperc.nn.fit import PadFit
+from diffperc.models.fit import PadFit
+from diffperc.models.perception import PerceptionModel
 from diffperc.strategies import Strategy
 from diffperc.types import Batch, TextSpec
 

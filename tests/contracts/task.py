@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffperc.build import build_dataset, build_task
 from diffperc.data import Draw, PerceptionDataset, Prepared, collate
+from diffperc.engine.build import build_dataset, build_task
 from diffperc.errors import TrainingError
 from diffperc.tasks import PerceptionTask
 from diffperc.types import Batch, Extra, Prediction

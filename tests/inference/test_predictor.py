@@ -11,9 +11,9 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from diffperc.build import build_dataset, build_task
+from diffperc.commands.predict import predict_files, read_boxes
+from diffperc.engine.build import build_dataset, build_task
 from diffperc.errors import ConfigError, DataError
-from diffperc.inference.files import predict_files, read_boxes
 from diffperc.inference.predictor import PosePredictor, ReferringPredictor, SegmentationPredictor
 from tests.config.test_validate import composed
 

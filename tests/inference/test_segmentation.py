@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from diffperc.inference.whole_image import predict_probabilities
+from diffperc.inference.sliding_window import predict_probabilities
 from diffperc.protocols import SegmentationProtocol
 from diffperc.types import Batch
 

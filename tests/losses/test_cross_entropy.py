@@ -8,8 +8,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from diffperc.layers.reduce import global_sums
 from diffperc.losses.cross_entropy import cross_entropy
-from diffperc.nn.reduce import global_sums
 
 
 def uniform(seed: int, *shape: int) -> Tensor:

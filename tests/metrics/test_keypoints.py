@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from diffperc.data.coco_pose import COCOPose
-from diffperc.data.person import PersonCrop
-from diffperc.keypoints import COCO_KEYPOINTS as SPEC
-from diffperc.keypoints import KeypointSpec
+from diffperc.data.datasets.coco_pose import COCOPose
+from diffperc.inference.heatmaps import decode, to_image
 from diffperc.metrics.keypoints import KeypointMetrics, oks, oks_nms
-from diffperc.nn.heatmaps import decode, to_image
+from diffperc.preprocessing.person_crop import PersonCrop
 from diffperc.protocols import PoseProtocol
 from diffperc.types import Person
+from diffperc.types.keypoints import COCO_KEYPOINTS as SPEC
+from diffperc.types.keypoints import KeypointSpec
 from tests.conftest import SHARED
 
 PROTOCOL = PoseProtocol("coco")

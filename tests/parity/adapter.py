@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from diffperc.checkpoints import import_official
-from diffperc.model import PerceptionModel
+from diffperc.models.perception import PerceptionModel
 from diffperc.types import Batch, Branch, Conditioning, Features
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from diffperc.backbones.sources import architecture
-from diffperc.checkpoints.layouts import LAYOUTS
-from diffperc.checkpoints.load import empty_task
-from diffperc.checkpoints.official import authors_names, info_of
+from diffperc.checkpoints.native import empty_task
+from diffperc.checkpoints.official.importer import authors_names, info_of
+from diffperc.checkpoints.official.layouts import LAYOUTS
 from diffperc.config.compose import composed
+from diffperc.weights.locate import architecture
 
 SMALL = {"unet": [32, 64, 64, 64], "vae": [32, 32, 32, 32]}
 FULL = {"unet": [320, 640, 1280, 1280], "vae": [128, 256, 512, 512]}

@@ -17,16 +17,16 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from diffperc.backbones import StableDiffusionBackbone
-from diffperc.backbones.sources import config_folder
 from diffperc.config.compose import composed
-from diffperc.data.records import captioned_images
+from diffperc.data.formats.image_folder import captioned_images
 from diffperc.errors import ConfigError, DataError, DiffPercError
 from diffperc.pretraining import pretrain
-from diffperc.pretraining.autoencoder import to_unit_latents
-from diffperc.pretraining.contrastive import Contrastive
+from diffperc.pretraining.clip import Contrastive
 from diffperc.pretraining.corpus import corpus
-from diffperc.pretraining.denoiser import Denoiser
+from diffperc.pretraining.unet import Denoiser
+from diffperc.pretraining.vae import to_unit_latents
 from diffperc.types import Conditioning
+from diffperc.weights.locate import config_folder
 
 SMALL = [
     "scenes=24",

@@ -11,12 +11,12 @@ from torch.nn import functional as F
 from transformers import CLIPTextModelWithProjection, CLIPTokenizer, CLIPVisionModelWithProjection
 
 from diffperc.backbones import StableDiffusionBackbone
-from diffperc.backbones.clip import normalised
-from diffperc.backbones.sources import config_folder
-from diffperc.data.scenes import caption, render, sample_scene
-from diffperc.pretraining.contrastive import token_ids
-from diffperc.pretraining.denoiser import SCHEDULE
+from diffperc.encoders.clip_image import normalised
+from diffperc.pretraining.clip import token_ids
 from diffperc.pretraining.samples import draw
+from diffperc.pretraining.unet import SCHEDULE
+from diffperc.scenes import caption, render, sample_scene
+from diffperc.weights.locate import config_folder
 
 TINY = config_folder("tiny")
 # of 24,000 scenes of this seed the last 512 were held out

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffperc.data import ADE20K, archives
-from diffperc.data.download import Source
-from tests.data.test_ade20k import PROTOCOLS, write_root
+from diffperc.data import ADE20K
+from diffperc.prepare import archives
+from diffperc.prepare.download import Source
+from tests.data.datasets.test_ade20k import PROTOCOLS, write_root
 from tests.scripts.tools import SCRIPTS, files, pack, run, serving, times
 
 

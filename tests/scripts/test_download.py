@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffperc.data import download
-from diffperc.data.download import Source, fetch
 from diffperc.errors import DataError
+from diffperc.prepare import download
+from diffperc.prepare.download import Source, fetch
 from tests.scripts.tools import Server, serving
 
 CONTENT = np.random.default_rng(0).bytes(700_001)
@@ -115,7 +115,7 @@ def test_control_c_is_a_sentence_and_the_next_run_goes_on(server: Server, tmp_pa
     server.pause = lambda: stopped.wait(20)
     server.drop_after = [300_000]
     code = (
-        "import pathlib, sys; from diffperc.data import archives, download; "
+        "import pathlib, sys; from diffperc.prepare import archives, download; "
         "archives.script(lambda: download.fetch(download.Source(sys.argv[1]), pathlib.Path(sys.argv[2])) and None)"
     )
     command = [sys.executable, "-c", code, source(server).url, str(tmp_path)]

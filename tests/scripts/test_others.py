@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from diffperc.data import Cityscapes, COCOPose, PersonCrop, RefCOCO
-from tests.data import test_cityscapes, test_coco_pose, test_refcoco
+from diffperc.data import Cityscapes, COCOPose, RefCOCO
+from diffperc.preprocessing import PersonCrop
+from tests.data.datasets import test_cityscapes, test_coco_pose, test_refcoco
 from tests.scripts.tools import files, pack, run, times
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from diffperc.data import archives
+from diffperc.prepare import archives
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from transformers import ViTConfig, ViTForImageClassification
 
 from diffperc.backbones import StableDiffusionBackbone
-from diffperc.backbones.classifier import ImageClassifier
 from diffperc.data import NYUv2
+from diffperc.encoders.classifier import ImageClassifier
 from diffperc.errors import ConfigError, WeightsError
 from diffperc.strategies import ECoDepth
 from diffperc.types import Batch, Conditioning

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from diffperc.backbones import StableDiffusionBackbone
-from diffperc.model import PerceptionModel
+from diffperc.models.perception import PerceptionModel
 from diffperc.strategies import Latents
 from diffperc.types import Batch, TextSpec
 from tests.contracts.strategy import EXPRESSIONS, TEXTS, StrategyContract

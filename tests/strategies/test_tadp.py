@@ -16,9 +16,9 @@ from torch.nn import functional as F
 from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration
 
 from diffperc.backbones import StableDiffusionBackbone
-from diffperc.backbones.captioner import Captioner, load_captioner
-from diffperc.build import build_dataset, build_task
 from diffperc.checkpoints import load
+from diffperc.encoders.captioner import Captioner, load_captioner
+from diffperc.engine.build import build_dataset, build_task
 from diffperc.errors import DataError, WeightsError
 from diffperc.inference.predictor import PosePredictor, ReferringPredictor, SegmentationPredictor
 from diffperc.strategies import TADP

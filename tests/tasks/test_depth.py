@@ -5,7 +5,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from diffperc.tasks import DepthTask
+from diffperc.tasks.depth import DepthTask
 from diffperc.types import Batch
 from tests.contracts.task import TaskContract
 

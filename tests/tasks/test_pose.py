@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffperc.data import PersonCrop, Sample
+from diffperc.data import Sample
 from diffperc.inference.pose import keypoints_in_image
-from diffperc.keypoints import COCO_KEYPOINTS
-from diffperc.tasks import PoseTask
+from diffperc.preprocessing import PersonCrop
+from diffperc.tasks.pose import PoseTask
 from diffperc.types import Batch, Person, SampleMeta
+from diffperc.types.keypoints import COCO_KEYPOINTS
 from tests.contracts.task import TaskContract
 
 

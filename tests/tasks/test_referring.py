@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from diffperc.tasks import ReferringTask
+from diffperc.tasks.referring import ReferringTask
 from diffperc.types import Batch
 from tests.contracts.task import TaskContract
 

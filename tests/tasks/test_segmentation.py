@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from diffperc.losses import lovasz_softmax
-from diffperc.tasks import SegmentationTask
+from diffperc.tasks.segmentation import SegmentationTask
 from diffperc.types import Batch
 from tests.contracts.task import TaskContract
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from diffperc.backbones.clip import ClipImageEncoder
-from diffperc.text import ExpressionEncoder, TextEncoder
+from diffperc.encoders import ExpressionEncoder, TextEncoder
+from diffperc.encoders.clip_image import ClipImageEncoder
 from diffperc.types import Conditioning, Features, FeatureSpec
 
 

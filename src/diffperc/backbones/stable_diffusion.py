@@ -14,20 +14,20 @@ from torch.nn import functional as F
 
 from diffperc.backbones.attention import AttentionProcessor
 from diffperc.backbones.base import Backbone
-from diffperc.backbones.clip import (
+from diffperc.backbones.unet import Walk
+from diffperc.backbones.vae import keep_the_image, latents_of, small_vae, vae_encoder
+from diffperc.checks import check_shape
+from diffperc.encoders import ExpressionEncoder, TextEncoder
+from diffperc.encoders.clip_image import (
     ClipImageEncoder,
     describe_text_encoder,
     empty_text_encoder,
     load_image_encoder,
     load_text_encoder,
 )
-from diffperc.backbones.sources import architecture, fill, locate, part_state
-from diffperc.backbones.unet import Walk
-from diffperc.backbones.vae import keep_the_image, latents_of, small_vae, vae_encoder
-from diffperc.checks import check_shape
 from diffperc.errors import WeightsError
-from diffperc.text import ExpressionEncoder, TextEncoder
 from diffperc.types import Conditioning, Features, FeatureSpec
+from diffperc.weights.locate import architecture, fill, locate, part_state
 
 log = logging.getLogger(__name__)
 

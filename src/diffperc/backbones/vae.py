@@ -10,8 +10,8 @@ from diffusers import AutoencoderKL, AutoencoderTiny
 from torch import Tensor
 from torch.nn import functional as F
 
-from diffperc.backbones.sources import locate_at, read_state
 from diffperc.errors import WeightsError
+from diffperc.weights.locate import locate_at, read_state
 
 _KEY = "backbone.vae"
 _TAESD = "madebyollin/taesd"

@@ -1,18 +1,32 @@
-"""Data sets and what lies between them and a batch. Imports no Lightning, and nothing before it is asked for."""
+"""Data sets, and what lies between them and a batch. Imports no Lightning."""
 
-from __future__ import annotations
+from diffperc.data.base import PerceptionDataset, Sample
+from diffperc.data.datasets.ade20k import ADE20K
+from diffperc.data.datasets.camvid import CamVid
+from diffperc.data.datasets.cityscapes import Cityscapes
+from diffperc.data.datasets.coco_pose import COCOPose
+from diffperc.data.datasets.folder import Folder
+from diffperc.data.datasets.kitti import KITTI
+from diffperc.data.datasets.nyuv2 import NYUv2
+from diffperc.data.datasets.refcoco import RefCOCO
+from diffperc.data.datasets.scenes import Scenes
+from diffperc.data.pipeline import Prepared, collate
+from diffperc.data.sampler import Draw, SeededSampler
 
-import importlib.util
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from diffperc.data.public import *  # noqa: F403
-
-
-def __getattr__(name: str) -> Any:
-    # `from diffperc.data import archives` asks here first; scripts and `python -m diffperc.data --help` load no torch
-    is_module = importlib.util.find_spec(f"{__name__}.{name}") is not None
-    public = None if is_module else importlib.import_module(f"{__name__}.public")
-    if public is None or name not in public.__all__:
-        raise AttributeError(f"module 'diffperc.data' has no attribute '{name}'")
-    return getattr(public, name)
+__all__ = [
+    "ADE20K",
+    "KITTI",
+    "COCOPose",
+    "CamVid",
+    "Cityscapes",
+    "Draw",
+    "Folder",
+    "NYUv2",
+    "PerceptionDataset",
+    "Prepared",
+    "RefCOCO",
+    "Sample",
+    "Scenes",
+    "SeededSampler",
+    "collate",
+]

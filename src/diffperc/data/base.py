@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from diffperc.types import DatasetInfo, Person
 
 if TYPE_CHECKING:
-    from diffperc.data.person import PersonCrop
+    from diffperc.preprocessing.person_crop import PersonCrop
 
 Split = Literal["train", "val"]
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from diffperc.heads.base import Head
-from diffperc.nn.blocks import convolution_norm_relu
+from diffperc.layers.blocks import convolution_norm_relu
 from diffperc.types import Features, FeatureSpec
 
 

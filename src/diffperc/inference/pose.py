@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diffperc.data.base import Sample
-from diffperc.data.person import PersonCrop
-from diffperc.nn.heatmaps import decode, mirrored, to_image
+from diffperc.inference.heatmaps import decode, mirrored, to_image
+from diffperc.preprocessing.person_crop import PersonCrop
 from diffperc.protocols import PoseProtocol
 from diffperc.types import Batch, DatasetInfo, Person, SampleMeta
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from diffperc.data.io import read_image
+from diffperc.data.formats.images import read_image
 from diffperc.errors import ConfigError
 from diffperc.inference.pose import Pose, predict_pose
-from diffperc.inference.whole_image import predict_probabilities, predict_whole
-from diffperc.model import PerceptionModel
-from diffperc.nn.outputs import class_ids
+from diffperc.inference.sliding_window import predict_probabilities, predict_whole
+from diffperc.models.outputs import class_ids
+from diffperc.models.perception import PerceptionModel
 from diffperc.protocols import PoseProtocol, SegmentationProtocol
 from diffperc.types import Batch, DatasetInfo
 

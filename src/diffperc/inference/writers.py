@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from diffperc.inference.pictures import FOUND, Picture, class_colours, colour, outlined, overlay, panels, skeleton
 from diffperc.inference.pose import Pose
 from diffperc.types import DatasetInfo
+from diffperc.visualization.panels import FOUND, Picture, class_colours, colour, outlined, overlay, panels, skeleton
 
 VISIBLE = 0.2
 """Keypoints below this confidence are not drawn."""

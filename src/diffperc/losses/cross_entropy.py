@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from diffperc.checks import check_dtype, check_shape
-from diffperc.nn.reduce import global_sums
+from diffperc.layers.reduce import global_sums
 
 
 def cross_entropy(

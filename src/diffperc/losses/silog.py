@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from diffperc.checks import check_shape
-from diffperc.nn.reduce import global_sums
+from diffperc.layers.reduce import global_sums
 
 _EPS = 1e-6  # metres; keeps the logarithm finite where a sigmoid has saturated
 

@@ -16,9 +16,9 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from diffperc.checks import check_shape
-from diffperc.keypoints import KeypointSpec
 from diffperc.protocols import PoseProtocol
 from diffperc.types import Person
+from diffperc.types.keypoints import KeypointSpec
 
 NAMES = ("ap", "ap50", "ap75", "ap_m", "ap_l", "ar")
 _PCK_RADIUS = 0.2  # of the longer side of the true box

@@ -8,7 +8,7 @@ from torch import Tensor
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from diffperc.checks import check_shape
-from diffperc.nn.outputs import class_ids
+from diffperc.models.outputs import class_ids
 
 
 class SegmentationMetrics(MulticlassConfusionMatrix):

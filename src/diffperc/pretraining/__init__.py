@@ -1,5 +1,5 @@
 """Pretraining of a small latent diffusion model: CLIP's encoders, a VAE, a UNet, one after the other."""
 
-from diffperc.pretraining.stages import pretrain
+from diffperc.pretraining.run import pretrain
 
 __all__ = ["pretrain"]

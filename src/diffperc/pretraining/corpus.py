@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from diffperc.data.io import read_image
-from diffperc.data.records import captioned_images
-from diffperc.data.scenes import caption, render, sample_scene
+from diffperc.data.formats.image_folder import captioned_images
+from diffperc.data.formats.images import read_image
 from diffperc.errors import ConfigError
+from diffperc.scenes import caption, render, sample_scene
 
 # far from the scenes that tasks train and validate on (`diffperc.data.Scenes`)
 _SEED = 7_000_001

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPTextModelWithProjection, CLIPVisionModelWithProjection
 
-from diffperc.backbones.clip import normalised
-from diffperc.pretraining.contrastive import token_ids
+from diffperc.encoders.clip_image import normalised
+from diffperc.pretraining.clip import token_ids
 
 STEPS, GUIDANCE = 30, 5.0
 

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from diffperc.backbones import Backbone
-from diffperc.backbones.classifier import ImageClassifier, load_classifier
-from diffperc.nn.blocks import ResidualTokenMLP
+from diffperc.encoders.classifier import ImageClassifier, load_classifier
+from diffperc.layers.blocks import ResidualTokenMLP
 from diffperc.strategies.base import Strategy, constant_timestep, expression_length, with_expression
 from diffperc.types import Batch, Branch, Conditioning, TextSpec
 

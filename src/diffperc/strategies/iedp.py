@@ -28,9 +28,9 @@ import torch
 from torch import Tensor, nn
 
 from diffperc.backbones import Backbone
-from diffperc.backbones.clip import ClipImageEncoder
+from diffperc.encoders.clip_image import ClipImageEncoder
 from diffperc.errors import ConfigError
-from diffperc.nn.blocks import ResidualTokenMLP, TokenMLP
+from diffperc.layers.blocks import ResidualTokenMLP, TokenMLP
 from diffperc.strategies.attention_maps import append, widened
 from diffperc.strategies.base import Strategy, constant_timestep, expression_length, with_expression
 from diffperc.strategies.text_table import Templates, TextTable

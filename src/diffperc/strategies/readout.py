@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from diffperc.nn.blocks import convolution_norm_relu, deconvolutions, init_normal, init_truncated
+from diffperc.layers.blocks import convolution_norm_relu, deconvolutions, init_normal, init_truncated
 from diffperc.types import Features, FeatureSpec
 
 _GROUPS = 16

@@ -29,7 +29,7 @@ from pathlib import Path, PurePath
 from torch import Tensor
 
 from diffperc.backbones import Backbone
-from diffperc.backbones.captioner import Captioner, load_captioner
+from diffperc.encoders.captioner import Captioner, load_captioner
 from diffperc.errors import DataError
 from diffperc.strategies.attention_maps import append, widened
 from diffperc.strategies.base import Strategy, constant_timestep, expression_length, with_expression

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from diffperc.backbones import Backbone
-from diffperc.backbones.sources import read_file
+from diffperc.encoders import imagenet_templates, name_embeddings
 from diffperc.errors import ConfigError, WeightsError
-from diffperc.text import imagenet_templates, name_embeddings
+from diffperc.weights.locate import read_file
 
 Templates = str | Sequence[str]
 

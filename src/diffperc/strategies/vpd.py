@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from diffperc.backbones import Backbone
-from diffperc.nn.blocks import ResidualTokenMLP
+from diffperc.layers.blocks import ResidualTokenMLP
 from diffperc.strategies.attention_maps import append, widened
 from diffperc.strategies.base import Strategy, constant_timestep
 from diffperc.strategies.text_table import Templates, TextTable

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from diffperc.data import PerceptionDataset
+from diffperc.engine.optimizer import AdamW
 from diffperc.errors import ConfigError, TrainingError
-from diffperc.inference.pictures import Picture
 from diffperc.inference.predictor import Predictor
-from diffperc.model import PerceptionModel
+from diffperc.models.perception import PerceptionModel
 from diffperc.protocols import Protocol
-from diffperc.tasks.optim import AdamW
 from diffperc.types import Batch, DatasetInfo, Prediction, TextSpec
+from diffperc.visualization.panels import Picture
 
 
 class PerceptionTask(L.LightningModule):

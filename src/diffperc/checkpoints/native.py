@@ -1,0 +1,114 @@
+"""From a checkpoint file back to a model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from diffperc.engine.build import build_task
+from diffperc.errors import CheckpointError, WeightsError
+from diffperc.inference.predictor import Predictor
+from diffperc.tasks import PerceptionTask
+from diffperc.types import DatasetInfo
+from diffperc.weights.locate import read_file
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """The content of a checkpoint, tensors mapped from disk.
+
+    Raises:
+        CheckpointError: no such file, damaged, or not written by diffperc.
+    """
+    path = Path(path).expanduser()
+    try:
+        content = read_file(path)
+    except WeightsError as error:
+        raise CheckpointError(str(error)) from error
+    if not isinstance(content, dict) or "diffperc" not in content or "state_dict" not in content:
+        raise CheckpointError(f"{path}: is a torch file, but was not written by diffperc.")
+    return content
+
+
+def check_fits(path: str | Path, content: dict[str, Any], cfg: DictConfig, info: DatasetInfo) -> None:
+    """Whether a checkpoint is of a model such as the configuration describes, on such a data set.
+
+    Args:
+        path: of the checkpoint, for the message.
+        content: see `read_checkpoint`.
+        cfg: with nodes ``task`` and ``strategy``.
+        info: of the data set.
+
+    Raises:
+        CheckpointError: it is of another task or strategy, or of another number of classes.
+    """
+    kept = OmegaConf.create(content["diffperc"]["config"])
+    for node in ("task", "strategy"):
+        was, now = (c[node]._target_.rpartition(".")[2] for c in (kept, cfg))
+        if was != now:
+            raise CheckpointError(f"{path}: is of {node} {was}, and the configuration says {now}.")
+    was, now = len(content["diffperc"]["info"]["classes"]), len(info.classes)
+    # an imported referring model does not know the categories, and does not read them
+    if was and was != now:
+        raise CheckpointError(
+            f"{path}: was trained on {was} classes, and the data set {info.name} has {now}; use the data set it was "
+            "trained on, or train anew."
+        )
+
+
+def empty_task(
+    cfg: DictConfig, architecture: dict[str, Any], info: DatasetInfo, channels_last: bool = False
+) -> PerceptionTask:
+    """The configured task with nothing in its backbone, for tensors to be assigned.
+
+    Args:
+        cfg: its backbone's own source of weights is left alone.
+        architecture: see `Backbone.architecture`.
+        info: of the data set.
+        channels_last: whether convolutions shall have this memory layout, which costs a copy of their weights.
+    """
+    cfg = cfg.copy()
+    cfg.backbone = {
+        "_target_": cfg.backbone._target_,
+        "config": architecture,
+        "channels_last": channels_last,
+        "empty": True,
+    }
+    return build_task(cfg, info, weights=False)
+
+
+def load_task(path: str | Path) -> tuple[PerceptionTask, DictConfig]:
+    """The task with its trained model in evaluation mode, and the configuration it was trained with.
+
+    Raises:
+        CheckpointError: see `read_checkpoint`; or its tensors are not those of its configuration.
+    """
+    content = read_checkpoint(path)
+    kept = content["diffperc"]
+    cfg = OmegaConf.create(kept["config"])
+    assert isinstance(cfg, DictConfig)
+    channels_last = cfg.backbone.get("channels_last", False)
+    task = empty_task(cfg, json.loads(kept["architecture"]), DatasetInfo.from_dict(kept["info"]), channels_last)
+    try:
+        # strategies and heads are allocated, the backbone is not: assign serves both
+        task.load_state_dict(content["state_dict"], assign=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: its tensors do not fit its own configuration: {str(error)[:300]}") from error
+    task.provenance = kept
+    return task.eval().requires_grad_(False), cfg
+
+
+def load(path: str | Path, device: str | torch.device = "cpu") -> Predictor:
+    """A model that predicts, from ``last.ckpt``.
+
+    >>> predictor = diffperc.load("last.ckpt")
+    >>> depth = predictor("photo.jpg")      # (H, W) float32 metres
+
+    Raises:
+        CheckpointError: see `load_task`.
+    """
+    task, _ = load_task(path)
+    return task.predictor(task.model.to(device), task.info)

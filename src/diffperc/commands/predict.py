@@ -1,0 +1,103 @@
+"""Predicting files: a photograph, a folder or a pattern in; results as data and as pictures out."""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from rich.progress import track
+
+from diffperc.data.formats.images import IMAGE_SUFFIXES
+from diffperc.errors import ConfigError, DataError
+from diffperc.inference.writers import write_answer
+
+_OPTIONS = ("scene", "expression", "boxes", "flip", "caption")
+
+
+def input_files(pattern: str) -> list[Path]:
+    """The images that a file, a folder or a glob pattern names, sorted.
+
+    Raises:
+        DataError: there are none.
+    """
+    path = Path(pattern).expanduser()
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        found = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        if not found:
+            raise DataError(f"{path}: the folder holds no image ({', '.join(IMAGE_SUFFIXES)}).")
+        return found
+    found = sorted(Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file())
+    if not found:
+        raise DataError(f"input: there is no file, folder or match for '{pattern}'.")
+    return found
+
+
+def read_boxes(boxes: Any) -> Mapping[str, list[Any]] | list[Any] | None:
+    """Boxes of persons: a list of [x, y, width, height] for every image, or a json file ``{"image.jpg": [[...], ...]}``.
+
+    Raises:
+        DataError: the file is missing or holds something else.
+    """
+    if boxes is None or isinstance(boxes, list):
+        return boxes
+    path = Path(str(boxes)).expanduser()
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"boxes: {path} cannot be read as json ({type(error).__name__}).") from error
+    if not isinstance(content, dict | list):
+        raise DataError(f'boxes: {path} must hold {{"image.jpg": [[x, y, width, height], ...]}} or a list of boxes.')
+    return content
+
+
+def predict_files(cfg: DictConfig) -> None:
+    """Predict each file; one that is no image is reported at the end and does not stop the others.
+
+    Raises:
+        DataError: names every file that could not be read.
+        ConfigError: an option that the checkpoint's task does not have.
+    """
+    files = input_files(cfg.input)  # before the checkpoint is read: a wrong name is found at once
+    first: dict[str, Path] = {}
+    for file in files:
+        if first.setdefault(file.stem, file) != file:
+            raise DataError(
+                f"input: {first[file.stem]} and {file} would be written under one name; predict them one folder at "
+                "a time, with another output=... each."
+            )
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(plain, dict)
+    given = {name: plain[name] for name in _OPTIONS if plain[name] is not None}
+    boxes = read_boxes(given.get("boxes"))
+    from diffperc.checkpoints import load
+
+    predictor = load(cfg.ckpt, cfg.device)
+    foreign = sorted(given.keys() - set(predictor.options))
+    if foreign:
+        raise ConfigError(
+            f"{foreign[0]}: the model of this checkpoint has no such option; it has {', '.join(predictor.options)}."
+        )
+    output = Path(cfg.output).expanduser()
+    failed: list[str] = []
+    for file in track(files, description="predicting", disable=len(files) == 1):
+        options = dict(given)
+        if isinstance(boxes, Mapping):
+            options["boxes"] = boxes.get(file.name, [])
+        elif boxes is not None:
+            options["boxes"] = boxes
+        try:
+            pixels = predictor.pixels(file)
+            answer = predictor(pixels, **options)
+        except DataError as error:
+            failed.append(error.sentence)
+            continue
+        output.mkdir(parents=True, exist_ok=True)
+        print(f"{file}: {write_answer(output / file.stem, pixels, answer, predictor.info, given.get('expression'))}")
+    if failed:
+        raise DataError("\n".join(failed))

@@ -1,0 +1,1 @@
+"""One file for each data set, named as `dataset=` names it."""

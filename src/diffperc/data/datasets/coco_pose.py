@@ -1,0 +1,96 @@
+"""COCO persons with keypoints (methods.md 2.3), one sample a person.
+
+    root/train2017/*.jpg, val2017/*.jpg
+    root/annotations/person_keypoints_train2017.json, person_keypoints_val2017.json
+
+Only part of the images need be there: persons of the others are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from diffperc.data.base import PerceptionDataset, Sample, Split
+from diffperc.data.formats.coco import Persons
+from diffperc.errors import DataError
+from diffperc.preprocessing.person_crop import PersonCrop
+from diffperc.protocols import Protocol
+from diffperc.types import DatasetInfo
+from diffperc.types.keypoints import COCO_KEYPOINTS
+
+
+class COCOPose(PerceptionDataset):
+    """Persons of COCO: annotated ones with a labelled joint, no crowds; or in validation those of a detector.
+
+    Args:
+        split: ``train`` or ``val``.
+        root: the folder above.
+        protocols: by task, how it is evaluated.
+        person_crop: cuts a person out.
+        train, val: folders of images, and what stands for ``{}`` in `annotations`.
+        annotations: the json file, relative to the root.
+        detections: a json list of {image_id, category_id, bbox, score}, relative to the root; validation goes over
+            these boxes instead of the annotated ones.
+        needs: what the task asks for; there are keypoints alone.
+
+    Raises:
+        DataError: a folder or file is missing, or a file is not what it should be.
+    """
+
+    provides = ("keypoints",)
+
+    def __init__(
+        self,
+        split: Split,
+        root: str,
+        protocols: Mapping[str, Protocol],
+        person_crop: PersonCrop,
+        train: str = "train2017",
+        val: str = "val2017",
+        annotations: str = "annotations/person_keypoints_{}.json",
+        detections: str | None = None,
+        needs: Sequence[str] = ("keypoints",),
+    ) -> None:
+        self.split: Split = split
+        self.person_crop = person_crop
+        self.info = DatasetInfo(
+            name="coco_pose",
+            provides=self.provides,
+            keypoints=COCO_KEYPOINTS,
+            input_size=person_crop.size,
+            protocols=protocols,
+        )
+        name = train if split == "train" else val
+        place = Path(root).expanduser()
+        folder, file = place / name, place / annotations.format(name)
+        self._check_layout(place, folder, file)
+        boxes = None if detections is None or split == "train" else place / Path(detections).expanduser()
+        self._persons = Persons(file, folder, boxes)
+
+    def _check_layout(self, root: Path, folder: Path, file: Path) -> None:
+        if not root.is_dir():
+            raise DataError(
+                f"COCOPose: there is no folder '{root}'. Set dataset.root=/path/to/coco, the folder that holds "
+                f"{folder.name}/ and annotations/."
+            )
+        if not file.is_file():
+            raise DataError(
+                f"COCOPose: there is no annotation file '{file}'. Unpack COCO's annotations there, or set "
+                f"dataset.root (now {root}) or dataset.annotations to where they are."
+            )
+        if not folder.is_dir():
+            raise DataError(
+                f"COCOPose: there is no folder '{folder.name}' in {root}; put the images there, or set "
+                f"dataset.{self.split} to the name of the folder that holds them."
+            )
+
+    def __len__(self) -> int:
+        return len(self._persons)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self._persons.sample(index)
+
+    def keypoint_truth(self) -> dict[str, Any]:
+        return self._persons.truth()

@@ -1,0 +1,48 @@
+"""NYU Depth v2 in the layout that VPD, Meta Prompts and their forerunners use (methods.md 1.3).
+
+    root/train_list.txt, test_list.txt     one line a frame: image, depth, [focal length]
+    root/sync/<scene>/rgb_*.jpg, sync_depth_*.png
+    root/official_splits/test/<scene>/rgb_*.jpg, sync_depth_*.png
+
+Paths in the lists are relative to the root, or to ``sync`` and ``official_splits/test`` as in the published lists.
+Depth is 16-bit png in millimetres.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from diffperc.data.datasets.paired import DepthFrames, read_frames
+from diffperc.data.formats.images import Listing
+
+_LISTS = {"train": "train_list.txt", "val": "test_list.txt"}
+_BASES = {"train": "sync", "val": "official_splits/test"}
+
+
+class NYUv2(DepthFrames):
+    """Indoor frames with metric depth and a scene name; see `DepthFrames`.
+
+    A frame's label is the first of the scene names that occurs in "<folder>_<file>", as published. ``val`` is the official
+    test frames.
+    """
+
+    name = "nyuv2"
+    counts_per_metre = 1000.0
+
+    def __init__(self, *args: Any, max_depth: float = 10.0, **kwargs: Any) -> None:
+        super().__init__(*args, max_depth=max_depth, **kwargs)
+
+    def list_frames(self, root: Path) -> list[tuple[Path, Path]]:
+        nested, folders = root / _BASES[self.split], Listing()
+
+        def locate(name: str, place: int, where: str) -> Path:
+            direct, below = root / name.lstrip("/"), nested / name.lstrip("/")
+            return direct if direct in folders or below not in folders else below
+
+        holds = f"{_LISTS['train']}, {_LISTS['val']}, sync/ and official_splits/"
+        return read_frames("NYUv2", root, _LISTS[self.split], holds, locate)
+
+    def scene(self, image: Path) -> int:
+        name = f"{image.parent.name}_{image.name}"
+        return next((i for i, scene in enumerate(self.info.scenes) if scene in name), -1)

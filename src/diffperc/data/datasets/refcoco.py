@@ -1,0 +1,260 @@
+"""RefCOCO, RefCOCO+ and RefCOCOg in REFER's layout (methods.md 1.2).
+
+root/refcoco|refcoco+|refcocog/refs(unc|google|umd).p      refs: sentences that each name one annotation
+root/refcoco|refcoco+|refcocog/instances.json              COCO's annotations of those images
+root/images/train2014/COCO_train2014_*.jpg
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from diffperc.data.base import PerceptionDataset, Sample, Split
+from diffperc.data.diagnostics import left_out, problem
+from diffperc.data.formats.images import read_image
+from diffperc.data.formats.refer import read_refs
+from diffperc.data.shared_list import Packed
+from diffperc.errors import ConfigError, DataError, did_you_mean
+from diffperc.protocols import Protocol, ReferringProtocol
+from diffperc.types import DatasetInfo
+
+_SPLIT_BY = {"refcoco": "unc", "refcoco+": "unc", "refcocog": "umd"}
+_IMAGES = "images/train2014"
+
+
+@dataclass(frozen=True)
+class _Referent:
+    """One annotation that sentences point to. `segmentation` is COCO's, `size` is (H, W) of its image."""
+
+    ref_id: int
+    image: Path
+    sentences: tuple[str, ...]
+    segmentation: Any
+    size: tuple[int, int]
+    category: int
+
+
+class RefCOCO(PerceptionDataset):
+    """Photos with sentences that each point to one object, and that object's mask.
+
+    Training: one sample a ref, with all its sentences. Validation: one sample a sentence.
+
+    Args:
+        split: ``train`` or ``val``.
+        root: the folder above.
+        protocols: by task, how it is evaluated.
+        name: ``refcoco``, ``refcoco+`` or ``refcocog``.
+        split_by: whose division into splits: ``unc``, ``google`` or ``umd``; None: ``unc``, for RefCOCOg ``umd``.
+        val: which of the published splits is evaluated: ``val``, ``testA``, ``testB`` or ``test``.
+        input_size: (H, W) pixels; images are resized to just this for the network, None leaves them as they are.
+        augment: albumentations transforms for training.
+        needs: what the task asks for; there are expressions alone.
+        expression_length: tokens a sentence is padded or cut to; 40 as published, 77 for RefCOCOg (methods.md 1.2).
+
+    Refs without a sentence, and refs whose image is not on disk, are left out.
+
+    Raises:
+        ConfigError: there is no data set of that name.
+        DataError: a folder or file is missing or damaged, or no ref is left.
+    """
+
+    provides = ("expression",)
+
+    def __init__(
+        self,
+        split: Split,
+        root: str,
+        protocols: Mapping[str, Protocol],
+        name: str = "refcoco",
+        split_by: str | None = None,
+        val: str = "val",
+        input_size: Sequence[int] | None = (512, 512),
+        augment: Sequence[Any] = (),
+        needs: Sequence[str] = ("expression",),
+        expression_length: int = 40,
+    ) -> None:
+        if name not in _SPLIT_BY:
+            raise ConfigError(f"RefCOCO: there is no data set '{name}'{did_you_mean(name, _SPLIT_BY)}")
+        self.split: Split = split
+        self.augment = augment
+        protocol = protocols.get("referring")
+        self.one_size = input_size is not None and isinstance(protocol, ReferringProtocol) and protocol.resized_truth
+        self._root = Path(root).expanduser()
+        self._folder = self._root / name
+        self._check_folders()
+        refs = self._read_refs(split_by or _SPLIT_BY[name], "train" if split == "train" else val)
+        instances = self._read_instances()
+        found, categories = self._find(refs, instances)
+        self._referents = Packed(found)
+        # which referent, and which of its sentences; None: all of them
+        samples: list[tuple[int, str | None]]
+        if split == "train":
+            samples = [(i, None) for i in range(len(found))]
+        else:
+            samples = [(i, sentence) for i, r in enumerate(found) for sentence in r.sentences]
+        self._samples = Packed(samples)
+        self.info = DatasetInfo(
+            name=name,
+            provides=self.provides,
+            classes=categories,
+            input_size=None if input_size is None else (input_size[0], input_size[1]),
+            expression_length=expression_length,
+            protocols=protocols,
+        )
+
+    def _check_folders(self) -> None:
+        if not self._root.is_dir():
+            raise DataError(
+                f"RefCOCO: there is no folder '{self._root}'. Set dataset.root=/path/to/refer/data, the folder that "
+                f"holds {self._folder.name}/ and {_IMAGES}/."
+            )
+        for folder in (self._folder, self._root / _IMAGES):
+            if not folder.is_dir():
+                raise DataError(
+                    f"RefCOCO: there is no folder '{folder.relative_to(self._root)}' in {self._root}; it holds: "
+                    f"{_listing(self._root)}."
+                )
+
+    def _read_refs(self, split_by: str, split: str) -> list[dict[str, Any]]:
+        path = self._folder / f"refs({split_by}).p"
+        if not path.is_file():
+            raise DataError(
+                f"RefCOCO: no '{path.name}' in {self._folder}, which holds: {_listing(self._folder)}. Set "
+                "dataset.split_by to what stands in brackets."
+            )
+        refs = read_refs(path)
+        chosen = [r for r in refs if r["split"] == split]
+        if not chosen:
+            known = ", ".join(sorted({str(r["split"]) for r in refs})) or "nothing"
+            raise DataError(f"{path}: has no refs of split '{split}'; it has {known}.")
+        return chosen
+
+    def _read_instances(self) -> dict[str, Any]:
+        path = self._folder / "instances.json"
+        try:
+            instances = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise DataError(
+                f"RefCOCO: no 'instances.json' in {self._folder}, which holds: {_listing(self._folder)}. It is COCO's "
+                "annotation file of these images and comes with the refs."
+            ) from error
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot be read as JSON ({error}); replace it.") from error
+        keys = ("images", "annotations", "categories")
+        if not isinstance(instances, dict) or not all(isinstance(instances.get(k), list) for k in keys):
+            raise DataError(f"{path}: is not COCO's format; it needs the lists {', '.join(keys)}.")
+        return instances
+
+    def _find(
+        self, refs: Iterable[Mapping[str, Any]], instances: Mapping[str, Any]
+    ) -> tuple[list[_Referent], tuple[str, ...]]:
+        """The refs with sentences and image, and the names of the categories by id."""
+        path = self._folder / "instances.json"
+        on_disk = {p.name: p for p in (self._root / _IMAGES).iterdir()}
+        images = {i["id"]: i for i in instances["images"]}
+        annotations = {a["id"]: a for a in instances["annotations"]}
+        categories = sorted(instances["categories"], key=lambda c: c["id"])
+        number = {c["id"]: i for i, c in enumerate(categories)}
+        found, absent = [], []
+        for ref in refs:
+            sentences = tuple(filter(None, map(_sentence, ref["sentences"])))
+            if not sentences:
+                continue
+            annotation, image = annotations.get(ref["ann_id"]), images.get(ref["image_id"])
+            if annotation is None or image is None:
+                what = f"annotation {ref['ann_id']}" if annotation is None else f"image {ref['image_id']}"
+                problem(
+                    f"{path}: has no {what}, which ref {ref.get('ref_id')} names; the refs and instances.json must be "
+                    "of one download."
+                )
+                continue
+            names = [n for n in _file_names(image, ref) if n in on_disk]
+            if not names:
+                absent.append(image["file_name"])
+                continue
+            found.append(
+                _Referent(
+                    ref_id=ref.get("ref_id", -1),
+                    image=on_disk[names[0]],
+                    sentences=sentences,
+                    segmentation=annotation["segmentation"],
+                    size=(image["height"], image["width"]),
+                    category=number.get(annotation["category_id"], -1),
+                )
+            )
+        if not found:
+            missing = f", such as {absent[0]}" if absent else ""
+            raise DataError(
+                f"RefCOCO: none of the images of {self._folder.name} is in {self._root / _IMAGES}{missing}. They are "
+                "COCO's train2014 images."
+            )
+        left_out(
+            [f"RefCOCO: ref of '{name}' is left out: the image is not in {self._root / _IMAGES}." for name in absent]
+        )
+        return found, tuple(c["name"] for c in categories)
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        number, sentence = self._samples[index]
+        referent = self._referents[number]
+        image = read_image(referent.image)
+        if image.shape[:2] != referent.size:
+            raise DataError(
+                f"{referent.image}: is {image.shape[1]}x{image.shape[0]} pixels, {self._folder / 'instances.json'} says "
+                f"{referent.size[1]}x{referent.size[0]}."
+            )
+        return Sample(
+            path=str(referent.image),
+            image=image,
+            expressions=referent.sentences if sentence is None else (sentence,),
+            referent=self.truth(index),
+            category=referent.category,
+        )
+
+    def truth(self, index: int, name: str = "referent") -> NDArray[np.uint8]:
+        referent = self._referents[self._samples[index][0]]
+        try:
+            return _decode(referent.segmentation, *referent.size)
+        except Exception as error:  # the decoder raises nearly anything on other structures
+            raise DataError(
+                f"{self._folder / 'instances.json'}: the segmentation of ref {referent.ref_id} is neither polygons nor "
+                f"run lengths ({error or type(error).__name__})."
+            ) from error
+
+
+def _sentence(entry: Mapping[str, Any]) -> str:
+    """The sentence as it was written, which is what the published code encodes; else its cleaned form."""
+    return str(entry.get("raw") or entry.get("sent") or "").strip()
+
+
+def _file_names(image: Mapping[str, Any], ref: Mapping[str, Any]) -> list[str]:
+    """What the image of a ref may be called; refs append the number of the annotation: ``COCO_..._000000581857_16.jpg``."""
+    given = str(ref.get("file_name", ""))
+    return [str(image["file_name"]), given, re.sub(r"_\d+(?=\.\w+$)", "", given)]
+
+
+def _decode(segmentation: Any, height: int, width: int) -> NDArray[np.uint8]:
+    """(H, W) uint8 0/1 from COCO's polygons (their union), or run lengths, compressed or not."""
+    if isinstance(segmentation, list):
+        runs = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
+    elif isinstance(segmentation["counts"], list):
+        runs = coco_mask.frPyObjects(segmentation, height, width)
+    else:
+        runs = segmentation
+    mask: NDArray[np.uint8] = coco_mask.decode(runs)
+    return mask
+
+
+def _listing(folder: Path) -> str:
+    return ", ".join(sorted(p.name for p in folder.iterdir())) or "nothing"

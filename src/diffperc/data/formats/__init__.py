@@ -1,0 +1,1 @@
+"""How files are read: images, lists, COCO, REFER, folders of images and truths, and their split."""

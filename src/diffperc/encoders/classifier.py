@@ -1,0 +1,91 @@
+"""A frozen image classifier: what an image shows, as the logits of a vision transformer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import ViTConfig, ViTForImageClassification
+
+from diffperc.errors import ConfigError, WeightsError, did_you_mean
+from diffperc.weights.locate import checked, locate_at
+
+_CLASSES = 1000  # of ImageNet
+# what must be equal for weights to mean the same
+_FIELDS = (
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "image_size",
+    "patch_size",
+    "num_labels",
+    "hidden_act",
+    "layer_norm_eps",
+    "qkv_bias",
+)
+
+
+class ImageClassifier(nn.Module):
+    """A frozen ViT on images of any size, with random weights until `load_classifier`.
+
+    Args:
+        vit: fields of transformers' `ViTConfig`, such as ``hidden_size``, that differ from ViT-B/16 at 224 pixels with
+            the 1000 classes of ImageNet (``num_labels``).
+
+    Raises:
+        ConfigError: a field is unknown, or the fields do not fit together.
+    """
+
+    def __init__(self, vit: Mapping[str, Any]) -> None:
+        super().__init__()
+        known = {*ViTConfig().to_dict(), "num_labels"}
+        unknown = sorted(vit.keys() - known)
+        if unknown:
+            raise ConfigError(f"strategy.vit: there is no field '{unknown[0]}'{did_you_mean(unknown[0], known)}")
+        try:
+            config = ViTConfig(**{"num_labels": _CLASSES, **vit})
+            self.model = ViTForImageClassification(config).eval().requires_grad_(False)
+        except Exception as error:  # transformers raises every kind for values that do not fit
+            reason = " ".join((str(error) or type(error).__name__).split())[:160]
+            raise ConfigError(f"strategy.vit: {dict(vit)} is no vision transformer ({reason}).") from error
+        self.classes = int(config.num_labels)
+
+    def train(self, mode: bool = True) -> ImageClassifier:
+        """Stays in evaluation mode: frozen means frozen."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, image: Tensor) -> Tensor:
+        """Image (B, 3, H, W) in [0, 1], resized to the model's square, to logits (B, classes)."""
+        side = self.model.config.image_size
+        image = F.interpolate(image, size=(side, side), mode="bilinear", antialias=True).clamp(0, 1)
+        # mean and deviation of 0.5
+        logits: Tensor = self.model(pixel_values=image * 2 - 1).logits
+        return logits
+
+
+def load_classifier(classifier: ImageClassifier, where: str, key: str) -> None:
+    """Put pretrained weights into a classifier.
+
+    Args:
+        where: a folder that transformers wrote, or a hub id with ``@commit``.
+        key: what the user sets, for messages.
+
+    Raises:
+        WeightsError: there is none, it is incomplete, or of another architecture.
+    """
+    kinds = "a folder that transformers wrote, a hub id such as owner/name@commit, or null for random weights"
+    folder = locate_at(where, ["config.json", "model.safetensors"], key, kinds).path
+    loaded = checked(ViTForImageClassification, str(folder))
+    own = classifier.model.config
+    for name in _FIELDS:
+        found, expected = getattr(loaded.config, name), getattr(own, name)
+        if found != expected:
+            raise WeightsError(
+                f"{key}: {name} of {folder} is {found}, expected {expected}; set strategy.vit to what its config.json says."
+            )
+    classifier.model.load_state_dict(loaded.state_dict())

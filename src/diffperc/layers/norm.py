@@ -1,0 +1,42 @@
+"""Batch normalisation that means the same in one process and in many."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from diffperc.layers.reduce import global_sums
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """`torch.nn.BatchNorm2d` whose training statistics cover all processes of a distributed run.
+
+    The published recipes use synchronised statistics (methods.md 1.1, 1.2). torch's `SyncBatchNorm` refuses CPU tensors,
+    so a run over two CPU processes would silently train another model than one process with the same global batch.
+    Input and output: (B, C, H, W).
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not (self.training and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+            return super().forward(input)
+        # one reduction of (count, sum, sum of squares), in float32 as in mixed precision runs the input may be bf16
+        x = input.float()
+        count = x.new_full((1,), float(x.numel() // x.shape[1]))
+        local = torch.cat([count, x.sum((0, 2, 3)), (x * x).sum((0, 2, 3))])
+        total = global_sums(local)
+        n, mean = total[0], total[1 : 1 + self.num_features] / total[0]
+        var = (total[1 + self.num_features :] / n - mean * mean).clamp_min(0)
+        self._update_running(mean.detach(), (var * n / (n - 1)).detach())
+        scale = self.weight * torch.rsqrt(var + self.eps)
+        out = x * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]
+        return out.to(input.dtype)
+
+    def _update_running(self, mean: Tensor, unbiased_var: Tensor) -> None:
+        momentum = self.momentum if self.momentum is not None else 0.1
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        self.running_mean.lerp_(mean, momentum)
+        self.running_var.lerp_(unbiased_var, momentum)
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)

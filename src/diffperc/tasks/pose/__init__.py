@@ -1,0 +1,5 @@
+"""Task `pose`."""
+
+from diffperc.tasks.pose.task import PoseTask
+
+__all__ = ["PoseTask"]

@@ -1,0 +1,5 @@
+"""Task `referring`."""
+
+from diffperc.tasks.referring.task import ReferringTask
+
+__all__ = ["ReferringTask"]

@@ -1,0 +1,5 @@
+"""Task `segmentation`."""
+
+from diffperc.tasks.segmentation.task import SegmentationTask
+
+__all__ = ["SegmentationTask"]

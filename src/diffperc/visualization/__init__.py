@@ -1,0 +1,1 @@
+"""Pictures of images, ground truth and results, as uint8 arrays."""

@@ -1,0 +1,1 @@
+"""Pretrained weights: where they are, how they are read without running code, and what their tensors are called."""

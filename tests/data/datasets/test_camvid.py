@@ -1,0 +1,147 @@
+"""CamVid in its true layout, written by the test, and real frames where the machine has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from diffperc.data.datasets.camvid import CLASSES, CamVid
+from diffperc.data.formats.images import read_mask
+from diffperc.errors import DataError
+from diffperc.protocols import SegmentationProtocol
+from tests.contracts.dataset import DatasetContract
+
+PROTOCOLS = {"segmentation": SegmentationProtocol("whole")}
+REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "camvid"
+
+
+def write_frame(root: Path, split: str, name: str, value: int, suffix: str = ".png") -> None:
+    """A frame of one class, with a void pixel in the corner."""
+    for folder in (split, f"{split}annot"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(value).integers(0, 255, (24, 32, 3), np.uint8)
+    Image.fromarray(pixels).save(root / split / f"{name}{suffix}")
+    mask = np.full((24, 32), value, np.uint8)
+    mask[0, 0] = 11
+    Image.fromarray(mask).save(root / f"{split}annot" / f"{name}.png")
+
+
+def write_root(tmp_path: Path) -> Path:
+    """Three training frames and one to evaluate on, in a path with a space and an umlaut."""
+    root = tmp_path / "my dätä"
+    write_frame(root, "train", "0001TP_006690", 3)
+    write_frame(root, "train", "0001TP_006720", 8, ".jpg")
+    write_frame(root, "train", "0016E5.07959", 0)
+    write_frame(root, "val", "0016E5_07961", 10)
+    # as published, with another extension than the second file's; relative; a bare name with a dot of its own
+    (root / "train.txt").write_text(
+        "/SegNet/CamVid/train/0001TP_006690.png /SegNet/CamVid/trainannot/0001TP_006690.png\n"
+        "\n"
+        "train/0001TP_006720.png trainannot/0001TP_006720.png\n"
+        "0016E5.07959\n"
+    )
+    (root / "val.txt").write_text("0016E5_07961")
+    return root
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_root(tmp_path)
+
+
+def test_reads_every_form_of_the_list(root: Path) -> None:
+    train, val = CamVid("train", str(root), PROTOCOLS, short_side=360), CamVid("val", str(root), PROTOCOLS)
+    assert (len(train), len(val)) == (3, 1)
+    assert [int(train[i].mask[1, 1]) for i in range(3)] == [3, 8, 0]  # type: ignore[index]
+    sample = val[0]
+    assert sample.image.shape == (24, 32, 3)
+    assert sample.mask is not None
+    assert sample.mask.dtype == np.uint8
+    assert (sample.mask[0, 0], sample.mask[1, 1]) == (255, 10)
+    assert np.array_equal(val.truth(0), sample.mask)
+    assert train[1].path.endswith("0001TP_006720.jpg")
+
+
+def test_info_names_what_there_is(root: Path) -> None:
+    info = CamVid("train", str(root), PROTOCOLS, short_side=360).info
+    assert (info.name, info.provides, info.short_side) == ("camvid", ("mask",), 360)
+    assert info.classes == CLASSES
+    assert (len(CLASSES), CLASSES[0], CLASSES[3], CLASSES[10]) == (11, "sky", "road", "bicyclist")
+    assert info.protocols == PROTOCOLS
+
+
+def test_what_is_missing_is_said(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"there is no folder '.*nothing'. Set dataset.root="):
+        CamVid("train", str(tmp_path / "nothing"), PROTOCOLS)
+    with pytest.raises(DataError, match=r"no list 'train\.txt'"):
+        CamVid("train", str(tmp_path), PROTOCOLS)
+    (root / "val.txt").write_text("0016E5_07961\n0016E5_99999\n")
+    with pytest.raises(DataError, match=r"val\.txt, line 2: there is no '0016E5_99999' in .*val"):
+        CamVid("val", str(root), PROTOCOLS)
+    (root / "val.txt").write_text("/x/test/a.png /x/testannot/a.png")
+    with pytest.raises(DataError, match=r"val\.txt, line 1: there is no folder 'test'"):
+        CamVid("val", str(root), PROTOCOLS)
+    (root / "val.txt").write_text("one two three")
+    with pytest.raises(DataError, match=r"line 1: expected 'image mask', found 'one two three'"):
+        CamVid("val", str(root), PROTOCOLS)
+    (root / "val.txt").write_text("\n")
+    with pytest.raises(DataError, match=r"val\.txt: names no frame"):
+        CamVid("val", str(root), PROTOCOLS)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (
+            np.full((24, 32), 57, np.uint8),
+            r"07961\.png: holds class id 57; the data set has 11 classes \(0-10\), and 11",
+        ),
+        (np.zeros((24, 32, 3), np.uint8), r"07961\.png: a mask holds class ids in one .* mode RGB"),
+        (np.zeros((12, 10), np.uint8), r"mask is 10x12 pixels, its image 0016E5_07961\.png is 32x24"),
+    ],
+)
+def test_bad_masks_are_named(root: Path, damage: np.ndarray, message: str) -> None:
+    Image.fromarray(damage).save(root / "valannot" / "0016E5_07961.png")
+    dataset = CamVid("val", str(root), PROTOCOLS)
+    with pytest.raises(DataError, match=message):
+        dataset[0]
+
+
+def test_indices_of_a_palette_are_read_not_its_colours(tmp_path: Path) -> None:
+    ids = np.array([[0, 1, 2], [2, 7, 255]], np.uint8)
+    image = Image.fromarray(ids, "L").copy()
+    image.putpalette([200, 10, 10, 10, 200, 10, 10, 10, 200] + [9] * 759)
+    image.save(tmp_path / "m.png")
+    assert Image.open(tmp_path / "m.png").mode == "P"
+    assert read_mask(tmp_path / "m.png", 3, ignore=(7, 255)).tolist() == [[0, 1, 2], [2, 255, 255]]
+    with pytest.raises(DataError, match=r"holds class id 7; the data set has 3 classes \(0-2\)\. "):
+        read_mask(tmp_path / "m.png", 3)
+
+
+def test_a_class_can_be_ignored(tmp_path: Path) -> None:
+    """ADE20K's 0 is "other"."""
+    Image.fromarray(np.array([[0, 1, 2]], np.uint8)).save(tmp_path / "m.png")
+    assert read_mask(tmp_path / "m.png", 3, ignore=(0,)).tolist() == [[255, 1, 2]]
+
+
+def test_real_frames() -> None:
+    """Sky is above road, and void is a small part."""
+    if not REAL.is_dir():
+        pytest.skip("real frames of CamVid are not on this machine")
+    train, val = (CamVid(s, str(REAL), PROTOCOLS) for s in ("train", "val"))
+    assert (len(train), len(val)) == (367, 101)
+    assert val[0].image.shape == (360, 480, 3)
+    masks = np.stack([val.truth(i) for i in range(0, 101, 10)])
+    assert set(np.unique(masks)) <= {*range(11), 255}
+    assert (masks == 255).mean() < 0.1
+    rows = np.arange(360)[None, :, None]
+    assert (rows * (masks == 0)).sum() / (masks == 0).sum() < 150
+    assert (rows * (masks == 3)).sum() / (masks == 3).sum() > 200
+
+
+class TestCamVid(DatasetContract):
+    kind = CamVid
+    needs = ("mask",)

@@ -1,0 +1,123 @@
+"""Cityscapes in its true layout, written by the test, and a real frame where the machine has it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra.utils import instantiate
+from PIL import Image
+
+from diffperc.data import Cityscapes
+from diffperc.data.datasets.cityscapes import CLASSES
+from diffperc.errors import DataError
+from diffperc.protocols import SegmentationProtocol
+from tests.config.test_validate import composed
+from tests.conftest import SHARED
+from tests.contracts.dataset import DatasetContract
+
+PROTOCOLS = {"segmentation": SegmentationProtocol("whole")}
+REAL = SHARED / "cityscapes"
+NOT_COUNTED = {*range(7), 9, 10, 14, 15, 16, 18, 29, 30}
+
+
+def write_frame(root: Path, split: str, frame: str, ids: np.ndarray) -> Path:
+    """One frame with the files that lie beside the one that counts; returns the mask's path."""
+    city = frame.split("_")[0]
+    image, masks = root / "leftImg8bit" / split / city, root / "gtFine" / split / city
+    for folder in (image, masks):
+        folder.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(int(ids.sum())).integers(0, 255, (*ids.shape, 3), np.uint8)
+    Image.fromarray(pixels).save(image / f"{frame}_leftImg8bit.png")
+    Image.fromarray(ids).save(masks / f"{frame}_gtFine_labelIds.png")
+    Image.fromarray(ids.astype(np.uint16) * 1000).save(masks / f"{frame}_gtFine_instanceIds.png")
+    (masks / f"{frame}_gtFine_polygons.json").write_text("{}")
+    return masks / f"{frame}_gtFine_labelIds.png"
+
+
+def write_root(tmp_path: Path) -> Path:
+    """Two cities to train on and one to evaluate on, in a path with a space and an umlaut."""
+    root = tmp_path / "my dätä"
+    every = np.arange(34, dtype=np.uint8).repeat(8).reshape(17, 16)
+    write_frame(root, "train", "zurich_000121_000019", every)
+    write_frame(root, "train", "aachen_000000_000019", np.full((17, 16), 26, np.uint8))
+    write_frame(root, "val", "frankfurt_000000_000294", np.full((17, 16), 7, np.uint8))
+    return root
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_root(tmp_path)
+
+
+def test_the_19_classes_are_numbered_and_the_others_not_counted(root: Path) -> None:
+    train, val = (Cityscapes(split, str(root), PROTOCOLS) for split in ("train", "val"))
+    assert [Path(train[i].path).parent.name for i in range(len(train))] == ["aachen", "zurich"]
+    assert (set(np.unique(train.truth(0))), set(np.unique(val.truth(0)))) == ({13}, {0})
+    mask = train[1].mask
+    assert mask is not None
+    assert mask.dtype == np.uint8
+    numbered = mask.reshape(-1)[::8].tolist()  # by id
+    assert {i for i, c in enumerate(numbered) if c == 255} == NOT_COUNTED
+    assert [c for c in numbered if c != 255] == list(range(19))
+    assert (numbered[11], numbered[23], numbered[33]) == (2, 10, 18)
+
+
+def test_info_and_the_protocol_of_the_configuration(root: Path) -> None:
+    info = Cityscapes("val", str(root), PROTOCOLS, short_side=1024).info
+    assert (info.name, info.provides, info.short_side) == ("cityscapes", ("mask",), 1024)
+    assert info.classes == CLASSES
+    assert len(CLASSES) == 19
+    assert [CLASSES[i] for i in (0, 2, 10, 13, 18)] == ["road", "building", "sky", "car", "bicycle"]
+    protocol = instantiate(composed("task=segmentation", "dataset=cityscapes").dataset.protocols.segmentation)
+    assert protocol == SegmentationProtocol("cityscapes_ss", window=1024, stride=512, flip=False)
+
+
+def test_what_is_missing_is_said(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"there is no folder '.*nothing'. Set dataset.root=/path/to/cityscapes"):
+        Cityscapes("val", str(tmp_path / "nothing"), PROTOCOLS)
+    with pytest.raises(DataError, match=r"There is no file \*_leftImg8bit\.png in .*leftImg8bit.val\."):
+        Cityscapes("val", str(tmp_path), PROTOCOLS)
+    (root / "gtFine/train/aachen/aachen_000000_000019_gtFine_labelIds.png").unlink()
+    with pytest.raises(
+        DataError,
+        match=r"aachen_000000_000019_leftImg8bit\.png: there is no '.*gtFine.train.aachen.*_labelIds\.png' to go",
+    ):
+        Cityscapes("train", str(root), PROTOCOLS)
+
+
+def test_bad_masks_are_named(root: Path) -> None:
+    """255 is -1 in eight bits; 34 is no id at all."""
+    ids = np.full((17, 16), 7, np.uint8)
+    ids[0, 0] = 255
+    file = write_frame(root, "val", "frankfurt_000000_000294", ids)
+    val = Cityscapes("val", str(root), PROTOCOLS)
+    assert (val.truth(0)[0, 0], val.truth(0)[0, 1]) == (255, 0)
+    ids[0, 0] = 34
+    Image.fromarray(ids).save(file)
+    with pytest.raises(
+        DataError,
+        match=r"labelIds\.png: holds class id 34; the data set has 19 classes \(7-8, 11-13, 17, 19-28, 31-33\), and "
+        r"0-6, 9-10, 14-16, 18, 29-30, 255 for what is not counted\.",
+    ):
+        val[0]
+    Image.fromarray(np.full((9, 16), 7, np.uint8)).save(file)
+    with pytest.raises(DataError, match=r"labelIds\.png: mask is 16x9 pixels, its image .*_leftImg8bit\.png is 16x17"):
+        val[0]
+
+
+def test_the_real_frame() -> None:
+    """The classes are those of the file of train ids but for a few pixels on edges: both were made small on their own."""
+    if not REAL.is_dir():
+        pytest.skip("a real frame of Cityscapes is not on this machine")
+    val = Cityscapes("val", str(REAL), PROTOCOLS)
+    assert len(val) == 1
+    assert val[0].image.shape == (128, 256, 3)
+    official = next((REAL / "gtFine/val/frankfurt").glob("*_labelTrainIds.png"))
+    assert (val.truth(0) == np.asarray(Image.open(official))).mean() > 0.995
+
+
+class TestCityscapes(DatasetContract):
+    kind = Cityscapes
+    needs = ("mask",)

@@ -1,0 +1,276 @@
+"""COCO's persons in its true layout and format, written by the test."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from diffperc.data.datasets.coco_pose import COCOPose
+from diffperc.data.diagnostics import collected
+from diffperc.errors import DataError
+from diffperc.preprocessing.person_crop import PersonCrop
+from diffperc.protocols import PoseProtocol
+from diffperc.types import Person
+from diffperc.types.keypoints import COCO_KEYPOINTS
+from tests.conftest import SHARED
+from tests.contracts.dataset import DatasetContract
+
+PROTOCOLS = {"pose": PoseProtocol("coco")}
+WIDTH, HEIGHT = 64, 48
+
+
+def annotation(identity: int, image: int, box: list[float], labelled: int = 17, crowd: int = 0) -> dict[str, Any]:
+    joints = [[3 * i + 0.5, 2 * i, 2] if i < labelled else [0, 0, 0] for i in range(17)]
+    return {
+        "id": identity,
+        "image_id": image,
+        "category_id": 1,
+        "bbox": box,
+        "area": 123.5,
+        "iscrowd": crowd,
+        "num_keypoints": labelled,
+        "keypoints": [v for joint in joints for v in joint],
+        "segmentation": [[0, 0, 10, 0, 10, 10]],
+    }
+
+
+def write(root: Path, split: str) -> Path:
+    """Images 1 and 2 on disk, 3 only in the json; returns the json."""
+    (root / split).mkdir(parents=True)
+    (root / "annotations").mkdir(exist_ok=True)
+    for number in (1, 2):
+        pixels = np.full((HEIGHT, WIDTH, 3), 40 * number, np.uint8)
+        Image.fromarray(pixels).save(root / split / f"{number:012d}.jpg")
+    truth = {
+        "info": {},
+        "licenses": [],
+        "images": [{"id": i, "file_name": f"{i:012d}.jpg", "height": HEIGHT, "width": WIDTH} for i in (1, 2, 3)],
+        "annotations": [
+            annotation(10, 1, [5, 6, 20, 30]),
+            annotation(11, 1, [-4, 20.5, 30, 60], labelled=3),
+            annotation(12, 1, [0, 0, 10, 10], labelled=0),
+            annotation(13, 2, [0, 0, 60, 40], crowd=1),
+            annotation(14, 2, [63.5, 5, 20, 20]),
+            annotation(15, 2, [1, 2, 3.5, 4]),
+            annotation(16, 3, [1, 2, 30, 40]),
+        ],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO_KEYPOINTS.names)}],
+    }
+    file = root / f"annotations/person_keypoints_{split}.json"
+    file.write_text(json.dumps(truth))
+    return file
+
+
+def write_root(tmp_path: Path) -> Path:
+    """Both splits, in a path with a space and an umlaut."""
+    root = tmp_path / "my dätä"
+    for split in ("train2017", "val2017"):
+        write(root, split)
+    return root
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_root(tmp_path)
+
+
+def persons(dataset: COCOPose) -> list[Person]:
+    return [p for p in (dataset[i].person for i in range(len(dataset))) if p is not None]
+
+
+def open_(root: Path, split: Any = "train", **arguments: Any) -> COCOPose:
+    return COCOPose(split, str(root), PROTOCOLS, PersonCrop(), **arguments)
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_one_sample_a_person_with_a_labelled_joint(root: Path, split: str) -> None:
+    """Left out: no joint labelled, a crowd, a box outside the image, an image that is not there."""
+    dataset = open_(root, split)
+    found = persons(dataset)
+    assert [p.annotation_id for p in found] == [10, 11, 15]
+    assert [p.image_id for p in found] == [1, 1, 2]
+    assert [p.box for p in found] == [(5, 6, 20, 30), (0, 20.5, 26, 27.5), (1, 2, 3.5, 4)]  # clipped to the image
+    assert found[0].keypoints == tuple((3 * i + 0.5, 2.0 * i, 2.0) for i in range(17))
+    assert [k[2] for k in found[1].keypoints] == [2] * 3 + [0] * 14
+    assert {(p.area, p.score) for p in found} == {(123.5, 1.0)}
+    sample = dataset[2]
+    assert sample.path.endswith(f"{split}2017/000000000002.jpg")
+    assert sample.image.shape == (HEIGHT, WIDTH, 3)
+    assert abs(int(sample.image.mean()) - 80) <= 1
+
+
+def test_info_comes_from_the_crop(root: Path) -> None:
+    crop = PersonCrop((128, 96))
+    dataset = COCOPose("train", str(root), PROTOCOLS, crop)
+    assert dataset.info.input_size == (128, 96)
+    assert dataset.info.keypoints == COCO_KEYPOINTS
+    assert dataset.info.provides == ("keypoints",)
+    assert dataset.info.protocols is PROTOCOLS
+    assert dataset.person_crop is crop
+
+
+def test_truth_has_all_annotations_of_the_images_that_are_there(root: Path) -> None:
+    truth = open_(root, "val").keypoint_truth()
+    assert [image["id"] for image in truth["images"]] == [1, 2]
+    assert [a["id"] for a in truth["annotations"]] == [10, 11, 12, 13, 14, 15]
+    assert truth["annotations"][1]["bbox"] == [-4, 20.5, 30, 60]  # as it stands in the file
+    assert truth["categories"][0]["name"] == "person"
+    assert not any("segmentation" in a for a in truth["annotations"])
+
+
+def test_detections_replace_the_annotated_boxes_in_validation(root: Path) -> None:
+    boxes = [
+        {"image_id": 2, "category_id": 1, "bbox": [50, 40, 30, 30], "score": 0.25},
+        {"image_id": 1, "category_id": 1, "bbox": [1.5, 2, 3, 4], "score": 0.5},
+        {"image_id": 1, "category_id": 18, "bbox": [1, 2, 3, 4], "score": 0.9},
+        {"image_id": 3, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.9},
+        {"image_id": 1, "category_id": 1, "bbox": [1, 2, 0.5, 4], "score": 0.9},
+    ]
+    (root / "found.json").write_text(json.dumps(boxes))
+    assert persons(open_(root, "val", detections="found.json")) == [
+        Person((50, 40, 14, 8), area=112, image_id=2, score=0.25),
+        Person((1.5, 2, 3, 4), area=12, image_id=1, score=0.5),
+    ]
+    assert len(open_(root, "val", detections=str(root / "found.json"))) == 2
+    assert len(open_(root, "train", detections="found.json")) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("root", r"COCOPose: there is no folder '.*nothing'. Set dataset.root="),
+        ("json", r"no annotation file '.*person_keypoints_train2017.json'. .* set dataset.root \(now .*dätä\)"),
+        ("folder", r"COCOPose: there is no folder 'train2017' in .*dätä; .* dataset.train"),
+        ("images", r"none of the 3 images that person_keypoints_train2017.json lists is in .*train2017; put them"),
+        ("instances", r"train2017.json: has annotations but no keypoints; use person_keypoints_\*.json"),
+        ("cut", r"train2017.json: is not valid json \(.*\); it may be cut short"),
+        ("list", r"train2017.json: a COCO annotation file holds images, annotations and categories"),
+        ("field", r"train2017.json: annotation number 3 has no bbox, area; the file is not COCO's format"),
+        ("joints", r"train2017.json: annotation 11 has 6 keypoint numbers, COCO's persons have 51"),
+        ("persons", r"train2017.json: has no person to crop in the 2 images of .*train2017; check"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(root: Path, change: str, message: str) -> None:
+    file = root / "annotations/person_keypoints_train2017.json"
+    truth = json.loads(file.read_text())
+    images = sorted((root / "train2017").iterdir())
+    if change == "root":
+        root = root / "nothing"
+    elif change == "json":
+        file.unlink()
+    elif change == "folder":
+        (root / "train2017").rename(root / "train2014")
+    elif change == "images":
+        for image in images:
+            image.unlink()
+    elif change == "cut":
+        file.write_text(file.read_text()[:-20])
+    elif change == "list":
+        file.write_text(json.dumps(truth["annotations"]))
+    else:
+        for number, a in enumerate(truth["annotations"]):
+            if change == "instances":
+                del a["keypoints"], a["num_keypoints"]
+            elif change == "field" and number == 3:
+                del a["bbox"], a["area"]
+            elif change == "joints" and number == 1:
+                a["keypoints"] = a["keypoints"][:6]
+            elif change == "persons":
+                a["num_keypoints"] = 0
+        file.write_text(json.dumps(truth))
+    with pytest.raises(DataError, match=message) as caught:
+        open_(root)
+    assert "\n" not in caught.value.sentence
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"no file of detections '.*found.json'. Set dataset.detections"),
+        ({"annotations": []}, r"found.json: is no list of detections"),
+        ([{"image_id": 1, "category_id": 1}], r"found.json: detection number 0 has no bbox, score"),
+        ([], r"found.json: has no person to crop in the 2 images"),
+    ],
+)
+def test_bad_detections_are_named(root: Path, content: Any, message: str) -> None:
+    if content is not None:
+        (root / "found.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=message):
+        open_(root, "val", detections="found.json")
+
+
+def test_a_bad_image_is_named_when_it_is_read(root: Path) -> None:
+    dataset = open_(root)
+    (root / "train2017/000000000002.jpg").unlink()
+    assert dataset[0].path.endswith("000000000001.jpg")
+    with pytest.raises(DataError, match=r"000000000002.jpg: there is no such file"):
+        dataset[2]
+    Image.new("RGB", (32, 48)).save(root / "train2017/000000000001.jpg")
+    with pytest.raises(DataError, match=r"000000000001.jpg: the image is 32x48 pixels, person_.*json says 64x48"):
+        dataset[0]
+
+
+def test_real_persons() -> None:
+    """COCO's own json: every visible joint lies in its box; hidden ones need not."""
+    root = SHARED / "coco"
+    if not root.is_dir():
+        pytest.skip("COCO's images are not on this machine")
+    train, val = (COCOPose(split, str(root), PROTOCOLS, PersonCrop()) for split in ("train", "val"))
+    assert (len(train), len(val)) == (86, 46)
+    inside = []
+    for person in persons(train) + persons(val):
+        x, y, v = np.array(person.keypoints).T
+        left, top, width, height = person.box
+        inside.append(((x >= left) & (x < left + width) & (y >= top) & (y < top + height))[v > 1])
+    assert np.concatenate(inside).all()
+    assert len(val.keypoint_truth()["images"]) == 50
+    assert sum(a["iscrowd"] for a in val.keypoint_truth()["annotations"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("where", "key", "value", "message"),
+    [
+        ("annotations", "bbox", [1, 2, 3], r"annotation number 0 has bbox \[1, 2, 3\], which is not COCO's format"),
+        ("annotations", "bbox", [1, 2, 3, float("nan")], r"annotation number 0 has bbox"),
+        ("annotations", "keypoints", None, r"annotation number 0 has keypoints None"),
+        ("annotations", "keypoints", [float("nan")] * 51, r"annotation number 0 has keypoints"),
+        ("annotations", "id", 11, r"2 annotations have the id 11, so that they cannot be told apart"),
+        ("images", "id", 2, r"2 images have the id 2"),
+        ("images", "height", "48", r"image number 0 has height '48'"),
+        ("images", "file_name", 5, r"image number 0 has file_name 5"),
+    ],
+)
+def test_values_that_are_not_cocos_get_a_sentence(root: Path, where: str, key: str, value: Any, message: str) -> None:
+    file = root / "annotations/person_keypoints_train2017.json"
+    truth = json.loads(file.read_text())
+    truth[where][0][key] = value
+    file.write_text(json.dumps(truth))
+    with pytest.raises(DataError, match=message):
+        open_(root)
+
+
+def test_what_is_no_person_and_boxes_outside_of_the_image_are_left_out(root: Path) -> None:
+    file = root / "annotations/person_keypoints_train2017.json"
+    truth = json.loads(file.read_text())
+    truth["categories"].append({"id": 2, "name": "dog"})
+    truth["annotations"] += [annotation(20, 1, [200, 5, 9, 9]), annotation(21, 1, [5, 5, 9, 9]) | {"category_id": 2}]
+    file.write_text(json.dumps(truth))
+    with collected() as found:
+        dataset = open_(root)
+    assert {p.annotation_id for p in persons(dataset)} == {10, 11, 15}
+    assert [n.partition(": ")[2] for n in found.left_out[1:]] == [
+        "the box of annotation 14 has no pixel of its image; it is left out.",
+        "the box of annotation 20 has no pixel of its image; it is left out.",
+        "annotation 21 is of category 2, no person; it is left out.",
+    ]
+
+
+class TestCOCOPose(DatasetContract):
+    kind = COCOPose
+    needs = ("keypoints",)
+    options = {"person_crop": PersonCrop((64, 64))}  # noqa: RUF012

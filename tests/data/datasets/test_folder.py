@@ -1,0 +1,428 @@
+"""Folders of one's own, for every task and in every layout, written by the test."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from diffperc.data import Folder
+from diffperc.data.diagnostics import collected
+from diffperc.data.formats.split import split_names
+from diffperc.errors import ConfigError, DataError
+from diffperc.preprocessing import PersonCrop
+from tests.contracts.dataset import DatasetContract
+from tests.data.datasets.test_coco_pose import annotation
+
+SIZE = (24, 32)
+NAMES = ["kitchen/1.jpg", "kitchen/2.jpg", "ß ü/3.jpg", "4.jpg"]
+
+
+def write_image(file: Path, value: int = 0) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(value).integers(0, 255, (*SIZE, 3), np.uint8)).save(file)
+
+
+def write_mask(file: Path, value: int) -> None:
+    """One id everywhere but in the corner, which is not counted."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    ids = np.full(SIZE, value, np.uint8)
+    ids[0, 0] = 255
+    Image.fromarray(ids).save(file)
+
+
+def write_root(tmp_path: Path) -> Path:
+    """Four images with every truth, in a path with a space and an umlaut; the last is for validation."""
+    root = tmp_path / "my dätä"
+    rows, images, annotations = [], [], []
+    for i, name in enumerate(NAMES):
+        write_image(root / "images" / name, i)
+        stem = name.removesuffix(".jpg")
+        write_mask(root / "masks" / f"{stem}.png", i % 3)
+        (root / "depth" / stem).parent.mkdir(parents=True, exist_ok=True)
+        if i % 2:
+            np.save(root / "depth" / f"{stem}.npy", np.full(SIZE, i + 0.5))
+        else:
+            Image.fromarray(np.full(SIZE, 1000 * (i + 1), np.uint16)).save(root / "depth" / f"{stem}.png")
+        region = np.zeros(SIZE, np.uint8)
+        region[:, : i + 3] = 255
+        (root / "objects").mkdir(exist_ok=True)
+        Image.fromarray(region).save(root / "objects" / f"{i}.png")
+        row = {"file_name": f"images/{name}", "mask": f"objects/{i}.png", "category": ("cup", "lamp")[i % 2]}
+        rows += [row | {"expression": f"thing {i}"}, row | {"expressions": [f"object {i}", " "]}]
+        images.append({"id": i, "file_name": name, "height": SIZE[0], "width": SIZE[1]})
+        annotations.append(annotation(10 + i, i, [2, 2, 20, 20]))
+    (root / "expressions.jsonl").write_text("\n".join(json.dumps(r) for r in rows) + "\n\n")
+    persons = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
+    (root / "keypoints.json").write_text(json.dumps(persons))
+    (root / "classes.yaml").write_text("- floor\n- wall\n- lamp\n")
+    (root / "val.txt").write_text("4.jpg\n\n")
+    return root
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_root(tmp_path)
+
+
+def open_(root: Path, need: str, split: Any = "train", **options: Any) -> Folder:
+    return Folder(split, str(root), {}, [need], **options)
+
+
+def names_of(dataset: Folder) -> list[str]:
+    return [Path(dataset[i].path).name for i in range(len(dataset))]
+
+
+class TestMasks(DatasetContract):
+    kind = Folder
+    needs = ("mask",)
+
+
+class TestDepth(DatasetContract):
+    kind = Folder
+    needs = ("depth",)
+
+
+class TestExpressions(DatasetContract):
+    kind = Folder
+    needs = ("expression",)
+
+
+class TestPersons(DatasetContract):
+    kind = Folder
+    needs = ("keypoints",)
+    options = {"person_crop": PersonCrop((32, 24))}  # noqa: RUF012
+
+
+def test_masks_and_class_names(root: Path) -> None:
+    train, val = (open_(root, "mask", s) for s in ("train", "val"))
+    assert train.info.classes == ("floor", "wall", "lamp")
+    assert [int(train.truth(i)[1, 1]) for i in range(3)] == [0, 1, 2]  # 3.jpg comes last by name, after kitchen/
+    assert (val.truth(0)[0, 0], val.truth(0)[1, 1]) == (255, 0)
+    # ids need not begin with 0, nor be without gaps
+    (root / "classes.yaml").write_text("0: floor\n1: wall\n2: lamp\n7: sky\n")
+    write_mask(root / "masks/kitchen/1.png", 7)
+    assert open_(root, "mask").truth(0)[1, 1] == 3
+    assert open_(root, "mask", classes={2: "lamp", 7: "sky"}, ignore=[0, 1, 255]).info.classes == ("lamp", "sky")
+    assert open_(root, "mask", classes=["a", "b", "c"]).info.classes == ("a", "b", "c")
+
+
+def test_depth_in_counts_and_in_metres(root: Path) -> None:
+    """1.jpg is 1000 counts, 2.jpg an npy file of 1.5 m; what is not finite, or negative, was not measured."""
+    np.save(root / "depth/kitchen/2.npy", np.array([[1.5] * 29 + [np.nan, np.inf, -1]] * 24)[None])
+    train = open_(root, "depth", depth_scale=500.0)
+    assert train.truth(0)[5, 5] == 2.0
+    assert train.truth(1)[5, -4:].tolist() == [1.5, 0, 0, 0]
+    np.save(root / "depth/kitchen/2.npy", np.full(SIZE, 3000))
+    assert open_(root, "depth").truth(1)[5, 5] == 3.0
+
+
+def test_expressions_of_a_referent_are_one_sample_in_training_and_many_in_validation(root: Path) -> None:
+    train, val = open_(root, "expression"), open_(root, "expression", "val")
+    assert [train[i].expressions for i in range(3)] == [(f"thing {i}", f"object {i}") for i in range(3)]
+    assert [val[i].expressions for i in range(2)] == [("thing 3",), ("object 3",)]
+    assert [int(train.truth(i).sum()) for i in range(3)] == [24 * 3, 24 * 4, 24 * 5]
+    assert train.info.classes == ("cup", "lamp")
+    assert [train[i].category for i in range(3)] == [0, 1, 0]
+
+
+def test_persons_are_split_by_image(root: Path) -> None:
+    train, val = (open_(root, "keypoints", s, person_crop=PersonCrop((32, 24))) for s in ("train", "val"))
+    assert (names_of(train), names_of(val)) == (["1.jpg", "2.jpg", "3.jpg"], ["4.jpg"])
+    assert [image["file_name"] for image in val.keypoint_truth()["images"]] == ["4.jpg"]
+
+
+@pytest.mark.parametrize("table", ["jsonl", "csv"])
+def test_hugging_face_imagefolder(tmp_path: Path, table: str) -> None:
+    """train and validation with a metadata file each, whose columns name mask and depth; text is the caption."""
+    for split, count in (("train", 2), ("validation", 1), ("test", 1)):
+        rows = []
+        for i in range(count):
+            write_image(tmp_path / split / f"{i}.png", i)
+            write_mask(tmp_path / split / "truth" / f"{i}.png", i)
+            np.save(tmp_path / split / "truth" / f"{i}.npy", np.full(SIZE, 2.0 + i))
+            row = {"file_name": f"{i}.png", "mask_file_name": f"truth/{i}.png", "depth_file_name": f"truth/{i}.npy"}
+            rows.append(row | {"text": f"picture {i}", "scene": ("hall", "attic")[i]})
+        if table == "jsonl":
+            text = "\n".join(json.dumps(r) for r in rows)
+        else:
+            text = "\n".join([",".join(rows[0]), *(",".join(r.values()) for r in rows)])
+        (tmp_path / split / f"metadata.{table}").write_text(text + "\n")
+    train, val = (open_(tmp_path, "depth", s) for s in ("train", "val"))
+    assert [float(train.truth(i)[0, 0]) for i in range(2)] == [2.0, 3.0]
+    assert Path(val[0].path).parent.name == "validation"
+    assert (len(val), val[0].caption, val.info.scenes) == (1, "picture 0", ("attic", "hall"))
+    assert [train[i].scene for i in range(2)] == [1, 0]
+    assert open_(tmp_path, "mask", classes=["a", "b"]).truth(1)[1, 1] == 1
+
+
+def test_captions_may_be_lists(root: Path) -> None:
+    rows = [{"file_name": name, "captions": ["first", "second"] if i else []} for i, name in enumerate(NAMES)]
+    (root / "images/metadata.jsonl").write_text("\n".join(json.dumps(r) for r in rows))
+    train = open_(root, "depth")
+    assert [train[i].caption for i in range(3)] == [None, "first", "first"]
+
+
+def validation_names(names: list[str], root: Path, val: Any) -> set[str]:
+    train, validation = split_names(names, root, val)
+    assert not train & validation
+    return validation
+
+
+def test_a_fraction_moves_no_image_when_others_are_added(tmp_path: Path) -> None:
+    names = [f"{i}.jpg" for i in range(40)]
+    before = validation_names(names, tmp_path, 0.25)
+    assert len(before) == 10
+    after = validation_names([*names, "new.jpg"], tmp_path, 0.25)
+    assert len(before - after) <= 1
+    assert len(validation_names(names, tmp_path, None)) == 4
+    assert len(validation_names(names[:3], tmp_path, None)) == 1
+
+
+@pytest.mark.parametrize("val", [0, 1, -0.5, 2.0])
+def test_a_fraction_is_between_0_and_1(tmp_path: Path, val: float) -> None:
+    with pytest.raises(DataError, match=r"dataset\.val: must be a fraction between 0 and 1, or a list"):
+        validation_names(["a.jpg", "b.jpg"], tmp_path, val)
+
+
+def test_a_list_names_images_with_or_without_ending(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("a b\nc/d.png\n")
+    assert validation_names(["a b.jpg", "c/d.png", "e.png"], tmp_path, "mine.txt") == {"a b.jpg", "c/d.png"}
+    with pytest.raises(DataError, match=r"there is no list '.*none\.txt'"):
+        validation_names(["a.jpg"], tmp_path, "none.txt")
+    (tmp_path / "mine.txt").write_text("a b\nz\n")
+    with pytest.raises(DataError, match=r"mine\.txt, line 2: there is no image 'z'"):
+        validation_names(["a b.jpg", "b.jpg"], tmp_path, "mine.txt")
+    (tmp_path / "mine.txt").write_text("a b\na b.jpg\n")
+    with pytest.raises(DataError, match=r"mine\.txt, line 2: names 'a b\.jpg' again, after line 1"):
+        validation_names(["a b.jpg", "b.jpg"], tmp_path, "mine.txt")
+    (tmp_path / "mine.txt").write_text("a b\n")
+    with pytest.raises(
+        DataError, match=r"of 1 images in .*, 0 are for training and 1 for validation, and both need some"
+    ):
+        validation_names(["a b.jpg"], tmp_path, "mine.txt")
+
+
+BAD: dict[str, tuple[str, str]] = {
+    "no image": ("expression", r"expressions\.jsonl, line 2: there is no image '.*away\.jpg'"),
+    "no mask": ("expression", r"expressions\.jsonl, line 2: there is no mask '.*away\.png'"),
+    "no json": ("expression", r"expressions\.jsonl, line 2: is not valid json"),
+    "no name": ("expression", r"expressions\.jsonl, line 2: names no image under 'file_name'"),
+    "no sentence": ("expression", r"expressions\.jsonl, line 2: has no 'expression', a sentence"),
+    "no truth": ("mask", r"kitchen/1\.jpg: there is no '.*masks/kitchen/1' with the ending \.png"),
+    "no classes": ("mask", r"there is no file '.*classes\.yaml'. It names the classes"),
+    "classes are no yaml": ("mask", r"classes\.yaml: cannot be read as yaml"),
+    "id": ("mask", r"1\.png: holds class id 9; the data set has 3 classes \(0-2\), and 255"),
+    "colours": ("mask", r"1\.png: a mask holds class ids in one 8-bit channel"),
+    "size": ("mask", r"1\.png: mask is 10x12 pixels, its image 1\.jpg is 32x24"),
+    "npy": ("depth", r"2\.npy: cannot be read as an npy file"),
+    "empty": ("mask", r"there is neither a folder 'images' with images in"),
+    "no persons": ("keypoints", r"there is no file '.*keypoints\.json', persons' keypoints in COCO's format"),
+    "person without image": ("keypoints", r"none of the 4 images that keypoints\.json lists is in"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_folders_get_a_sentence(root: Path, case: str) -> None:
+    need, message = BAD[case]
+    table, mask = root / "expressions.jsonl", root / "masks/kitchen/1.png"
+    line = {
+        "no image": '{"file_name": "away.jpg", "mask": "objects/0.png", "expression": "x"}',
+        "no mask": '{"file_name": "images/4.jpg", "mask": "away.png", "expression": "x"}',
+        "no json": "{",
+        "no name": '{"file": "4.jpg"}',
+        "no sentence": '{"file_name": "images/kitchen/1.jpg", "mask": "objects/0.png", "expression": ""}',
+    }.get(case)
+    if line is not None:
+        lines = table.read_text().splitlines()
+        table.write_text("\n".join([lines[0], line, *lines[1:]]))
+    if case == "no truth":
+        mask.unlink()
+    elif case == "no classes":
+        (root / "classes.yaml").unlink()
+    elif case == "classes are no yaml":
+        (root / "classes.yaml").write_text("a: [")
+    elif case == "id":
+        write_mask(mask, 9)
+    elif case in ("colours", "size"):
+        Image.fromarray(np.zeros((*SIZE, 3) if case == "colours" else (12, 10), np.uint8)).save(mask)
+    elif case == "npy":
+        (root / "depth/kitchen/2.npy").write_bytes(b"\x93NUMPY")
+    elif case == "empty":
+        (root / "images").rename(root / "pictures")
+    elif case == "no persons":
+        (root / "keypoints.json").unlink()
+    elif case == "person without image":
+        (root / "images").rename(root / "pictures")
+    with pytest.raises(DataError, match=message):
+        names_of(open_(root, need))
+
+
+def test_wrong_classes_are_a_sentence(root: Path) -> None:
+    for classes in (
+        {"road": "red"},
+        {300: "x"},
+        [],
+        ["a", "a"],
+        ["a", " "],
+        ["a", True],
+        {0: "a", 255: "b"},
+        5,
+        {"00": "a", "0": "b"},
+    ):
+        with pytest.raises(
+            ConfigError, match=r"dataset\.classes: must be different names in the order of their ids, or names by id"
+        ):
+            open_(root, "mask", classes=classes)
+
+
+def test_an_image_in_two_rows_and_a_truth_without_image_are_said(root: Path) -> None:
+    write_mask(root / "masks/alone.png", 1)
+    rows = [{"file_name": name} for name in (*NAMES, NAMES[0])]
+    (root / "images/metadata.jsonl").write_text("\n".join(json.dumps(r) for r in rows))
+    with collected() as found:
+        dataset = open_(root, "mask")
+    assert len(dataset) == 3
+    (problem,) = found.problems
+    assert problem.endswith("kitchen/1.jpg are one image, or have one truth. Take one of them out.")
+    assert found.left_out == [
+        f"{root}/masks/alone.png: goes with no other file of this name, or no table names it; it is not used."
+    ]
+
+
+def test_a_mask_that_two_images_share_is_two_referents(root: Path) -> None:
+    rows = [{"file_name": f"images/{n}", "mask": "objects/0.png", "expression": f"it in {n}"} for n in NAMES]
+    (root / "expressions.jsonl").write_text("\n".join(json.dumps(r) for r in rows))
+    train = open_(root, "expression")
+    assert [(Path(s.path).name, s.expressions) for s in (train[i] for i in range(3))] == [
+        ("1.jpg", ("it in kitchen/1.jpg",)),
+        ("2.jpg", ("it in kitchen/2.jpg",)),
+        ("3.jpg", ("it in ß ü/3.jpg",)),
+    ]
+
+
+def test_an_expression_without_a_mask_of_its_own_takes_the_file_of_the_images_name(root: Path) -> None:
+    """As any row does, see docs/own-data.md; masks that no expression points to are another task's."""
+    rows = [{"file_name": n, "expression": "it"} for n in NAMES[1:]]
+    (root / "expressions.jsonl").write_text("\n".join(json.dumps(r) for r in rows))
+    write_mask(root / "masks/kitchen/2.png", 0)
+    with collected() as found:
+        train = open_(root, "expression")
+    assert names_of(train) == ["2.jpg", "3.jpg"]
+    # all but the corner, and the corner alone
+    assert [int(train.truth(i).sum()) for i in range(2)] == [1, SIZE[0] * SIZE[1]]
+    assert found.problems == []
+    assert [note.split(": ")[0] for note in found.left_out] == [f"{root}/images/{NAMES[0]}"]
+
+
+def test_two_images_of_one_name_are_said(root: Path) -> None:
+    write_image(root / "images/4.png", 9)
+    with pytest.raises(DataError, match=r"4\.png and .*4\.jpg are one image, or have one truth"):
+        open_(root, "mask")
+    (root / "images/4.png").unlink()
+    np.save(root / "depth/kitchen/1.npy", np.ones(SIZE))
+    with pytest.raises(DataError, match=r"1\.png: 1\.npy lies beside it, and an image has one truth"):
+        open_(root, "depth")
+
+
+@pytest.mark.parametrize("above", ["", "a/"])
+def test_folders_of_splits_in_any_spelling_and_what_is_in_none_of_them(tmp_path: Path, above: str) -> None:
+    names = {f"{above}{folder}/{i}.jpg" for folder in ("Train", "VAL", "test") for i in range(3)} | {"alone.jpg"}
+    with collected() as found:
+        train, val = split_names(names, tmp_path, None)
+    assert train == {f"{above}Train/{i}.jpg" for i in range(3)}
+    assert val == {f"{above}VAL/{i}.jpg" for i in range(3)}
+    assert [note.split(":")[0] for note in found.left_out] == sorted(names - train - val)
+    # without folders for training, a second one to evaluate on is still not trained on
+    with collected():
+        train, val = split_names({"a.jpg", "b.jpg", "val/c.jpg", "test/d.jpg"}, tmp_path, None)
+    assert (train, val) == ({"a.jpg", "b.jpg"}, {"val/c.jpg"})
+    # a fraction and a list are of all images
+    assert set.union(*split_names(names, tmp_path, 0.5)) == names
+
+
+def test_linked_folders_are_seen_and_hidden_files_are_not(root: Path) -> None:
+    for name in ("images", "masks"):
+        (root / "elsewhere" / name).mkdir(parents=True)
+        (root / name / "linked").symlink_to(root / "elsewhere" / name)
+        (root / name / "round").symlink_to(root / name)  # goes in a circle
+    write_image(root / "elsewhere/images/9.JPG", 9)
+    write_mask(root / "elsewhere/masks/9.png", 2)
+    (root / "images/._4.jpg").write_bytes(b"Mac OS X")
+    (root / "images/x.png").mkdir()
+    with collected() as found:
+        train = open_(root, "mask")
+    assert names_of(train) == ["1.jpg", "2.jpg", "9.JPG", "3.jpg"]
+    assert (found.problems, found.left_out) == ([], [])
+
+
+def test_tables_of_hidden_or_deep_folders_are_not_read_and_what_none_names_is_said(root: Path) -> None:
+    for folder in (".cache", "old/older"):
+        (root / folder).mkdir(parents=True)
+        (root / folder / "metadata.jsonl").write_text('{"file_name": "x.jpg"}')
+    assert len(open_(root, "mask")) == 3
+    (root / "metadata.jsonl").write_text("\n".join(json.dumps({"file_name": n}) for n in NAMES[1:]))
+    with collected() as found:
+        train = open_(root, "mask")
+    assert names_of(train) == ["2.jpg", "3.jpg"]
+    assert [n.split(": ")[0].rpartition("my dätä/")[2] for n in found.left_out] == [
+        "masks/kitchen/1.png",
+        "images/kitchen/1.jpg",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"file_name": "4.jpg", "text": 5}', r"line 1: 'text' must be a text or a list of texts, found 5"),
+        ('{"file_name": "4.jpg", "scene": {"a": 1}}', r"line 1: 'scene' must be a text or a list of texts"),
+        ('{"file_name": "."}', r"line 1: names no image under 'file_name'"),
+        ("", r"metadata\.jsonl: names no image that can be used"),
+        ('{"file_name": "4.jpg"}'.encode("utf-16"), r"metadata\.jsonl: is not a text in UTF-8"),
+    ],
+)
+def test_bad_tables_get_a_sentence(root: Path, content: str | bytes, message: str) -> None:
+    file = root / "images/metadata.jsonl"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DataError, match=message):
+        open_(root, "mask")
+
+
+def test_a_mark_before_the_text_and_windows_lines_do_not_matter(root: Path) -> None:
+    table = "\ufefffile_name,scene\r\n" + "".join(f"{name},hall\r\n" for name in NAMES)
+    (root / "images/metadata.csv").write_bytes(table.encode())
+    (root / "val.txt").write_bytes("\ufeffimages/4.jpg\r\n".encode())
+    assert open_(root, "depth").info.scenes == ("hall",)
+    (root / "images/metadata.csv").write_text("name;scene\n4.jpg;hall\n")
+    with pytest.raises(DataError, match=r"metadata\.csv: has no column 'file_name' but name;scene"):
+        open_(root, "depth")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.array([["a"]]), r"must hold one array of numbers, found <U1"),
+        (np.array([[True]]), r"must hold one array of numbers, found bool"),
+        (np.ones(9), r"depth has one number a pixel, this file has the shape \(9,\)"),
+        (np.ones((2, 3, 4)), r"has the shape \(2, 3, 4\)"),
+    ],
+)
+def test_arrays_that_are_no_depth_get_a_sentence(root: Path, values: np.ndarray, message: str) -> None:
+    np.save(root / "depth/kitchen/2.npy", values)
+    with pytest.raises(DataError, match=message):
+        open_(root, "depth").truth(1)
+
+
+def test_eight_bits_are_no_depth_and_no_scale_is_below_zero(root: Path) -> None:
+    Image.fromarray(np.full(SIZE, 150, np.uint8)).save(root / "depth/kitchen/1.png")
+    with pytest.raises(DataError, match=r"1\.png: has 8 bits, too few for depth"):
+        open_(root, "depth").truth(0)
+    with pytest.raises(ConfigError, match=r"dataset\.depth_scale: must be more than 0"):
+        open_(root, "depth", depth_scale=0.0)
+    for ignore in (255, [300], ["255"], None):
+        with pytest.raises(ConfigError, match=r"dataset\.ignore: must be a list of ids from 0 to 255"):
+            open_(root, "mask", ignore=ignore)

@@ -1,0 +1,285 @@
+"""RefCOCO in REFER's layout, written by the test, and real refs where the machine has them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from diffperc.data.datasets.refcoco import RefCOCO
+from diffperc.data.formats.refer import read_refs
+from diffperc.errors import ConfigError, DataError
+from diffperc.protocols import ReferringProtocol
+from tests.contracts.dataset import DatasetContract, Splits
+
+PROTOCOLS = {"referring": ReferringProtocol("refer")}
+REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "refcoco"
+HEIGHT, WIDTH = 20, 30
+
+
+def square(left: int, top: int, side: int) -> list[int]:
+    """A polygon of COCO's: x and y in turn."""
+    return [left, top, left + side, top, left + side, top + side, left, top + side]
+
+
+def ref(number: int, annotation: int, split: str, *sentences: str, image: int = 1, **more: Any) -> dict[str, Any]:
+    entries = [{"sent_id": i, "raw": s, "sent": s.lower(), "tokens": s.split()} for i, s in enumerate(sentences)]
+    name = f"COCO_train2014_{image:012d}_{annotation}.jpg"
+    known = {"ref_id": number, "ann_id": annotation, "image_id": image, "category_id": 18, "file_name": name}
+    return known | {"split": split, "sentences": entries} | more
+
+
+REFS = [
+    ref(0, 10, "train", "Left dog", "the DOG  on the left"),
+    ref(1, 11, "train", "two cats", ""),
+    ref(2, 12, "val", "crowd", "the people"),
+    ref(3, 13, "val", "a run"),
+    ref(4, 10, "train", "", " "),
+    ref(5, 10, "testA", "dog"),
+]
+
+
+def write_refs(root: Path, refs: Any, protocol: int = 2) -> Path:
+    path = root / "refcoco" / "refs(unc).p"
+    path.write_bytes(pickle.dumps(refs, protocol=protocol))
+    return path
+
+
+def write_root(tmp_path: Path) -> Path:
+    """One image; a square, two squares apart, run lengths plain and compressed."""
+    root = tmp_path / "my dätä"
+    (root / "refcoco").mkdir(parents=True)
+    (root / "images" / "train2014").mkdir(parents=True)
+    pixels = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+    Image.fromarray(pixels).save(root / "images/train2014/COCO_train2014_000000000001.jpg")
+    # runs go down the columns: 3 columns of nothing, one column of the object, the rest nothing
+    plain = {"size": [HEIGHT, WIDTH], "counts": [3 * HEIGHT, HEIGHT, (WIDTH - 4) * HEIGHT]}
+    compressed = {"size": [HEIGHT, WIDTH], "counts": "l1d0X`0"}
+    shapes = [[square(2, 3, 5)], [square(0, 0, 4), square(20, 10, 6)], plain, compressed]
+    annotations = [
+        {"id": 10 + i, "image_id": 1, "category_id": (18, 17, 1, 1)[i], "segmentation": s, "iscrowd": int(i > 1)}
+        for i, s in enumerate(shapes)
+    ]
+    instances = {
+        "images": [{"id": 1, "file_name": "COCO_train2014_000000000001.jpg", "height": HEIGHT, "width": WIDTH}],
+        "annotations": annotations,
+        "categories": [{"id": i, "name": n} for i, n in ((18, "dog"), (1, "person"), (17, "cat"))],
+    }
+    (root / "refcoco" / "instances.json").write_text(json.dumps(instances))
+    write_refs(root, REFS)
+    return root
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_root(tmp_path)
+
+
+def test_training_has_a_sample_a_ref_with_all_its_sentences(root: Path) -> None:
+    """Sentences as written, as the published code reads them; empty ones and refs without any are left out."""
+    train = RefCOCO("train", str(root), PROTOCOLS)
+    assert len(train) == 2
+    dog, cats = train[0], train[1]
+    assert dog.expressions == ("Left dog", "the DOG  on the left")
+    assert cats.expressions == ("two cats",)
+    assert train.info.classes == ("person", "cat", "dog")
+    assert (dog.category, cats.category) == (2, 1)
+    assert dog.image.shape == (HEIGHT, WIDTH, 3)
+
+
+def test_polygons_are_filled_and_united(root: Path) -> None:
+    train = RefCOCO("train", str(root), PROTOCOLS)
+    expected = np.zeros((HEIGHT, WIDTH), np.uint8)
+    expected[3:8, 2:7] = 1
+    assert train.truth(0).dtype == np.uint8
+    assert np.array_equal(train.truth(0), expected)
+    expected = np.zeros((HEIGHT, WIDTH), np.uint8)
+    expected[0:4, 0:4] = expected[10:16, 20:26] = 1
+    assert np.array_equal(train[1].referent, expected)  # type: ignore[arg-type]
+
+
+def test_validation_has_a_sample_a_sentence(root: Path) -> None:
+    val = RefCOCO("val", str(root), PROTOCOLS)
+    assert [val[i].expressions for i in range(len(val))] == [("crowd",), ("the people",), ("a run",)]
+    column = np.zeros((HEIGHT, WIDTH), np.uint8)
+    column[:, 3] = 1
+    assert all(np.array_equal(val.truth(i), column) for i in range(3))
+    assert len(RefCOCO("val", str(root), PROTOCOLS, val="testA")) == 1
+    assert len(RefCOCO("train", str(root), PROTOCOLS, val="testA")) == 2
+
+
+def test_info_names_what_there_is(root: Path) -> None:
+    info = RefCOCO("train", str(root), PROTOCOLS).info
+    assert (info.name, info.provides, info.input_size) == ("refcoco", ("expression",), (512, 512))
+    assert info.protocols == PROTOCOLS
+    assert RefCOCO("train", str(root), PROTOCOLS, input_size=[64, 96]).info.input_size == (64, 96)
+    assert RefCOCO("train", str(root), PROTOCOLS, input_size=None).info.input_size is None
+
+
+@pytest.mark.parametrize("name", ["000000000001.jpg", "COCO_train2014_000000000001_10.jpg"])
+def test_images_are_found_by_every_name(root: Path, name: str) -> None:
+    """By that of instances.json, of the ref, or of the ref without the annotation's number."""
+    path = root / "refcoco" / "instances.json"
+    instances = json.loads(path.read_text())
+    for given, stored in ((name, name), ("other.jpg", "COCO_train2014_000000000001.jpg")):
+        instances["images"][0]["file_name"] = given
+        path.write_text(json.dumps(instances))
+        (image,) = (root / "images/train2014").iterdir()
+        image.rename(image.with_name(stored))
+        assert RefCOCO("train", str(root), PROTOCOLS)[0].path.endswith(stored)
+
+
+def test_refs_without_image_are_left_out_with_a_warning(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = root / "refcoco" / "instances.json"
+    instances = json.loads(path.read_text())
+    instances["images"].append({"id": 2, "file_name": "away.jpg", "height": 4, "width": 4})
+    path.write_text(json.dumps(instances))
+    write_refs(root, [*REFS, ref(6, 10, "train", "away", image=2)])
+    with caplog.at_level(logging.WARNING):
+        assert len(RefCOCO("train", str(root), PROTOCOLS)) == 2
+    assert "ref of 'away.jpg' is left out: the image is not in" in caplog.text
+    write_refs(root, [ref(6, 10, "train", "away", image=2)])
+    with pytest.raises(DataError, match=r"none of the images of refcoco is in .*train2014, such as away\.jpg"):
+        RefCOCO("train", str(root), PROTOCOLS)
+
+
+def test_what_is_missing_is_said(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"there is no folder '.*nothing'. Set dataset.root="):
+        RefCOCO("train", str(tmp_path / "nothing"), PROTOCOLS)
+    with pytest.raises(DataError, match=r"no folder 'refcocog' in .*; it holds: images, refcoco\."):
+        RefCOCO("train", str(root), PROTOCOLS, name="refcocog")
+    with pytest.raises(
+        DataError, match=r"no 'refs\(google\)\.p' in .*, which holds: instances\.json, refs\(unc\)\.p\."
+    ):
+        RefCOCO("train", str(root), PROTOCOLS, split_by="google")
+    with pytest.raises(DataError, match=r"has no refs of split 'testC'; it has testA, train, val"):
+        RefCOCO("val", str(root), PROTOCOLS, val="testC")
+    with pytest.raises(ConfigError, match=r"no data set 'refcoca'; did you mean 'refcoco'\?"):
+        RefCOCO("train", str(root), PROTOCOLS, name="refcoca")
+    (root / "refcoco" / "instances.json").write_text("{")
+    with pytest.raises(DataError, match=r"instances\.json: cannot be read as JSON"):
+        RefCOCO("train", str(root), PROTOCOLS)
+    (root / "refcoco" / "instances.json").write_text("[]")
+    with pytest.raises(DataError, match=r"instances\.json: is not COCO's format"):
+        RefCOCO("train", str(root), PROTOCOLS)
+    (root / "refcoco" / "instances.json").unlink()
+    with pytest.raises(DataError, match=r"no 'instances\.json' in .*, which holds: refs\(unc\)\.p"):
+        RefCOCO("train", str(root), PROTOCOLS)
+
+
+def test_what_does_not_fit_is_said(root: Path) -> None:
+    write_refs(root, [ref(7, 99, "train", "a dog")])
+    with pytest.raises(DataError, match=r"instances\.json: has no annotation 99, which ref 7 names"):
+        RefCOCO("train", str(root), PROTOCOLS)
+    write_refs(root, REFS)
+    path = root / "refcoco" / "instances.json"
+    instances = json.loads(path.read_text())
+    instances["annotations"][0]["segmentation"] = []
+    instances["images"][0]["width"] = 31
+    path.write_text(json.dumps(instances))
+    train = RefCOCO("train", str(root), PROTOCOLS)
+    with pytest.raises(DataError, match=r"000000000001\.jpg: is 30x20 pixels, .*instances\.json says 31x20"):
+        train[1]
+    with pytest.raises(DataError, match="segmentation of ref 0 is neither polygons nor run lengths"):
+        train.truth(0)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_plain_pickles_of_every_protocol_are_read(root: Path, protocol: int) -> None:
+    assert read_refs(write_refs(root, REFS, protocol)) == REFS
+
+
+def test_strings_of_python_2_are_read(tmp_path: Path) -> None:
+    """Byte strings of protocol 0 and long integers, as Python 2 wrote them."""
+    path = tmp_path / "refs(unc).p"
+    path.write_bytes(
+        b"(lp0\n(dp1\nS'ann_id'\nL5L\nsS'image_id'\nI7\nsS'split'\nS'train'\nsS'sentences'\n(lp2\n(dp3\n"
+        b"S'raw'\nS'caf\\xe9'\nsS'sent'\nVcaf\\u00e9\nsasa."
+    )
+    assert read_refs(path) == [
+        {"ann_id": 5, "image_id": 7, "split": "train", "sentences": [{"raw": "café", "sent": "café"}]}
+    ]
+
+
+class Evil:
+    """Makes a folder when unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"mkdir '{self.folder}'",)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickle_that_would_run_something_is_refused(root: Path, protocol: int) -> None:
+    marker = root / "was executed"
+    path = write_refs(root, [REFS[0] | {"split": Evil(marker)}], protocol)
+    with pytest.raises(DataError, match=r"refs\(unc\)\.p: wants to import (posix|os|nt)\.system: not opened"):
+        RefCOCO("train", str(root), PROTOCOLS)
+    assert not marker.exists()
+    pickle.loads(path.read_bytes())  # that it was a real one
+    assert marker.exists()
+
+
+def test_harmless_names_are_refused_too(root: Path) -> None:
+    for value in (np.float32(1), {1, 2}.__class__, Path("a")):
+        with pytest.raises(DataError, match="wants to import"):
+            read_refs(write_refs(root, [REFS[0] | {"more": value}]))
+
+
+def test_other_files_are_refused(root: Path) -> None:
+    path = root / "refcoco" / "refs(unc).p"
+    whole = path.read_bytes()
+    huge = b"\x80\x04\x8e" + (1 << 50).to_bytes(8, "little") + b"x."
+    for content in (whole[:-20], b"", b"this is a text", b"\x80\x02.", b"P1\n.", huge):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"refs\(unc\)\.p: cannot be read as a pickle \(.+\)"):
+            read_refs(path)
+    for value in ({"a": 1}, [1, 2], [{"ann_id": 1}], None):
+        with pytest.raises(DataError, match=r"refs\(unc\)\.p: is not a list of refs"):
+            read_refs(write_refs(root, value))
+    path.unlink()
+    with pytest.raises(DataError, match="there is no such file"):
+        read_refs(path)
+
+
+def test_real_refs() -> None:
+    """Every mask has COCO's area and lies in its image."""
+    if not REAL.is_dir():
+        pytest.skip("real refs are not on this machine")
+    train, val = (RefCOCO(s, str(REAL), PROTOCOLS) for s in ("train", "val"))
+    assert (len(train), len(val)) == (11, 5)
+    instances = json.loads((REAL / "refcoco" / "instances.json").read_text())
+    area = {a["id"]: a["area"] for a in instances["annotations"]}
+    refs = [r for r in read_refs(REAL / "refcoco" / "refs(unc).p") if r["split"] == "train"]
+    for i, known in enumerate(refs):
+        sample = train[i]
+        assert sample.referent is not None
+        assert sample.referent.shape == sample.image.shape[:2]
+        assert sample.referent.sum() == pytest.approx(area[known["ann_id"]], rel=0.1)
+    assert val.info.classes[val[0].category] == "bear"
+    assert len(val.info.classes) == 80
+
+
+class TestRefCOCO(DatasetContract):
+    kind = RefCOCO
+    needs = ("expression",)
+    options = {"input_size": (32, 32)}  # noqa: RUF012
+
+    def test_training_and_validation_share_nothing(self, splits: Splits) -> None:
+        """Splits are of refs: an image may have some in each, but no sentence of an image is in both."""
+        train, val = (
+            {(sample.path, text) for i in range(len(d)) for sample in [d[i]] for text in sample.expressions}
+            for d in splits.values()
+        )
+        assert train
+        assert val
+        assert not train & val

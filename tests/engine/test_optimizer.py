@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import pytest
+from hydra.utils import instantiate
+from torch import nn
+
+from diffperc.backbones import StableDiffusionBackbone
+from diffperc.engine import AdamW, Poly, PowerOneCycle, Rule
+from diffperc.weights.ldm_names import rename, unet_modules
+from tests.config.test_validate import composed
+
+SCHEDULE = PowerOneCycle(min_lr=3e-5, warmup=0.48, power=0.9)
+
+
+def published(step: int, per_epoch: int) -> float:
+    """The rule of methods.md 1.3 with 25 epochs: up for 12 of them, then down."""
+    low, high, half = 3e-5, 5e-4, 25 // 2
+    if step < per_epoch * half:
+        return (high - low) * (step / per_epoch / half) ** 0.9 + low
+    return max(low, (low - high) * (step / per_epoch / half - 1) ** 0.9 + high)
+
+
+def test_the_curve_is_the_published_one() -> None:
+    per_epoch = 1009
+    for step in (0, 1, 500, 6000, 12 * per_epoch, 15000, 24 * per_epoch - 1, 24 * per_epoch, 25 * per_epoch - 1):
+        found = SCHEDULE.factor(step, 25 * per_epoch, 5e-4) * 5e-4
+        assert found == pytest.approx(published(step, per_epoch), rel=1e-9)
+    assert SCHEDULE.factor(12 * per_epoch, 25 * per_epoch, 5e-4) == pytest.approx(1)
+    assert SCHEDULE.factor(25 * per_epoch, 25 * per_epoch, 5e-4) == pytest.approx(3e-5 / 5e-4)
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.unet = nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2))
+        self.head = nn.Linear(2, 2)
+        self.frozen = nn.Linear(2, 2).requires_grad_(False)
+
+
+def test_the_first_rule_that_matches_counts_and_frozen_parameters_are_left_out() -> None:
+    model = nn.ModuleDict({"backbone": Net()})
+    rules = [Rule(r"\.unet\.", 0.01, 0.0, max_ndim=1), Rule(r"\.unet\.", 0.01), Rule(weight_decay=0.0, max_ndim=1)]
+    groups = AdamW(1e-3, 0.1, SCHEDULE, rules).groups(model.named_parameters())
+    net = model["backbone"]
+    expected = {
+        (1e-5, 0.1): [net.unet[0].weight],
+        (1e-5, 0.0): [net.unet[0].bias, net.unet[1].weight, net.unet[1].bias],
+        (1e-3, 0.1): [net.head.weight],
+        (1e-3, 0.0): [net.head.bias],
+    }
+    found = {(g["lr"], g["weight_decay"]): g["params"] for g in groups}
+    assert found.keys() == expected.keys()
+    for key, parameters in expected.items():
+        assert [id(p) for p in found[key]] == [id(p) for p in parameters]
+
+
+def test_the_schedule_scales_every_group() -> None:
+    layer = nn.Linear(2, 2)
+    optimizer, schedule = AdamW(1e-3, 0.1, SCHEDULE, [Rule("bias", lr=0.1)]).build(layer.named_parameters(), 100)
+    for _ in range(10):
+        optimizer.step()
+        schedule.step()
+    factor = SCHEDULE.factor(10, 100, 1e-3)
+    assert sorted(schedule.get_last_lr()) == pytest.approx([1e-4 * factor, 1e-3 * factor])
+
+
+def released(name: str, keys: dict[str, tuple[float, float]], lr: float, decay: float) -> tuple[float, float]:
+    """mmcv's rule: of the keys that occur in a name the longest counts, of equally long ones the first (methods.md 1.1)."""
+    for key in sorted(sorted(keys), key=len, reverse=True):
+        if key in name:
+            return lr * keys[key][0], decay * keys[key][1]
+    return lr, decay
+
+
+@pytest.mark.parametrize(
+    ("task", "choice", "keys"),
+    [
+        ("segmentation", "adamw", {"unet": (0.1, 1), "encoder_vq": (0, 1), "text_encoder": (0, 1), "norm": (1, 0)}),
+        # nothing reads the multipliers; what has "norm" in its name is put among those that do not decay
+        ("referring", "adamw", {"norm": (1, 0)}),
+        # what was meant
+        ("segmentation", "nominal", {"unet": (0.1, 1)}),
+        ("referring", "nominal", {"unet": (0.01, 1)}),
+    ],
+)
+def test_the_groups_are_those_of_the_released_code_by_the_original_names(
+    task: str, choice: str, keys: dict[str, tuple[float, float]], backbone: StableDiffusionBackbone
+) -> None:
+    cfg = composed(f"task={task}", f"optimizer={choice}", "backbone=sd15")
+    recipe = instantiate(cfg.optimizer, _convert_="all")
+    names = {ours: name for name, ours in unet_modules(backbone.architecture["unet"]).items()}
+    original = {v: k for k, v in rename({k: k for k, _ in backbone.unet.named_parameters()}, names).items()}
+    model = nn.ModuleDict({"backbone": backbone, "head": nn.Linear(2, 2)})
+    backbone.requires_grad_(True)
+    groups = recipe.groups((f"model.{n}", p) for n, p in model.named_parameters() if ".vae." not in n)
+    found = {id(p): (g["lr"], g["weight_decay"]) for g in groups for p in g["params"]}
+    seen = set()
+    for name, parameter in backbone.unet.named_parameters():
+        theirs = "unet.unet.diffusion_model." + original[name]
+        lr, decay = released(theirs, keys, recipe.lr, recipe.weight_decay)
+        if choice == "nominal" and "norm" in theirs:
+            decay = 0.0
+        assert found[id(parameter)] == pytest.approx((lr, decay)), name
+        seen.add((lr, decay))
+    assert len(seen) == 2
+    assert all(found[id(p)] == (recipe.lr, recipe.weight_decay) for p in model["head"].parameters())
+
+
+def test_warm_up_and_decay_of_segmentation() -> None:
+    """80k steps, 1500 of them on the way up from a millionth, then in a straight line to nothing (methods.md 1.1)."""
+    schedule = Poly(power=1.0, warmup_steps=1500, warmup_ratio=1e-6)
+    assert schedule.factor(0, 80000, 8e-5) == pytest.approx(1e-6)
+    assert schedule.factor(750, 80000, 8e-5) == pytest.approx((1 - 750 / 80000) * (1 - 0.5 * (1 - 1e-6)))
+    assert schedule.factor(1500, 80000, 8e-5) == pytest.approx(1 - 1500 / 80000)
+    assert schedule.factor(80000, 80000, 8e-5) == 0
