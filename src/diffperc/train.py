@@ -15,7 +15,7 @@ def run(cfg: DictConfig) -> float:
     from diffperc.config.validate import validate
 
     validate(cfg)
-    from diffperc.engine.trainer import train
+    from diffperc.commands.train import train
 
     return train(cfg)
 

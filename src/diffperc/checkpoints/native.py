@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 
-from diffperc.engine.build import build_task
-from diffperc.errors import CheckpointError, WeightsError
+import diffperc
+from diffperc.engine.build import FORMAT, build_preprocess, build_task
+from diffperc.engine.device import find_device
+from diffperc.errors import CheckpointError, WeightsError, did_you_mean
 from diffperc.inference.predictor import Predictor
 from diffperc.tasks import PerceptionTask
 from diffperc.types import DatasetInfo
@@ -30,6 +31,12 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(str(error)) from error
     if not isinstance(content, dict) or "diffperc" not in content or "state_dict" not in content:
         raise CheckpointError(f"{path}: is a torch file, but was not written by diffperc.")
+    if content["diffperc"].get("format") != FORMAT:
+        version = content["diffperc"].get("version", "unknown")
+        raise CheckpointError(
+            f"{path}: was written by another version of diffperc ({version}) in a form that {diffperc.__version__} does not "
+            "read; use it with that version, or train anew."
+        )
     return content
 
 
@@ -81,7 +88,7 @@ def empty_task(
 
 
 def load_task(path: str | Path) -> tuple[PerceptionTask, DictConfig]:
-    """The task with its trained model in evaluation mode, and the configuration it was trained with.
+    """The task with its trained model in evaluation mode, and the configuration with which it was trained.
 
     Raises:
         CheckpointError: see `read_checkpoint`; or its tensors are not those of its configuration.
@@ -101,14 +108,41 @@ def load_task(path: str | Path) -> tuple[PerceptionTask, DictConfig]:
     return task.eval().requires_grad_(False), cfg
 
 
-def load(path: str | Path, device: str | torch.device = "cpu") -> Predictor:
-    """A model that predicts, from ``last.ckpt``.
+def checkpoint_in(path: str | Path, which: str = "best") -> Path:
+    """The checkpoint of a run folder, or the file itself.
 
-    >>> predictor = diffperc.load("last.ckpt")
-    >>> depth = predictor("photo.jpg")      # (H, W) float32 metres
+    Args:
+        path: a checkpoint, or the folder of a run.
+        which: ``best`` by the validation metric, ``last``, or another name of ``checkpoints/<name>.ckpt``.
 
     Raises:
-        CheckpointError: see `load_task`.
+        CheckpointError: the folder has no such checkpoint.
     """
-    task, _ = load_task(path)
-    return task.predictor(task.model.to(device), task.info)
+    path = Path(path).expanduser()
+    if not path.is_dir():
+        return path
+    file = path / "checkpoints" / f"{which}.ckpt"
+    if not file.is_file():
+        known = sorted(found.stem for found in (path / "checkpoints").glob("*.ckpt"))
+        raise CheckpointError(f"{path}: has no checkpoints/{which}.ckpt{did_you_mean(which, known)}")
+    return file
+
+
+def load(path: str | Path, device: str = "auto", which: str = "best") -> Predictor:
+    """A model that predicts.
+
+    >>> predictor = diffperc.load("runs/mine")
+    >>> depth = predictor("photo.jpg")      # (H, W) float32 metres
+
+    Args:
+        path: a checkpoint, or the folder of a run.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``.
+        which: of a run folder, ``best`` or ``last``.
+
+    Raises:
+        CheckpointError: see `load_task` and `checkpoint_in`.
+        ConfigError: there is no such device.
+    """
+    place = find_device(device)
+    task, cfg = load_task(checkpoint_in(path, which))
+    return task.predictor(task.model.to(place), task.info, task.protocol, build_preprocess(cfg))

@@ -1,10 +1,11 @@
-"""Scoring checkpoints, one or several, and what is written of it."""
+"""Scoring checkpoints, one or several."""
 
 from __future__ import annotations
 
 import glob
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,17 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig
 
 import diffperc
-from diffperc.checkpoints import check_fits, load_task
-from diffperc.engine import PerceptionData
-from diffperc.engine.build import build_dataset
+from diffperc.checkpoints import check_fits, checkpoint_in, load_task
+from diffperc.engine.build import build_dataset, build_preprocess
 from diffperc.engine.callbacks import Figures
-from diffperc.engine.trainer import checked_trainer, quiet_lightning, report, write_json
+from diffperc.engine.datamodule import PerceptionData
+from diffperc.engine.device import find_device
+from diffperc.engine.trainer import checked_trainer, quiet_lightning
 from diffperc.errors import CheckpointError
+from diffperc.reports.summary import print_summary, write_json
 from diffperc.reports.tables import Row, write_table
+
+_ACCELERATORS = {"cpu": "cpu", "cuda": "gpu", "mps": "mps"}
 
 
 def evaluate(cfg: DictConfig) -> None:
@@ -31,51 +36,67 @@ def evaluate(cfg: DictConfig) -> None:
         CheckpointError: there is none, or one cannot be read or does not fit the data.
         ConfigError: the protocol is not one of the task.
     """
-    quiet_lightning()
     folder = Path(HydraConfig.get().runtime.output_dir)
-    files = checkpoint_files(cfg.ckpt)
+    files = checkpoint_files([cfg.ckpt] if isinstance(cfg.ckpt, str) else cfg.ckpt)
     rows = []
     for i, file in enumerate(files):
-        summary = evaluate_one(cfg, file, folder if len(files) == 1 else folder / str(i))
-        rows.append(_row(summary))
+        inner = folder if len(files) == 1 else folder / str(i)
+        rows.append(_row(evaluate_one(file, inner, cfg)))
     write_table(rows, folder / "results", "results", show=len(rows) > 1)
     print(f"results:    {folder / 'results'}.csv, .md")
 
 
-def checkpoint_files(wanted: str | ListConfig) -> list[str]:
-    """The files that a path, a pattern such as ``'runs/sweep/*/checkpoints/last.ckpt'``, or a list of either names.
+def checkpoint_files(wanted: Sequence[str] | ListConfig) -> list[Path]:
+    """The files that paths, run folders, and patterns such as ``'runs/sweep/*/checkpoints/last.ckpt'`` name.
 
     Raises:
         CheckpointError: a pattern matches nothing.
     """
-    found: list[str] = []
-    for pattern in wanted if isinstance(wanted, ListConfig) else [wanted]:
-        matches = (
-            sorted(glob.glob(str(Path(pattern).expanduser()), recursive=True)) if "*" in str(pattern) else [pattern]
-        )
+    found: list[Path] = []
+    for pattern in wanted:
+        path = Path(str(pattern)).expanduser()
+        matches = [str(path)]
+        if "*" in str(pattern):
+            matches = sorted(glob.glob(str(path), recursive=True))
         if not matches:
             raise CheckpointError(f"ckpt: no file matches '{pattern}'.")
-        found += matches
+        found += [checkpoint_in(match) for match in matches]
     return found
 
 
-def evaluate_one(cfg: DictConfig, file: str, folder: Path) -> dict[str, Any]:
-    """Score one checkpoint; returns what its ``summary.json`` says."""
+def evaluate_one(file: Path, folder: Path, cfg: DictConfig) -> dict[str, Any]:
+    """Score one checkpoint; returns what its ``summary.json`` holds.
+
+    Args:
+        file: the checkpoint.
+        folder: for figures and summary.
+        cfg: ``root``, ``protocol``, ``eval_batch_size``, ``num_workers``, ``device``, as in ``conf/evaluate.yaml``.
+    """
+    quiet_lightning()
     task, trained = load_task(file)
     if cfg.root is not None:
         trained.dataset.root = cfg.root
     protocol = cfg.get("protocol")  # a group of which nothing is chosen leaves no key
     if protocol is not None:
         task.score_by(instantiate(protocol, _convert_="all"))
-        trained.dataset.protocols[task.name] = protocol
     val_set = build_dataset(trained, "val")
     check_fits(file, {"diffperc": task.provenance}, trained, val_set.info)
-    batch_size = cfg.eval_batch_size or trained.recipe.eval_batch_size
-    data = PerceptionData(None, val_set, batch_size, batch_size, cfg.num_workers, trained.seed)
+    data = PerceptionData(
+        None,
+        val_set,
+        build_preprocess(trained),
+        task.target,
+        task.protocol,
+        batch_size=1,
+        eval_batch_size=cfg.eval_batch_size or trained.recipe.eval_batch_size,
+        num_workers=cfg.num_workers,
+        seed=trained.seed,
+    )
+    device = find_device(cfg.device)
     trainer = checked_trainer(
         L.Trainer,
-        accelerator=cfg.accelerator,
-        devices=1,
+        accelerator=_ACCELERATORS[device.type],
+        devices=1 if device.index is None or device.type == "cpu" else [device.index],
         logger=False,
         callbacks=[Figures(folder / "figures")],
         enable_progress_bar=False,
@@ -86,16 +107,16 @@ def evaluate_one(cfg: DictConfig, file: str, folder: Path) -> dict[str, Any]:
     summary = {
         "metrics": values,
         "classes": task.by_class,
-        "protocol": val_set.info.protocols[task.name].name,
+        "protocol": task.protocol.name,
         "dataset": val_set.info.name,
         "images": len(val_set),
-        "checkpoint": str(Path(file).absolute()),
+        "checkpoint": str(file.absolute()),
         "task": task.name,
         "strategy": trained.strategy._target_.rpartition(".")[2],
     }
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "summary.json", summary)
-    report(summary, val_set, folder)
+    print_summary(summary, val_set.info.name, len(val_set), folder)
     return summary
 
 
@@ -103,23 +124,22 @@ def _row(summary: dict[str, Any]) -> Row:
     """A result with all that must be known to compare it: protocol, code, versions, hardware."""
     kept = ("checkpoint", "task", "strategy", "dataset", "protocol", "images")
     row = {name: str(summary[name]) for name in kept}
-    row |= {name.removeprefix("val/"): f"{value:.4f}" for name, value in summary["metrics"].items()}
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU"
+    for name, value in summary["metrics"].items():
+        row[name.removeprefix("val/")] = f"{value:.4f}"
+    has_gpu = torch.cuda.is_available()
     return row | {
         "diffperc": diffperc.__version__,
         "commit": _commit(),
         "torch": str(torch.__version__),
-        "hardware": device,
+        "hardware": torch.cuda.get_device_name() if has_gpu else f"{platform.machine()} CPU",
     }
 
 
 def _commit() -> str:
-    """Of the checkout this runs from; empty for an installed package."""
-    here = Path(__file__).parent
+    """That of the checkout this runs from; empty for an installed package."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, timeout=10
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

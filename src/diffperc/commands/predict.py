@@ -1,10 +1,10 @@
-"""Predicting files: a photograph, a folder or a pattern in; results as data and as pictures out."""
+"""Predicting files: an image, a folder or a pattern in; results as data and as pictures out."""
 
 from __future__ import annotations
 
 import glob
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from rich.progress import track
 
 from diffperc.data.formats.images import IMAGE_SUFFIXES
 from diffperc.errors import ConfigError, DataError
-from diffperc.inference.writers import write_answer
 
 _OPTIONS = ("scene", "expression", "boxes", "flip", "caption")
 
@@ -64,13 +63,7 @@ def predict_files(cfg: DictConfig) -> None:
         ConfigError: an option that the checkpoint's task does not have.
     """
     files = input_files(cfg.input)  # before the checkpoint is read: a wrong name is found at once
-    first: dict[str, Path] = {}
-    for file in files:
-        if first.setdefault(file.stem, file) != file:
-            raise DataError(
-                f"input: {first[file.stem]} and {file} would be written under one name; predict them one folder at "
-                "a time, with another output=... each."
-            )
+    _check_names(files)
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
     given = {name: plain[name] for name in _OPTIONS if plain[name] is not None}
@@ -87,17 +80,28 @@ def predict_files(cfg: DictConfig) -> None:
     failed: list[str] = []
     for file in track(files, description="predicting", disable=len(files) == 1):
         options = dict(given)
-        if isinstance(boxes, Mapping):
-            options["boxes"] = boxes.get(file.name, [])
-        elif boxes is not None:
-            options["boxes"] = boxes
+        if boxes is not None:
+            options["boxes"] = boxes.get(file.name, []) if isinstance(boxes, Mapping) else boxes
         try:
             pixels = predictor.pixels(file)
-            answer = predictor(pixels, **options)
+            result = predictor(pixels, **options)
         except DataError as error:
             failed.append(error.sentence)
             continue
         output.mkdir(parents=True, exist_ok=True)
-        print(f"{file}: {write_answer(output / file.stem, pixels, answer, predictor.info, given.get('expression'))}")
+        written = predictor.write(output / file.stem, pixels, result, given.get("expression"))
+        print(f"{file}: {written}")
     if failed:
         raise DataError("\n".join(failed))
+
+
+def _check_names(files: Sequence[Path]) -> None:
+    """Two files of one name without ending would be written to the same files."""
+    first: dict[str, Path] = {}
+    for file in files:
+        before = first.setdefault(file.stem, file)
+        if before != file:
+            raise DataError(
+                f"input: {before} and {file} would be written under one name; predict them one folder at a time, with "
+                "another output=... each."
+            )

@@ -1,6 +1,6 @@
 """Data sets, and what lies between them and a batch. Imports no Lightning."""
 
-from diffperc.data.base import PerceptionDataset, Sample
+from diffperc.data.base import PerceptionDataset
 from diffperc.data.datasets.ade20k import ADE20K
 from diffperc.data.datasets.camvid import CamVid
 from diffperc.data.datasets.cityscapes import Cityscapes
@@ -10,7 +10,7 @@ from diffperc.data.datasets.kitti import KITTI
 from diffperc.data.datasets.nyuv2 import NYUv2
 from diffperc.data.datasets.refcoco import RefCOCO
 from diffperc.data.datasets.scenes import Scenes
-from diffperc.data.pipeline import Prepared, collate
+from diffperc.data.pipeline import PreparedDataset, collate
 from diffperc.data.sampler import Draw, SeededSampler
 
 __all__ = [
@@ -23,9 +23,8 @@ __all__ = [
     "Folder",
     "NYUv2",
     "PerceptionDataset",
-    "Prepared",
+    "PreparedDataset",
     "RefCOCO",
-    "Sample",
     "Scenes",
     "SeededSampler",
     "collate",

@@ -1,26 +1,21 @@
-"""From raw samples to batches: augmentation, resizing, tensors, collation."""
+"""From raw samples to batches: preprocessing, tensors, collation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import albumentations as A
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from diffperc.data.base import PerceptionDataset, Sample
+from diffperc.checks import check_shape
+from diffperc.data.base import PerceptionDataset
 from diffperc.data.sampler import Draw
 from diffperc.errors import DataError
-from diffperc.protocols import ReferringProtocol
-from diffperc.types import Batch, SampleMeta
-
-# truths go the way of a mask: nearest neighbour, never interpolated, never recoloured
-_TRUTHS = ("depth", "mask", "referent")
+from diffperc.preprocessing import Preprocess, image_tensor
+from diffperc.types import Batch, DenseTarget, Sample, SampleMeta, Target
 
 
 @dataclass(frozen=True)
@@ -36,90 +31,72 @@ class Item:
     targets: dict[str, Tensor] = field(default_factory=dict)
 
 
-class Prepared(Dataset[Item]):
-    """A data set ready for the network.
+class PreparedDataset(Dataset[Item]):
+    """A data set as the network reads it, see `Preprocess`.
 
-    Training: image and truths go through `augment` together, with randomness from the draw's seed alone; of several
-    expressions one is drawn. Evaluation: only the image is resized, to the `short_side` of the data set; truths keep their
-    own size, so that the score is that of the protocol. What has an `input_size` is resized to it in both. Persons are
-    cropped by the data set's `person_crop`.
+    Training draws one of several expressions; all its randomness is that of the draw's seed.
 
     Args:
-        dataset: raw samples; its `augment` is applied if its split is ``train``.
+        dataset: raw samples; its split decides between training and evaluation.
+        preprocess: what is done to them.
+        target: the ground truth to prepare.
+        resize_target: whether evaluation resizes the ground truth with the image, as some protocols do.
     """
 
-    def __init__(self, dataset: PerceptionDataset) -> None:
-        self.dataset = dataset
+    def __init__(
+        self, dataset: PerceptionDataset, preprocess: Preprocess, target: Target, resize_target: bool = False
+    ) -> None:
+        self.dataset, self.preprocess, self.target = dataset, preprocess, target
         self.training = dataset.split == "train"
-        info = dataset.info
-        resize: list[Any] = []
-        if dataset.person_crop is None and info.input_size is not None:
-            resize = [A.Resize(*info.input_size)]
-        elif info.short_side is not None and not self.training:
-            resize = [A.SmallestMaxSize(max_size=info.short_side)]
-        protocol = info.protocols.get("referring")
-        self.resize_truth = self.training or (isinstance(protocol, ReferringProtocol) and protocol.resized_truth)
-        augment = [*resize, *dataset.augment] if self.training else resize
-        targets = {name: "mask" for name in _TRUTHS if name != "mask"}
-        # OpenCV's other nearest neighbour moves a truth by up to half a pixel against its image
-        exact = cv2.INTER_NEAREST_EXACT
-        self.transform = A.Compose(augment, additional_targets=targets, mask_interpolation=exact) if augment else None
+        self._resize_target = resize_target
+        augments = self.training and isinstance(target, DenseTarget)
+        self._augmentation = preprocess.augmentation(target) if augments else None  # type: ignore[arg-type]
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, draw: Draw) -> Item:
         sample = self.dataset[draw.index]
-        if sample.person is not None:
-            return self._person(sample, draw)
-        arrays: dict[str, Any] = {"image": sample.image}
-        arrays |= {name: truth for name in _TRUTHS if (truth := getattr(sample, name)) is not None}
-        if self.transform is not None:
-            changed = arrays if self.resize_truth else {"image": sample.image}
-            self.transform.set_random_seed(draw.seed)
+        if isinstance(self.target, DenseTarget):
+            return self._image(sample, self.target, draw.seed)
+        return self._person(sample, draw.seed)
+
+    def _image(self, sample: Sample, target: DenseTarget, seed: int) -> Item:
+        image, values = sample.image, sample.targets[target.name]
+        if not self.training or self.preprocess.size is not None:
+            image = self.preprocess.evaluation(image)
+        if self.training or self._resize_target:
+            values = self.preprocess.resized_target(values, (image.shape[0], image.shape[1]))
+        if self._augmentation is not None and self.preprocess.augment:
             try:
-                arrays |= self.transform(**changed)
+                image, values = self._augmentation(image, values, seed)
             except (ValueError, RuntimeError) as error:
                 raise DataError(f"{sample.path}: augmentation failed: {error}") from error
-        targets = {name: torch.from_numpy(arrays[name].copy()) for name in _TRUTHS if name in arrays}
-        if "depth" in targets:
-            targets["depth"] = targets["depth"][None]
-        targets |= {name: targets[name].long() for name in ("mask", "referent") if name in targets}
+        tensor = target.tensor(values)
+        check_shape(f"{sample.path}: the target '{target.name}'", tensor[None], target.dims)
+        expressions = sample.expressions
         return Item(
-            _image(arrays["image"]),
+            image_tensor(image),
             SampleMeta(sample.path, (sample.image.shape[0], sample.image.shape[1])),
             scene=sample.scene,
             caption=sample.caption,
-            expression=sample.expressions[draw.seed % len(sample.expressions)] if sample.expressions else None,
-            labels=self._labels(sample, targets),
-            targets=targets,
+            expression=expressions[seed % len(expressions)] if expressions else None,
+            labels=target.labels(tensor, sample, len(self.dataset.info.classes)),
+            targets={target.name: tensor},
         )
 
-    def _person(self, sample: Sample, draw: Draw) -> Item:
-        crop, spec = self.dataset.person_crop, self.dataset.info.keypoints
+    def _person(self, sample: Sample, seed: int) -> Item:
+        crop, spec = self.preprocess.person_crop, self.dataset.info.keypoints
         assert crop is not None
         assert spec is not None
-        done = crop(sample, spec, np.random.default_rng(draw.seed) if self.training else None)
-        meta = SampleMeta(sample.path, (sample.image.shape[0], sample.image.shape[1]), sample.person, done.matrix)
-        targets = {"heatmap": torch.from_numpy(done.heatmap), "heatmap_weight": torch.from_numpy(done.weight)}
-        return Item(_image(done.image), meta, labels=torch.from_numpy(done.visible), targets=targets)
-
-    def _labels(self, sample: Sample, targets: dict[str, Tensor]) -> Tensor | None:
-        """Which classes occur after the crop: for referring the referent's category alone."""
-        count = len(self.dataset.info.classes)
-        if sample.referent is not None:
-            ids = torch.tensor([sample.category] if sample.category >= 0 else [], dtype=torch.int64)
-        elif "mask" in targets:
-            ids = targets["mask"].unique()
-        else:
-            return None
-        labels = torch.zeros(count, dtype=torch.bool)
-        labels[ids[ids < count]] = True
-        return labels
-
-
-def _image(pixels: Any) -> Tensor:
-    return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255
+        done = crop(sample, spec, np.random.default_rng(seed) if self.training else None)
+        size = (sample.image.shape[0], sample.image.shape[1])
+        return Item(
+            image_tensor(done.image),
+            SampleMeta(sample.path, size, sample.person, done.matrix),
+            labels=torch.from_numpy(done.visible),
+            targets={"heatmap": torch.from_numpy(done.heatmap), "heatmap_weight": torch.from_numpy(done.weight)},
+        )
 
 
 def collate(items: Sequence[Item]) -> Batch:
@@ -130,19 +107,29 @@ def collate(items: Sequence[Item]) -> Batch:
     """
     first = items[0]
     for item in items[1:]:
-        sizes = {k: v.shape for k, v in item.targets.items()}
-        if item.image.shape != first.image.shape or sizes != {k: v.shape for k, v in first.targets.items()}:
+        if _shapes(item) != _shapes(first):
             raise DataError(
                 f"{first.meta.path} and {item.meta.path} have different sizes and cannot share a batch: crop them in "
-                "dataset.augment, or set recipe.eval_batch_size=1 for evaluation."
+                "preprocessing.augment, or set recipe.eval_batch_size=1 for evaluation."
             )
-    labels = [i.labels for i in items if i.labels is not None]
+    labels = [item.labels for item in items if item.labels is not None]
     return Batch(
-        image=torch.stack([i.image for i in items]),
-        targets={k: torch.stack([i.targets[k] for i in items]) for k in first.targets},
-        scene=torch.tensor([i.scene for i in items]),
+        image=torch.stack([item.image for item in items]),
+        targets={name: torch.stack([item.targets[name] for item in items]) for name in first.targets},
+        scene=torch.tensor([item.scene for item in items]),
         labels=torch.stack(labels) if labels else None,
-        expression=tuple(i.expression or "" for i in items) if first.expression is not None else None,
-        caption=tuple(i.caption or "" for i in items) if first.caption is not None else None,
-        meta=tuple(i.meta for i in items),
+        expression=_sentences([item.expression for item in items]),
+        caption=_sentences([item.caption for item in items]),
+        meta=tuple(item.meta for item in items),
     )
+
+
+def _shapes(item: Item) -> dict[str, torch.Size]:
+    return {"image": item.image.shape} | {name: target.shape for name, target in item.targets.items()}
+
+
+def _sentences(given: Sequence[str | None]) -> tuple[str, ...] | None:
+    """None where the first item has no sentence; the empty one for others without."""
+    if given[0] is None:
+        return None
+    return tuple(sentence or "" for sentence in given)

@@ -11,10 +11,10 @@ import numpy as np
 T = TypeVar("T")
 
 
-class Packed(Sequence[T], Generic[T]):
-    """Values of a data set, each written down as bytes in one block of memory and read again when it is asked for.
+class SharedList(Sequence[T], Generic[T]):
+    """Values of a data set, each serialised into one block of memory and read again when it is asked for.
 
-    A list of 100,000 objects takes tens of megabytes, and every loader process makes a copy of them, bit by bit, because
+    A list of 100,000 objects takes tens of megabytes, and every loader process gradually makes a copy of it, because
     Python counts references inside the objects. A block of bytes is shared.
 
     Args:

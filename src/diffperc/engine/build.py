@@ -8,45 +8,86 @@ from typing import Any
 
 import torch
 from hydra.utils import get_class, instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 import diffperc
 from diffperc.data import PerceptionDataset
-from diffperc.errors import ConfigError
-from diffperc.models.perception import PerceptionModel
+from diffperc.data.diagnostics import STOP, Diagnostics
+from diffperc.models import PerceptionModel
+from diffperc.preprocessing import Preprocess
 from diffperc.tasks import PerceptionTask
-from diffperc.types import DatasetInfo
+from diffperc.types import COCO_KEYPOINTS, DatasetInfo, Protocol
+
+FORMAT = 2
+"""Of checkpoints; raised when files of an older one can no longer be read."""
 
 
 def task_class(cfg: DictConfig) -> type[PerceptionTask]:
-    """The configured task, whose class alone says what it needs."""
+    """The configured task, whose class alone holds what it needs."""
     kind: type[PerceptionTask] = get_class(cfg.task._target_)
     return kind
 
 
-def build_dataset(cfg: DictConfig, split: str) -> PerceptionDataset:
+def build_dataset(cfg: DictConfig, split: str, diagnostics: Diagnostics = STOP) -> PerceptionDataset:
     """One split of the configured data set.
 
     Raises:
         DataError: it is not there.
-        ConfigError: it does not say how the task is scored.
     """
-    kind = task_class(cfg)
-    dataset: PerceptionDataset = instantiate(cfg.dataset, split=split, needs=kind.requires, _convert_="all")
-    if kind.name not in dataset.info.protocols:
-        known = ", ".join(dataset.info.protocols) or "none"
-        raise ConfigError(
-            f"dataset.protocols has no '{kind.name}', so that nothing says how task={kind.name} is scored on "
-            f"{dataset.info.name}; it has {known}."
-        )
+    kind: type[PerceptionDataset] = get_class(cfg.dataset._target_)
+    options: dict[str, Any] = {"split": split}
+    if kind.any_target:
+        options["target"] = task_class(cfg).target
+    if "root" in cfg.dataset:  # files, which may be wrong
+        options["diagnostics"] = diagnostics
+    node = {key: value for key, value in cfg.dataset.items() if key != "protocols"}
+    dataset: PerceptionDataset = instantiate(node, **options, _convert_="all")
     return dataset
 
 
-def build_task(cfg: DictConfig, info: DatasetInfo, weights: bool = True) -> PerceptionTask:
-    """The configured network and the task around it.
+def build_protocol(cfg: DictConfig) -> Protocol:
+    """How the task is scored: by the data set's protocol for it, or else by the task's own."""
+    of_dataset = OmegaConf.select(cfg, f"dataset.protocols.{task_class(cfg).name}")
+    protocol: Protocol = instantiate(cfg.task.protocol if of_dataset is None else of_dataset, _convert_="all")
+    return protocol
+
+
+def build_preprocess(cfg: DictConfig) -> Preprocess:
+    """What is done to images before the network."""
+    preprocess: Preprocess = instantiate(cfg.preprocessing, _convert_="all")
+    return preprocess
+
+
+def info_without_data(cfg: DictConfig, name: str | None = None) -> DatasetInfo:
+    """What the data set would hold of itself; it need not be on this machine.
 
     Args:
-        cfg: nodes ``backbone``, ``strategy``, ``head``, ``fit``, ``task``, ``optimizer``.
+        cfg: with the node ``dataset``.
+        name: as printed; None: that of the class.
+    """
+    node = cfg.dataset
+    kind: type[PerceptionDataset] = get_class(node._target_)
+    if kind.any_target and "root" not in node:  # rendered
+        return build_dataset(cfg, "val").info
+    return DatasetInfo(
+        name=name or str(getattr(kind, "name", kind.__name__.lower())),
+        classes=kind.classes or _names(node.get("classes")),
+        scenes=_names(node.get("scenes")),
+        max_depth=node.get("max_depth"),
+        keypoints=COCO_KEYPOINTS if task_class(cfg).target.sample == "person" else None,
+        expression_length=node.get("expression_length", 40),
+    )
+
+
+def _names(given: Any) -> tuple[str, ...]:
+    return tuple(given) if isinstance(given, ListConfig) else ()
+
+
+def build_model(cfg: DictConfig, info: DatasetInfo, weights: bool = True) -> PerceptionModel:
+    """The configured network.
+
+    Args:
+        cfg: nodes ``backbone``, ``strategy``, ``head``, ``fit``, ``task``.
         info: of the data set.
         weights: False leaves the network empty, for a checkpoint to fill.
     """
@@ -61,19 +102,28 @@ def build_task(cfg: DictConfig, info: DatasetInfo, weights: bool = True) -> Perc
     head = head(spec=strategy.out_spec, out_channels=kind.out_channels(info))
     expression = backbone.expression_encoder(text.length) if text.kind == "expression" else None
     fit = instantiate(cfg.fit)
-    model = PerceptionModel(backbone, strategy, head, fit, kind.output(info), kind.out_stride, expression)
-    return instantiate(cfg.task, _partial_=True, _convert_="all")(
+    return PerceptionModel(backbone, strategy, head, fit, kind.output(info), kind.out_stride, expression)
+
+
+def build_task(cfg: DictConfig, info: DatasetInfo, weights: bool = True) -> PerceptionTask:
+    """The configured network and the task around it; see `build_model`."""
+    model = build_model(cfg, info, weights)
+    node = {key: value for key, value in cfg.task.items() if key != "protocol"}
+    task: PerceptionTask = instantiate(node, _partial_=True, _convert_="all")(
         model=model,
         info=info,
+        protocol=build_protocol(cfg),
         optimizer=instantiate(cfg.optimizer, _convert_="all"),
-        provenance=provenance(cfg, info, backbone.architecture),
+        provenance=provenance(cfg, info, model.backbone.architecture),
     )
+    return task
 
 
 def provenance(cfg: DictConfig, info: DatasetInfo, architecture: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """What a checkpoint carries besides weights: enough to build the model again without network or data."""
     return {
         "version": diffperc.__version__,
+        "format": FORMAT,
         "config": OmegaConf.to_yaml(cfg, resolve=True),
         "architecture": json.dumps(architecture),
         "info": info.to_dict(),

@@ -6,9 +6,11 @@ import cv2
 import lightning as L
 from torch.utils.data import DataLoader
 
-from diffperc.data import PerceptionDataset, Prepared, SeededSampler, collate
+from diffperc.data import PerceptionDataset, PreparedDataset, SeededSampler, collate
 from diffperc.data.pipeline import Item
 from diffperc.errors import ConfigError
+from diffperc.preprocessing import Preprocess
+from diffperc.types import Protocol, Target
 
 
 def start_worker(_: int) -> None:
@@ -20,7 +22,10 @@ class PerceptionData(L.LightningDataModule):
     """Training and validation loaders.
 
     Args:
-        train, val: the two splits.
+        train, val: the two splits; None where there is no training.
+        preprocess: what is done to both.
+        target: the ground truth that batches carry.
+        protocol: by which the task is evaluated.
         batch_size: images per optimiser step, over all processes and accumulated batches, as recipes are published.
         eval_batch_size: images per batch of a process in evaluation, where they are of one size; else one.
         num_workers: loader processes of each process; 0 loads in the training process.
@@ -31,6 +36,9 @@ class PerceptionData(L.LightningDataModule):
         self,
         train: PerceptionDataset | None,
         val: PerceptionDataset,
+        preprocess: Preprocess,
+        target: Target,
+        protocol: Protocol,
         batch_size: int,
         eval_batch_size: int,
         num_workers: int,
@@ -38,6 +46,7 @@ class PerceptionData(L.LightningDataModule):
     ) -> None:
         super().__init__()
         self.train, self.val = train, val
+        self.preprocess, self.target, self.protocol = preprocess, target, protocol
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.num_workers, self.seed = num_workers, seed
 
@@ -61,12 +70,18 @@ class PerceptionData(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Item]:
         """Every validation image once, over all processes."""
-        return self.loader(self.val, self.eval_batch_size if self.val.one_size else 1, training=False)
+        return self.loader(self.val, self.eval_batch_size if self._share_a_size() else 1, training=False)
+
+    def _share_a_size(self) -> bool:
+        """Whether images and ground truth of evaluation are of one size, and can share a batch."""
+        if self.val.one_size or self.target.sample == "person":
+            return True
+        return self.preprocess.size is not None and self.protocol.resizes_target
 
     def loader(self, dataset: PerceptionDataset, batch_size: int, training: bool) -> DataLoader[Item]:
         """Batches of this process, `batch_size` samples each."""
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
-        prepared = Prepared(dataset)
+        prepared = PreparedDataset(dataset, self.preprocess, self.target, self.protocol.resizes_target)
         return DataLoader(
             prepared,
             batch_size=batch_size,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 
@@ -86,35 +87,50 @@ class Poly:
         return factor
 
 
-@dataclass(frozen=True)
-class AdamW:
-    """AdamW with parameter groups.
+class OptimizerRecipe:
+    """An optimiser with parameter groups, and its schedule.
 
-    Attributes:
+    Args:
         lr: the largest learning rate of a group with multiplier 1.
-        weight_decay: of parameters that no rule gives another.
-        schedule: the curve of the learning rate.
+        weight_decay: of parameters to which no rule gives another.
+        schedule: the curve of the learning rate: `PowerOneCycle`, `Poly`, or a scheduler of torch that is called with the
+            optimiser (``_partial_: true`` in a configuration).
         rules: in order, first match wins.
-        betas: of AdamW.
+        optimizer: called with parameter groups and ``lr``, such as ``functools.partial(torch.optim.SGD, momentum=0.9)``.
     """
 
-    lr: float
-    weight_decay: float
-    schedule: PowerOneCycle | Poly
-    rules: Sequence[Rule] = ()
-    betas: tuple[float, float] = (0.9, 0.999)
+    def __init__(
+        self,
+        lr: float,
+        weight_decay: float,
+        schedule: Any,
+        rules: Sequence[Rule] = (),
+        optimizer: Callable[..., Optimizer] = torch.optim.AdamW,
+    ) -> None:
+        self.lr, self.weight_decay, self.schedule = lr, weight_decay, schedule
+        self.rules, self.optimizer = tuple(rules), optimizer
 
     def groups(self, parameters: Iterable[tuple[str, nn.Parameter]]) -> list[dict[str, Any]]:
-        """One group for each pair of learning rate and weight decay that occurs; frozen parameters are left out."""
+        """One group for each pair of learning rate and weight decay that occurs; frozen parameters are left out.
+
+        Each has a name, under which its learning rate is logged.
+        """
         found: dict[tuple[float, float], list[nn.Parameter]] = {}
         for name, parameter in parameters:
-            if parameter.requires_grad:
-                rule = next((r for r in self.rules if r.matches(name, parameter)), Rule())
-                decay = self.weight_decay if rule.weight_decay is None else rule.weight_decay
-                found.setdefault((self.lr * rule.lr, decay), []).append(parameter)
-        return [{"params": p, "lr": lr, "weight_decay": decay} for (lr, decay), p in found.items()]
+            if not parameter.requires_grad:
+                continue
+            rule = next((r for r in self.rules if r.matches(name, parameter)), Rule())
+            decay = self.weight_decay if rule.weight_decay is None else rule.weight_decay
+            found.setdefault((self.lr * rule.lr, decay), []).append(parameter)
+        groups = []
+        for (lr, decay), members in found.items():
+            groups.append({"params": members, "lr": lr, "weight_decay": decay, "name": f"lr {lr:g} decay {decay:g}"})
+        return groups
 
-    def build(self, parameters: Iterable[tuple[str, nn.Parameter]], total_steps: int) -> tuple[Any, LambdaLR]:
+    def build(self, parameters: Iterable[tuple[str, nn.Parameter]], total_steps: int) -> tuple[Optimizer, Any]:
         """The optimiser and its schedule over `total_steps` optimiser steps."""
-        optimizer = torch.optim.AdamW(self.groups(parameters), lr=self.lr, betas=(self.betas[0], self.betas[1]))
-        return optimizer, LambdaLR(optimizer, lambda step: self.schedule.factor(step, total_steps, self.lr))
+        optimizer = self.optimizer(self.groups(parameters), lr=self.lr)
+        if not isinstance(self.schedule, PowerOneCycle | Poly):
+            return optimizer, self.schedule(optimizer)
+        curve = self.schedule
+        return optimizer, LambdaLR(optimizer, lambda step: curve.factor(step, total_steps, self.lr))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from diffperc.protocols import SegmentationProtocol
 from diffperc.types import Batch
 
 Predict = Callable[[Batch], Tensor]
@@ -66,9 +65,15 @@ def predict_whole(predict: Predict, batch: Batch, windows: int = 1, flip: bool =
 
 
 def predict_probabilities(
-    predict: Predict, batch: Batch, protocol: SegmentationProtocol, size: tuple[int, int]
+    predict: Predict,
+    batch: Batch,
+    size: tuple[int, int],
+    window: int | None = None,
+    stride: int | None = None,
+    ratios: Sequence[float] = (1.0,),
+    flip: bool = False,
 ) -> Tensor:
-    """Class probabilities, averaged over the protocol's scales and mirror images.
+    """Class probabilities, averaged over scales and mirror images.
 
     Of each, the logits of windows are averaged where they overlap, brought to `size`, and only then made probabilities
     (methods.md 1.1).
@@ -76,39 +81,51 @@ def predict_probabilities(
     Args:
         predict: a batch (B, 3, h, w) to logits (B, K, h, w).
         batch: images of any size.
-        protocol: windows, scales, mirror images.
         size: (H, W) of the result.
+        window: side in pixels of square windows; None: the whole image.
+        stride: pixels from one window to the next; None: as wide as the window.
+        ratios: scales of the image.
+        flip: average with the mirrored prediction of the mirrored image.
 
     Returns:
         (B, K, H, W), summing to 1 over K.
     """
     total: Tensor | None = None
-    for ratio in protocol.ratios:
-        image = batch.image
-        if ratio != 1:
-            shape = [max(1, round(s * ratio)) for s in image.shape[-2:]]
-            image = F.interpolate(image, size=shape, mode="bilinear", align_corners=False)
-        for mirror in (False, True) if protocol.flip else (False,):
-            logits = _slide(predict, _with_image(batch, image.flip(-1) if mirror else image), protocol)
-            if logits.shape[-2:] != size:
-                logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
-            probabilities = logits.float().softmax(1)
-            probabilities = probabilities.flip(-1) if mirror else probabilities
-            total = probabilities if total is None else total + probabilities
+    for ratio in ratios:
+        image = _scaled(batch.image, ratio)
+        found = _probabilities(predict, _with_image(batch, image), size, window, stride)
+        total = found if total is None else total + found
+        if flip:
+            mirrored = _probabilities(predict, _with_image(batch, image.flip(-1)), size, window, stride)
+            total = total + mirrored.flip(-1)
     assert total is not None
-    return total / (len(protocol.ratios) * (2 if protocol.flip else 1))
+    return total / (len(ratios) * (2 if flip else 1))
 
 
-def _slide(predict: Predict, batch: Batch, protocol: SegmentationProtocol) -> Tensor:
+def _scaled(image: Tensor, ratio: float) -> Tensor:
+    if ratio == 1:
+        return image
+    shape = [max(1, round(side * ratio)) for side in image.shape[-2:]]
+    return F.interpolate(image, size=shape, mode="bilinear", align_corners=False)
+
+
+def _probabilities(
+    predict: Predict, batch: Batch, size: tuple[int, int], window: int | None, stride: int | None
+) -> Tensor:
+    logits = predict(batch) if window is None else _slide(predict, batch, window, stride or window)
+    if logits.shape[-2:] != size:
+        logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+    return logits.float().softmax(1)
+
+
+def _slide(predict: Predict, batch: Batch, window: int, stride: int) -> Tensor:
     """Logits of an image by windows; the last window of a row or column is moved back to the border."""
-    if protocol.window is None:
-        return predict(batch)
     height, width = batch.image.shape[-2:]
-    tall, wide = min(protocol.window, height), min(protocol.window, width)
+    tall, wide = min(window, height), min(window, width)
     total: Tensor | None = None
     count = batch.image.new_zeros(height, width)
-    for top in _starts(height, tall, protocol.stride or tall):
-        for left in _starts(width, wide, protocol.stride or wide):
+    for top in _starts(height, tall, min(stride, tall)):
+        for left in _starts(width, wide, min(stride, wide)):
             part = (slice(top, top + tall), slice(left, left + wide))
             logits = predict(_with_image(batch, batch.image[..., part[0], part[1]]))
             if total is None:

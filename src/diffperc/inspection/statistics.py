@@ -1,8 +1,8 @@
-"""Looking at every sample of a data set: what is in it, and what cannot be read."""
+"""What a data set holds: a few numbers per sample, and their summary."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,85 +10,60 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from diffperc.data.base import PerceptionDataset, Sample
+from diffperc.data import PerceptionDataset
 from diffperc.errors import DataError
-
-_TRUTHS = ("depth", "mask", "referent")
+from diffperc.types import DenseTarget, Target
 
 
 @dataclass(frozen=True)
-class Look:
-    """What one sample holds, in a few numbers.
+class Measured:
+    """What one sample holds.
 
     Attributes:
         index: of the sample.
         path: of its image.
         problems: sentences; then there is nothing else.
         size: (H, W) of the image.
-        values: by name: brightness and contrast of the image in [0, 255]; of depth the measured share and least, mean and
-            largest metres; of a referent its share of the image and the words of its expressions; of a person the labelled
-            keypoints and the box's area in pixels.
-        pixels: (256,) how many pixels have each class id.
-        keypoints: (K,) 1 where a joint is labelled.
+        values: brightness and contrast of the image in [0, 255], and `Statistics.values` of the target.
+        counts: `Statistics.counts` of the target.
     """
 
     index: int
     path: str = ""
     problems: tuple[str, ...] = ()
     size: tuple[int, int] = (0, 0)
-    values: Mapping[str, float] = field(default_factory=dict)
-    pixels: NDArray[np.int64] | None = None
-    keypoints: NDArray[np.int64] | None = None
+    values: dict[str, float] = field(default_factory=dict)
+    counts: NDArray[np.int64] | None = None
 
 
-class Examined(Dataset[Look]):
-    """A data set whose samples are looked at instead of learned from; a bad one is a sentence and stops nothing."""
+class MeasuredDataset(Dataset[Measured]):
+    """A data set whose samples are measured instead of learned from; a bad one is a sentence and stops nothing."""
 
-    def __init__(self, dataset: PerceptionDataset) -> None:
-        self.dataset = dataset
+    def __init__(self, dataset: PerceptionDataset, target: Target) -> None:
+        self.dataset, self.target = dataset, target
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, index: int) -> Look:
+    def __getitem__(self, index: int) -> Measured:
         try:
-            return _look(index, self.dataset[index])
+            sample = self.dataset[index]
         except DataError as error:
-            return Look(index, problems=(error.sentence, *self._truth_too(index, error.sentence)))
+            return Measured(index, problems=self._problems(index, error.sentence))
+        found = self.target.statistics(sample)
+        values = {"brightness": float(sample.image.mean()), "contrast": float(sample.image.std()), **found.values}
+        size = (sample.image.shape[0], sample.image.shape[1])
+        return Measured(index, sample.path, (), size, values, found.counts)
 
-    def _truth_too(self, index: int, said: str) -> list[str]:
-        """What is wrong with the truths of a sample whose image was wrong already."""
+    def _problems(self, index: int, problem: str) -> tuple[str, ...]:
+        """What is wrong with a sample: of two bad files the ground truth's is reported, too."""
+        if not isinstance(self.target, DenseTarget):
+            return (problem,)
         try:
-            for name in _TRUTHS:
-                self.dataset.truth(index, name)
+            self.dataset.target(index)
         except DataError as error:
-            return [error.sentence] if error.sentence != said else []
-        except (AttributeError, TypeError):  # a data set of other truths
-            return []
-        return []
-
-
-def _look(index: int, sample: Sample) -> Look:
-    values: dict[str, float] = {"brightness": float(sample.image.mean()), "contrast": float(sample.image.std())}
-    pixels = keypoints = None
-    if sample.depth is not None:
-        measured = sample.depth[sample.depth > 0]
-        values["depth, measured share"] = measured.size / sample.depth.size
-        if measured.size:
-            numbers = {"least": measured.min(), "mean": measured.mean(dtype=np.float64), "largest": measured.max()}
-            values |= {f"depth, {name} m": float(number) for name, number in numbers.items()}
-    if sample.mask is not None:
-        pixels = np.bincount(sample.mask.reshape(-1), minlength=256)
-    if sample.referent is not None:
-        values["referent, share of the image"] = float(sample.referent.mean())
-        values["expressions"] = len(sample.expressions)
-        values["words an expression"] = float(np.mean([len(e.split()) for e in sample.expressions]))
-    if sample.person is not None:
-        keypoints = np.array([v > 0 for *_, v in sample.person.keypoints], dtype=np.int64)
-        values["labelled keypoints"] = int(keypoints.sum())
-        values["box, pixels"] = sample.person.box[2] * sample.person.box[3]
-    size = (sample.image.shape[0], sample.image.shape[1])
-    return Look(index, sample.path, (), size, values, pixels, keypoints)
+            return tuple(dict.fromkeys((problem, error.sentence)))
+        return (problem,)
 
 
 class Summary:
@@ -99,8 +74,7 @@ class Summary:
         problems: sentences about the others.
         sizes: how many images have each (H, W).
         paths: of the images.
-        pixels: (256,) of each class id; `images` in how many images it occurs.
-        keypoints: (K,) how often each joint is labelled.
+        counts: (K,) of each class or keypoint; `images` in how many samples it occurs.
     """
 
     def __init__(self) -> None:
@@ -108,52 +82,58 @@ class Summary:
         self.problems: list[str] = []
         self.sizes: dict[tuple[int, int], int] = {}
         self.paths: set[str] = set()
-        self.pixels, self.images = np.zeros(256, np.int64), np.zeros(256, np.int64)
-        self.keypoints: NDArray[np.int64] | None = None
+        self.counts = self.images = np.zeros(0, np.int64)
         self._values: dict[str, list[float]] = {}
 
-    def add(self, looks: Iterable[Look]) -> None:
+    def add(self, samples: Iterable[Measured]) -> None:
         """Take in further samples."""
-        for look in looks:
-            if look.problems:
-                self.problems += [p for p in look.problems if p not in self.problems]
-                continue
-            self.count += 1
-            if look.path not in self.paths:
-                self.paths.add(look.path)
-                self.sizes[look.size] = self.sizes.get(look.size, 0) + 1
-            for name, value in look.values.items():
-                self._values.setdefault(name, []).append(value)
-            if look.pixels is not None:
-                self.pixels += look.pixels
-                self.images += look.pixels > 0
-            if look.keypoints is not None:
-                self.keypoints = look.keypoints + (0 if self.keypoints is None else self.keypoints)
+        for sample in samples:
+            self._add(sample)
+
+    def _add(self, sample: Measured) -> None:
+        if sample.problems:
+            self.problems += [problem for problem in sample.problems if problem not in self.problems]
+            return
+        self.count += 1
+        if sample.path not in self.paths:
+            self.paths.add(sample.path)
+            self.sizes[sample.size] = self.sizes.get(sample.size, 0) + 1
+        for name, value in sample.values.items():
+            self._values.setdefault(name, []).append(value)
+        if sample.counts is not None:
+            if not self.counts.size:
+                self.counts = self.images = np.zeros_like(sample.counts)
+            self.counts = self.counts + sample.counts
+            self.images = self.images + (sample.counts > 0)
 
     def ranges(self) -> dict[str, tuple[float, float, float]]:
-        """By name: least, median and largest value of a sample."""
+        """By name: smallest, median and largest value of a sample."""
         found = {}
         for name, values in self._values.items():
             found[name] = (min(values), float(np.median(values)), max(values))
         return found
 
     def share_above(self, name: str, limit: float) -> float:
-        """Of the samples, how many have a larger value."""
-        values = self._values.get(name, [])
-        return float(np.mean([v > limit for v in values])) if values else 0.0
+        """The fraction of samples that have a larger value."""
+        values = np.array(self._values.get(name, []))
+        return float((values > limit).mean()) if values.size else 0.0
 
-    def to_dict(self, classes: Iterable[str]) -> dict[str, Any]:
-        """Plain values for a report."""
-        total = max(1, int(self.pixels[:255].sum()))
+    def to_dict(self, counted: Sequence[str]) -> dict[str, Any]:
+        """Plain values for a report.
+
+        Args:
+            counted: names of `counts`.
+        """
+        total = max(1, int(self.counts[: len(counted)].sum()))
+        counts = {}
+        for i, name in enumerate(counted):
+            if self.counts.any():
+                count = int(self.counts[i])
+                counts[name] = {"count": count, "share": count / total, "samples": int(self.images[i])}
         return {
             "samples": self.count,
             "images": len(self.paths),
-            "sizes": {f"{w}x{h}": n for (h, w), n in sorted(self.sizes.items())},
+            "sizes": {f"{width}x{height}": n for (height, width), n in sorted(self.sizes.items())},
             "values": {name: list(numbers) for name, numbers in self.ranges().items()},
-            "classes": {
-                name: {"share": int(self.pixels[i]) / total, "images": int(self.images[i])}
-                for i, name in enumerate(classes)
-                if self.pixels.any()
-            },
-            "keypoints": None if self.keypoints is None else self.keypoints.tolist(),
+            "counts": counts,
         }

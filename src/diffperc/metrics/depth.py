@@ -7,26 +7,34 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from diffperc.checks import check_shape
-from diffperc.protocols import DepthProtocol
 
 NAMES = ("delta1", "delta2", "delta3", "abs_rel", "sq_rel_m", "rmse_m", "rmse_log", "log10", "silog")
 
 
-def valid_pixels(truth: Tensor, protocol: DepthProtocol) -> Tensor:
-    """Which pixels count: measured between the caps and inside the protocol's crop.
+def valid_pixels(
+    target: Tensor,
+    min_depth: float,
+    max_depth: float,
+    crop: tuple[int, int, int, int] | None = None,
+    crop_size: tuple[int, int] | None = None,
+) -> Tensor:
+    """Which pixels count: measured, between the caps, and inside the crop.
 
     Args:
-        truth: (..., H, W) metres.
+        target: (..., H, W) metres.
+        min_depth, max_depth: metres, exclusive.
+        crop: (top, bottom, left, right) in pixels of an image of `crop_size`; another size gets it in proportion.
+        crop_size: (height, width); None: the target's.
 
     Returns:
         A bool tensor of the same shape.
     """
-    valid = (truth > protocol.min_depth) & (truth < protocol.max_depth)
-    if protocol.crop is None:
+    valid = (target > min_depth) & (target < max_depth)
+    if crop is None:
         return valid
-    height, width = truth.shape[-2:]
-    full_h, full_w = protocol.crop_size or (height, width)
-    top, bottom, left, right = protocol.crop
+    height, width = target.shape[-2:]
+    full_h, full_w = crop_size or (height, width)
+    top, bottom, left, right = crop
     inside = torch.zeros_like(valid)
     rows = slice(round(top * height / full_h), round(bottom * height / full_h))
     columns = slice(round(left * width / full_w), round(right * width / full_w))
@@ -68,7 +76,7 @@ class DepthMetrics(Metric):
     as the largest, as in the published evaluation. Images without a counted pixel are left out.
 
     Args:
-        protocol: which pixels count.
+        min_depth, max_depth, crop, crop_size: which pixels count, see `valid_pixels`.
         all_processes: in a distributed run, average over the images of all processes.
     """
 
@@ -77,9 +85,16 @@ class DepthMetrics(Metric):
     total: Tensor
     images: Tensor
 
-    def __init__(self, protocol: DepthProtocol, all_processes: bool = True) -> None:
+    def __init__(
+        self,
+        min_depth: float,
+        max_depth: float,
+        crop: tuple[int, int, int, int] | None = None,
+        crop_size: tuple[int, int] | None = None,
+        all_processes: bool = True,
+    ) -> None:
         super().__init__(sync_on_compute=all_processes)
-        self.protocol = protocol
+        self.min_depth, self.max_depth, self.crop, self.crop_size = min_depth, max_depth, crop, crop_size
         self.add_state("total", torch.zeros(len(NAMES), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("images", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
@@ -91,10 +106,10 @@ class DepthMetrics(Metric):
         """
         sizes = check_shape("truth", truth, "B 1 H W")
         check_shape("prediction", prediction, "B 1 H W", **sizes)
-        low, high = self.protocol.min_depth, self.protocol.max_depth
+        low, high = self.min_depth, self.max_depth
         clean = torch.nan_to_num(prediction.float(), nan=low, posinf=high, neginf=low).clamp_min(1e-6)
         for p, t in zip(clean, truth, strict=True):
-            valid = valid_pixels(t, self.protocol)
+            valid = valid_pixels(t, low, high, self.crop, self.crop_size)
             if valid.any():
                 self.total += image_metrics(p[valid], t[valid])
                 self.images += 1

@@ -16,7 +16,6 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from diffperc.checks import check_shape
-from diffperc.protocols import PoseProtocol
 from diffperc.types import Person
 from diffperc.types.keypoints import KeypointSpec
 
@@ -76,11 +75,13 @@ class KeypointMetrics(Metric):
 
     Args:
         spec: which keypoints.
-        protocol: how they are scored.
+        visible: keypoints of at least this confidence make up a person's score.
+        oks_nms: of two persons of one image with a similarity above this, the better one is kept.
+        annotations: in COCO's format (images, annotations, categories), of the whole split; may be set later.
         all_processes: in a distributed run, over the persons of all processes.
 
     Attributes:
-        truth: in COCO's format (images, annotations, categories), of the whole split; set before `compute`.
+        annotations: as above; set before `compute`.
     """
 
     higher_is_better = True
@@ -92,11 +93,16 @@ class KeypointMetrics(Metric):
     points: list[Tensor]
     confidence: list[Tensor]
 
-    def __init__(self, spec: KeypointSpec, protocol: PoseProtocol, all_processes: bool = True) -> None:
+    def __init__(
+        self,
+        spec: KeypointSpec,
+        visible: float = 0.2,
+        oks_nms: float = 0.9,
+        annotations: dict[str, Any] | None = None,
+        all_processes: bool = True,
+    ) -> None:
         super().__init__(sync_on_compute=all_processes)
-        self.spec = spec
-        self.protocol = protocol
-        self.truth: dict[str, Any] | None = None
+        self.spec, self.visible, self.oks_nms, self.annotations = spec, visible, oks_nms, annotations
         for name in ("image_id", "annotation_id", "area", "score", "points", "confidence"):
             self.add_state(name, [], dist_reduce_fx="cat")
 
@@ -122,12 +128,12 @@ class KeypointMetrics(Metric):
         """By name, in [0, 1]; NaN where the truth has no person of that size, or none that was predicted (PCK).
 
         Raises:
-            RuntimeError: `truth` was not set.
+            RuntimeError: `annotations` was not set.
         """
-        if self.truth is None:
-            raise RuntimeError("KeypointMetrics.truth must be set before compute")
+        if self.annotations is None:
+            raise RuntimeError("KeypointMetrics.annotations must be set before compute")
         points = _joined(self.points).reshape(-1, len(self.spec.names), 2)
-        found = self._average_precision(self.truth, points) | {"pck": self._pck(self.truth, points)}
+        found = self._average_precision(self.annotations, points) | {"pck": self._pck(self.annotations, points)}
         return {k: torch.tensor(v, dtype=torch.float32, device=self.device) for k, v in found.items()}
 
     def _average_precision(self, truth: dict[str, Any], points: _Array) -> dict[str, float]:
@@ -147,13 +153,13 @@ class KeypointMetrics(Metric):
             return []
         images, areas = _joined(self.image_id), _joined(self.area)
         confidence = _joined(self.confidence).reshape(points.shape[:2])
-        sure = confidence >= self.protocol.visible
+        sure = confidence >= self.visible
         scores = _joined(self.score) * (confidence * sure).sum(1) / np.maximum(sure.sum(1), 1)
         category = truth["categories"][0]["id"]
         results: list[dict[str, Any]] = []
         for image in (entry["id"] for entry in truth["images"]):
             members = np.flatnonzero(images == image)
-            kept = oks_nms(points[members], scores[members], areas[members], self.spec.sigmas, self.protocol.oks_nms)
+            kept = oks_nms(points[members], scores[members], areas[members], self.spec.sigmas, self.oks_nms)
             for i in members[kept]:
                 extent = np.ptp(points[i], axis=0)
                 results.append(

@@ -1,4 +1,4 @@
-"""Last step of a model: from a head's raw numbers to the task's units."""
+"""The last step of a model: from a head's raw output to the task's units."""
 
 from __future__ import annotations
 
@@ -18,9 +18,3 @@ class BoundedDepth(nn.Module):
     def forward(self, dense: Tensor) -> Tensor:
         """(B, 1, H, W) raw to metres, in float32 where the network computes in less."""
         return torch.sigmoid(dense.to(at_least_float32(dense.dtype))) * self.max_depth
-
-
-def class_ids(scores: Tensor, axis: int) -> Tensor:
-    """The class of the largest of scores, the first of equal ones; `axis`, that of the classes, is gone."""
-    # argmax does the same, on a CPU in two to four times as long where the axis is not the last (torch 2.13)
-    return scores.max(axis).indices

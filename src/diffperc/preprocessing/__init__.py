@@ -7,5 +7,15 @@ from diffperc.preprocessing.augment import (
     VerticalCutDepth,
 )
 from diffperc.preprocessing.person_crop import PersonCrop
+from diffperc.preprocessing.preprocess import Augmentation, Preprocess, image_tensor
 
-__all__ = ["ClassLimitedCrop", "PersonCrop", "PhotometricDistortion", "RandomRatioResize", "VerticalCutDepth"]
+__all__ = [
+    "Augmentation",
+    "ClassLimitedCrop",
+    "PersonCrop",
+    "PhotometricDistortion",
+    "Preprocess",
+    "RandomRatioResize",
+    "VerticalCutDepth",
+    "image_tensor",
+]

@@ -20,10 +20,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from diffperc.data.base import Sample
 from diffperc.errors import ConfigError
-from diffperc.types import Person
-from diffperc.types.keypoints import KeypointSpec
+from diffperc.types import KeypointSpec, Person, Sample
 
 Matrix = tuple[tuple[float, float, float], tuple[float, float, float]]
 Box = tuple[float, float, float, float]

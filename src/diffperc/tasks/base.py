@@ -1,26 +1,29 @@
-"""What all tasks share; a task adds its loss, metrics, protocol and pictures."""
+"""What all tasks share; a task adds its loss, metrics, protocol, prediction and figures in a folder of its own."""
 
 from __future__ import annotations
 
-import dataclasses
 from abc import abstractmethod
+from collections.abc import Iterable
 from typing import Any, ClassVar
+from typing import Protocol as Interface
 
-import cv2
 import lightning as L
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
 from diffperc.data import PerceptionDataset
-from diffperc.engine.optimizer import AdamW
 from diffperc.errors import ConfigError, TrainingError
 from diffperc.inference.predictor import Predictor
-from diffperc.models.perception import PerceptionModel
-from diffperc.protocols import Protocol
-from diffperc.types import Batch, DatasetInfo, Prediction, TextSpec
-from diffperc.visualization.panels import Picture
+from diffperc.models import PerceptionModel
+from diffperc.types import Batch, DatasetInfo, Picture, Prediction, Protocol, Target, TextSpec
+
+
+class OptimizerFactory(Interface):
+    """Makes the optimiser and its schedule; `engine.optimizer` has the recipes' one."""
+
+    def build(self, parameters: Iterable[tuple[str, nn.Parameter]], total_steps: int) -> tuple[Any, Any]:
+        """An optimiser of named parameters, and a schedule that is stepped after each of `total_steps` steps."""
 
 
 class PerceptionTask(L.LightningModule):
@@ -29,52 +32,57 @@ class PerceptionTask(L.LightningModule):
     Args:
         model: the network.
         info: of the data set.
+        protocol: by which the task is evaluated.
         optimizer: None where nothing is trained.
         provenance: what `checkpoints` needs to build the model again; stored in every checkpoint.
 
     Attributes:
-        name: under which the data set's protocol for it stands.
-        requires: truths a data set must provide.
+        name: under which a data set's protocol for it stands.
+        target: the ground truth that a data set must provide.
+        protocols: the class of its protocols.
         monitor: the metric that chooses the best checkpoint, and its direction.
-        out_stride: pixels of the image a cell of the prediction covers.
+        out_stride: pixels of the image per cell of the prediction.
         predictor: predicts single images with a model of this task.
+        supplied: arguments that come from the program and not from a configuration.
     """
 
     name: ClassVar[str]
-    requires: ClassVar[tuple[str, ...]]
+    target: ClassVar[Target]
+    protocols: ClassVar[type[Protocol]]
     monitor: ClassVar[tuple[str, str]]
     out_stride: ClassVar[int] = 1
     predictor: ClassVar[type[Predictor]]
+    supplied: ClassVar[tuple[str, ...]] = ("model", "info", "optimizer", "provenance")
 
     def __init__(
         self,
         model: PerceptionModel,
         info: DatasetInfo,
-        optimizer: AdamW | None = None,
+        protocol: Any,
+        optimizer: OptimizerFactory | None = None,
         provenance: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self.model, self.info, self.optimizer_recipe = model, info, optimizer
+        self.model, self.info, self.optimizer_factory = model, info, optimizer
         self.provenance = provenance or {}
-        self.scores = self.make_metrics(info)
-        # of the last validation: its optimiser step, and scores a class where there are classes
+        # of the last validation: its optimiser step, and scores per class where there are classes
         self.validated_step = -1
         self.by_class: dict[str, dict[str, float]] = {}
+        self.score_by(protocol)
 
     def score_by(self, protocol: Protocol) -> None:
-        """Score by another protocol than that of the data set it was trained on.
+        """Score by a protocol, for example another one than that with which it was trained.
 
         Raises:
             ConfigError: it is one of another task.
         """
-        own = self.info.protocols[self.name]
-        if type(protocol) is not type(own):
+        if not isinstance(protocol, self.protocols):
             raise ConfigError(
                 f"protocol={protocol.name}: is a {type(protocol).__name__}, and task={self.name} is scored by a "
-                f"{type(own).__name__} such as {own.name}."
+                f"{self.protocols.__name__}."
             )
-        self.info = dataclasses.replace(self.info, protocols={**self.info.protocols, self.name: protocol})
-        self.scores = self.make_metrics(self.info)
+        self.protocol: Any = protocol
+        self.scores = self.make_metrics(self.info, protocol)
 
     @staticmethod
     @abstractmethod
@@ -84,7 +92,7 @@ class PerceptionTask(L.LightningModule):
     @staticmethod
     @abstractmethod
     def text(info: DatasetInfo) -> TextSpec:
-        """What there is to say to a strategy that reads words."""
+        """The words for a strategy that reads words."""
 
     @staticmethod
     def output(info: DatasetInfo) -> nn.Module:
@@ -93,7 +101,7 @@ class PerceptionTask(L.LightningModule):
 
     @staticmethod
     @abstractmethod
-    def make_metrics(info: DatasetInfo) -> Metric:
+    def make_metrics(info: DatasetInfo, protocol: Any) -> Metric:
         """The metrics; `compute()` gives a dict."""
 
     @abstractmethod
@@ -106,7 +114,7 @@ class PerceptionTask(L.LightningModule):
 
     @abstractmethod
     def predict_batch(self, batch: Batch) -> Tensor:
-        """What is scored: whole images by the data set's protocol."""
+        """What is scored: whole images by the protocol."""
 
     @abstractmethod
     def score(self, dense: Tensor, batch: Batch) -> None:
@@ -114,12 +122,11 @@ class PerceptionTask(L.LightningModule):
 
     @abstractmethod
     def figure(self, batch: Batch, dense: Tensor, i: int) -> Picture:
-        """Sample `i` at a glance: image, truth, prediction, error, side by side."""
+        """Sample `i` at a glance: image, ground truth, prediction, error, side by side."""
 
-    @staticmethod
     @abstractmethod
-    def baseline(train: PerceptionDataset, val: PerceptionDataset) -> dict[str, float]:
-        """Metrics of the best image-independent prediction."""
+    def baseline(self, train: PerceptionDataset, val: PerceptionDataset) -> dict[str, float]:
+        """Metrics of the best image-independent prediction, under the names by which training logs them."""
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of all branches."""
@@ -159,32 +166,19 @@ class PerceptionTask(L.LightningModule):
 
     def _check_finite(self, loss: Tensor, batch: Batch) -> None:
         if not torch.isfinite(loss):
-            names = ", ".join(m.path for m in batch.meta)
+            names = ", ".join(meta.path for meta in batch.meta)
             raise TrainingError(
                 f"the loss is {loss.item()} at step {self.global_step}. The batch was: {names}. Look at these images and "
-                "their truth; if they are good, lower recipe.lr or use trainer.precision=32-true."
+                "their ground truth; if they are good, lower recipe.lr or use trainer.precision=32-true."
             )
 
     def configure_optimizers(self) -> Any:
-        """The recipe's optimiser, its schedule stepped after every optimiser step."""
-        assert self.optimizer_recipe is not None
+        """The configured optimiser, its schedule stepped after every optimiser step."""
+        assert self.optimizer_factory is not None
         total = int(self.trainer.estimated_stepping_batches)
-        optimizer, schedule = self.optimizer_recipe.build(self.named_parameters(), total)
+        optimizer, schedule = self.optimizer_factory.build(self.named_parameters(), total)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what is needed to build the model again."""
         checkpoint["diffperc"] = self.provenance
-
-
-def image_of(batch: Batch, i: int) -> Picture:
-    """Image `i` of a batch as (H, W, 3) uint8."""
-    pixels: Picture = (batch.image[i].permute(1, 2, 0).float().cpu().numpy() * 255).round().astype(np.uint8)
-    return pixels
-
-
-def at_size(image: Picture, truth: Tensor) -> Picture:
-    """An image at the size of a truth (..., h, w), which pictures of results have."""
-    height, width = truth.shape[-2:]
-    resized: Picture = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-    return image if image.shape[:2] == (height, width) else resized

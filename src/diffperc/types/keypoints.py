@@ -14,8 +14,8 @@ class KeypointSpec:
     Attributes:
         names: in order.
         swap: for each keypoint the index of its mirror twin; itself on the midline.
-        sigmas: of the object keypoint similarity, one each.
-        skeleton: pairs of indices that a picture joins.
+        sigmas: of the object keypoint similarity, one per keypoint.
+        skeleton: pairs of indices that a drawing joins.
         upper: indices of the upper body, for half-body augmentation.
     """
 

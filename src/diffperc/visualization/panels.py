@@ -1,84 +1,18 @@
-"""Pictures of results, as uint8 arrays."""
+"""Titled pictures side by side, and rows of them."""
 
 from __future__ import annotations
 
-import colorsys
 import textwrap
 from collections.abc import Sequence
 
-import cv2
-import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from numpy.typing import NDArray
 
-from diffperc.types.keypoints import KeypointSpec
+from diffperc.types import Picture
 
-Picture = NDArray[np.uint8]
 Legend = Sequence[tuple[str, tuple[int, int, int]]]
-TRUTH, FOUND = (46, 204, 64), (255, 65, 54)
-
-
-def colour(values: NDArray[np.floating], low: float, high: float, colormap: str = "turbo") -> Picture:
-    """(H, W) numbers to (H, W, 3) RGB; `low` and below is one end of the colormap, `high` the other; NaN is black."""
-    scaled = np.clip((values - low) / max(high - low, 1e-9), 0, 1)
-    rgb = matplotlib.colormaps[colormap](np.nan_to_num(scaled))[..., :3] * 255
-    rgb[np.isnan(values)] = 0
-    return rgb.round().astype(np.uint8)
-
-
-def class_colours(count: int) -> NDArray[np.uint8]:
-    """(count, 3) RGB that neighbouring ids can be told apart by; the same for an id whatever the count."""
-    golden = 0.618034  # steps around the hue circle that never meet
-    rows = [
-        colorsys.hsv_to_rgb((i * golden) % 1, (0.85, 0.55, 0.95)[i % 3], (0.9, 1.0, 0.6)[i % 3]) for i in range(count)
-    ]
-    return (np.array(rows) * 255).round().astype(np.uint8)
-
-
-def overlay(image: Picture, mask: NDArray[np.integer], colours: NDArray[np.uint8], weight: float = 0.6) -> Picture:
-    """Class ids (H, W) as colours over an image (H, W, 3); ids beyond the colours (ignored) leave it dark."""
-    known = mask < len(colours)
-    flat = colours[np.where(known, mask, 0)].astype(np.float32)
-    mixed = (1 - weight) * image + weight * flat
-    return np.where(known[..., None], mixed, image * 0.35).round().astype(np.uint8)
-
-
-def outlined(image: Picture, mask: NDArray[np.bool_], rgb: tuple[int, int, int]) -> Picture:
-    """An image with a region tinted and its border drawn."""
-    tinted = image.copy()
-    tinted[mask] = (0.55 * image[mask] + 0.45 * np.array(rgb)).astype(np.uint8)
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    drawn: Picture = cv2.drawContours(tinted, contours, -1, rgb, max(1, round(min(image.shape[:2]) / 250)))
-    return drawn
-
-
-def skeleton(image: Picture, points: NDArray[np.floating], shown: NDArray[np.bool_], spec: KeypointSpec) -> Picture:
-    """A figure over an image: left limbs orange, right ones blue, the midline green.
-
-    Args:
-        points: (K, 2) x, y in pixels.
-        shown: (K,) which of them to draw.
-    """
-    drawn = image.copy()
-    thick = max(1, round(min(image.shape[:2]) / 110))
-    whole = np.nan_to_num(points).round().astype(int)
-
-    def side(i: int) -> tuple[int, int, int]:
-        name = spec.names[i]
-        return (
-            (255, 140, 0) if name.startswith("left") else (30, 144, 255) if name.startswith("right") else (0, 200, 80)
-        )
-
-    for a, b in spec.skeleton:
-        if shown[a] and shown[b]:
-            rgb = side(a) if side(a) == side(b) else (0, 200, 80)
-            cv2.line(drawn, tuple(map(int, whole[a])), tuple(map(int, whole[b])), rgb, thick, cv2.LINE_AA)
-    for i in np.flatnonzero(shown):
-        cv2.circle(drawn, tuple(map(int, whole[i])), thick + 1, side(int(i)), -1, cv2.LINE_AA)
-    return drawn
 
 
 def panels(pictures: Sequence[tuple[str, Picture]], title: str = "", legend: Legend = ()) -> Picture:

@@ -11,20 +11,17 @@ from typing import Any
 
 import torch
 from hydra.errors import InstantiationException
-from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig
 from torch import Tensor
 
 from diffperc.checkpoints.native import empty_task
 from diffperc.checkpoints.official.layouts import LAYOUTS, Layout, State
 from diffperc.config.compose import composed
-from diffperc.data import PerceptionDataset
 from diffperc.encoders import ExpressionEncoder
 from diffperc.encoders.clip_image import describe_text_encoder, text_encoder_at
-from diffperc.engine.build import provenance
+from diffperc.engine.build import info_without_data, provenance
 from diffperc.errors import CheckpointError, WeightsError
 from diffperc.tasks import PerceptionTask
-from diffperc.types import DatasetInfo
 from diffperc.weights import ldm_names as ldm
 from diffperc.weights.locate import Architecture, architecture, unwrapped
 
@@ -133,7 +130,7 @@ def import_official(state: State, trained_on: str | None = None, text_encoder: s
     chosen = layout.dataset(trained_on)
     arch = _architecture(layout)
     cfg = composed("train", [f"experiment={layout.experiments[chosen]}", *layout.widths()])
-    info = info_of(cfg, chosen)
+    info = info_without_data(cfg, chosen)
     encoder = None
     if text_encoder is not None and kind == "vpd_referring":
         encoder = text_encoder_at(text_encoder, "text_encoder", width=arch["unet"]["cross_attention_dim"])
@@ -174,24 +171,6 @@ def _architecture(layout: Layout) -> Architecture:
         layout.size(f"{vae}encoder.down.{i}.block.0.conv1.weight", 0) for i in range(4)
     ]
     return arch
-
-
-def info_of(cfg: DictConfig, name: str) -> DatasetInfo:
-    """What the data set would say of itself; it need not be on this machine."""
-    dataset = cfg.dataset
-    kind: type[PerceptionDataset] = get_class(dataset._target_)
-    size = dataset.get("input_size")
-    return DatasetInfo(
-        name=name,
-        provides=kind.provides,
-        classes=kind.classes,
-        scenes=tuple(dataset.get("scenes", ())),
-        max_depth=dataset.get("max_depth"),
-        short_side=dataset.get("short_side"),
-        input_size=None if size is None else (size[0], size[1]),
-        expression_length=dataset.get("expression_length", 40),
-        protocols=instantiate(dataset.protocols, _convert_="all"),
-    )
 
 
 def _fill(task: PerceptionTask, layout: Layout, arch: Architecture) -> tuple[dict[str, str], list[str]]:

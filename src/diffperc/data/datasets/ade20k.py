@@ -12,8 +12,8 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from diffperc.data.datasets.paired import MaskedFrames
-from diffperc.data.formats.images import check_root, pair_files
+from diffperc.data.datasets.paired import MaskDataset
+from diffperc.data.formats.lists import check_root, pair_files
 
 # the first of each class's names in objectInfo150.txt
 CLASSES = tuple(
@@ -23,8 +23,8 @@ _FOLDERS = {"train": "training", "val": "validation"}
 _INNER = "ADEChallengeData2016"
 
 
-class ADE20K(MaskedFrames):
-    """Photographs of every kind of place, 150 classes; see `MaskedFrames`. Pixels of other things are not counted."""
+class ADE20K(MaskDataset):
+    """Photographs of every kind of place, 150 classes; see `MaskDataset`. Pixels of other things are not counted."""
 
     name = "ade20k"
     one_size = False
@@ -32,8 +32,8 @@ class ADE20K(MaskedFrames):
     class_of = {i + 1: i for i in range(len(CLASSES))}  # noqa: RUF012
     ignored = (0,)
 
-    def list_frames(self, root: Path) -> list[tuple[Path, Path]]:
+    def list_pairs(self, root: Path) -> list[tuple[Path, Path]]:
         check_root("ADE20K", root, f"images/ and annotations/, or {_INNER}/ with them")
         folder = root / _INNER if (root / _INNER).is_dir() else root
         part = _FOLDERS[self.split]
-        return pair_files(folder / "images" / part, ".jpg", folder / "annotations" / part, ".png")
+        return pair_files(folder / "images" / part, ".jpg", folder / "annotations" / part, ".png", self._diagnostics)

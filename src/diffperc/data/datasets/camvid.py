@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from diffperc.data.datasets.paired import MaskedFrames
-from diffperc.data.diagnostics import problem
-from diffperc.data.formats.images import read_list
+from diffperc.data.datasets.paired import MaskDataset
+from diffperc.data.diagnostics import Diagnostics
+from diffperc.data.formats.lists import read_list
 
 CLASSES = (
     "sky",
@@ -32,46 +32,54 @@ CLASSES = (
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
-class CamVid(MaskedFrames):
-    """Frames of a drive, 11 classes; see `MaskedFrames`."""
+class CamVid(MaskDataset):
+    """Frames of a drive, 11 classes; see `MaskDataset`."""
 
     name = "camvid"
     classes = CLASSES
     class_of = {i: i for i in range(len(CLASSES))}  # noqa: RUF012
     ignored = (11,)
 
-    def list_frames(self, root: Path) -> list[tuple[Path, Path]]:
+    def list_pairs(self, root: Path) -> list[tuple[Path, Path]]:
         holds = "train.txt, val.txt, train/, trainannot/, val/ and valannot/"
-        listed: dict[str, dict[str, Path]] = {}
-        frames = []
-        for where, names in read_list("CamVid", root, f"{self.split}.txt", holds, "image and mask"):
+        folders = _Folders(root, self._diagnostics)
+        pairs = []
+        for where, names in read_list("CamVid", root, f"{self.split}.txt", holds, "image and mask", self._diagnostics):
             if len(names) > 2:
-                problem(f"{where}: expected 'image mask', found '{' '.join(names)}'.")
+                self._diagnostics.problem(f"{where}: expected 'image mask', found '{' '.join(names)}'.")
                 continue
-            image, mask = (_parts(n) for n in (names[0], names[-1]))
+            image, mask = _parts(names[0]), _parts(names[-1])
             if len(names) == 1:  # that name in both folders
                 image, mask = ("", image[1]), ("", mask[1])
-            files = (
-                _find(root, image, self.split, listed, where),
-                _find(root, mask, f"{self.split}annot", listed, where),
+            image_file = folders.find(*image, self.split, where)
+            mask_file = folders.find(*mask, f"{self.split}annot", where)
+            if image_file is not None and mask_file is not None:
+                pairs.append((image_file, mask_file))
+        return pairs
+
+
+class _Folders:
+    """The files of each folder, by name without extension; a folder is listed once."""
+
+    def __init__(self, root: Path, diagnostics: Diagnostics) -> None:
+        self._root, self._diagnostics = root, diagnostics
+        self._listed: dict[str, dict[str, Path]] = {}
+
+    def find(self, folder_name: str, name: str, usual: str, where: str) -> Path | None:
+        """The file of a name in a folder; `usual` is the folder of a bare name."""
+        folder = self._root / (folder_name or usual)
+        if folder.name not in self._listed:
+            if not folder.is_dir():
+                self._diagnostics.problem(f"{where}: there is no folder '{folder.name}' in {self._root}.")
+                return None
+            files = [path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES]
+            self._listed[folder.name] = {path.stem: path for path in files}
+        found = self._listed[folder.name].get(name)
+        if found is None:
+            self._diagnostics.problem(
+                f"{where}: there is no '{name}' in {folder}. Complete the folder, or take the line out of the list."
             )
-            if files[0] is not None and files[1] is not None:
-                frames.append((files[0], files[1]))
-        return frames
-
-
-def _find(root: Path, name: tuple[str, str], usual: str, listed: dict[str, dict[str, Path]], where: str) -> Path | None:
-    """The file of a (folder, name without extension); `usual` is the folder of a bare name."""
-    folder = root / (name[0] or usual)
-    if folder.name not in listed:
-        if not folder.is_dir():
-            problem(f"{where}: there is no folder '{folder.name}' in {root}.")
-            return None
-        files = (p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES)
-        listed[folder.name] = {p.stem: p for p in files}
-    if name[1] not in listed[folder.name]:
-        problem(f"{where}: there is no '{name[1]}' in {folder}. Complete the folder, or take the line out of the list.")
-    return listed[folder.name].get(name[1])
+        return found
 
 
 def _parts(name: str) -> tuple[str, str]:

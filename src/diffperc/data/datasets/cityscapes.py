@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from diffperc.data.datasets.paired import MaskedFrames
-from diffperc.data.formats.images import check_root, pair_files
+from diffperc.data.datasets.paired import MaskDataset
+from diffperc.data.formats.lists import check_root, pair_files
 
 # by the id in the files
 _NAMES = {
@@ -38,8 +38,8 @@ _NAMES = {
 CLASSES = tuple(_NAMES.values())
 
 
-class Cityscapes(MaskedFrames):
-    """Frames of drives through German cities, 19 classes; see `MaskedFrames`."""
+class Cityscapes(MaskDataset):
+    """Frames of drives through German cities, 19 classes; see `MaskDataset`."""
 
     name = "cityscapes"
     classes = CLASSES
@@ -47,7 +47,7 @@ class Cityscapes(MaskedFrames):
     # 255 is -1 (licence plate) in eight bits
     ignored = (*sorted({*range(34)} - {*_NAMES}), 255)
 
-    def list_frames(self, root: Path) -> list[tuple[Path, Path]]:
+    def list_pairs(self, root: Path) -> list[tuple[Path, Path]]:
         check_root("Cityscapes", root, "leftImg8bit/ and gtFine/")
         images, masks = root / "leftImg8bit" / self.split, root / "gtFine" / self.split
-        return pair_files(images, "_leftImg8bit.png", masks, "_gtFine_labelIds.png")
+        return pair_files(images, "_leftImg8bit.png", masks, "_gtFine_labelIds.png", self._diagnostics)

@@ -8,17 +8,14 @@ Only part of the images need be there: persons of the others are left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from diffperc.data.base import PerceptionDataset, Sample, Split
+from diffperc.data.base import PerceptionDataset, Split
+from diffperc.data.diagnostics import STOP, Diagnostics
 from diffperc.data.formats.coco import Persons
 from diffperc.errors import DataError
-from diffperc.preprocessing.person_crop import PersonCrop
-from diffperc.protocols import Protocol
-from diffperc.types import DatasetInfo
-from diffperc.types.keypoints import COCO_KEYPOINTS
+from diffperc.types import COCO_KEYPOINTS, DatasetInfo, Sample
 
 
 class COCOPose(PerceptionDataset):
@@ -27,47 +24,37 @@ class COCOPose(PerceptionDataset):
     Args:
         split: ``train`` or ``val``.
         root: the folder above.
-        protocols: by task, how it is evaluated.
-        person_crop: cuts a person out.
         train, val: folders of images, and what stands for ``{}`` in `annotations`.
         annotations: the json file, relative to the root.
         detections: a json list of {image_id, category_id, bbox, score}, relative to the root; validation goes over
             these boxes instead of the annotated ones.
-        needs: what the task asks for; there are keypoints alone.
+        diagnostics: what is told of problems.
 
     Raises:
         DataError: a folder or file is missing, or a file is not what it should be.
     """
 
     provides = ("keypoints",)
+    one_size = False
 
     def __init__(
         self,
         split: Split,
         root: str,
-        protocols: Mapping[str, Protocol],
-        person_crop: PersonCrop,
         train: str = "train2017",
         val: str = "val2017",
         annotations: str = "annotations/person_keypoints_{}.json",
         detections: str | None = None,
-        needs: Sequence[str] = ("keypoints",),
+        diagnostics: Diagnostics = STOP,
     ) -> None:
         self.split: Split = split
-        self.person_crop = person_crop
-        self.info = DatasetInfo(
-            name="coco_pose",
-            provides=self.provides,
-            keypoints=COCO_KEYPOINTS,
-            input_size=person_crop.size,
-            protocols=protocols,
-        )
+        self.info = DatasetInfo(name="coco_pose", keypoints=COCO_KEYPOINTS)
         name = train if split == "train" else val
         place = Path(root).expanduser()
         folder, file = place / name, place / annotations.format(name)
         self._check_layout(place, folder, file)
         boxes = None if detections is None or split == "train" else place / Path(detections).expanduser()
-        self._persons = Persons(file, folder, boxes)
+        self._persons = Persons(file, folder, boxes, diagnostics=diagnostics)
 
     def _check_layout(self, root: Path, folder: Path, file: Path) -> None:
         if not root.is_dir():
@@ -92,5 +79,5 @@ class COCOPose(PerceptionDataset):
     def __getitem__(self, index: int) -> Sample:
         return self._persons.sample(index)
 
-    def keypoint_truth(self) -> dict[str, Any]:
-        return self._persons.truth()
+    def keypoint_annotations(self) -> dict[str, Any]:
+        return self._persons.annotations()

@@ -20,8 +20,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from diffperc.data.datasets.paired import DepthFrames, read_frames
-from diffperc.data.diagnostics import problem
+from diffperc.data.base import Split
+from diffperc.data.datasets.paired import DepthDataset, read_pairs
+from diffperc.data.diagnostics import STOP, Diagnostics
 from diffperc.errors import DataError
 
 _LISTS = {"train": "eigen_train_list.txt", "val": "eigen_test_list.txt"}
@@ -34,8 +35,8 @@ _ABOVE = {"raw", "raw_data", "data_depth_annotated", "train", "val"}
 _HEIGHT, _WIDTH = 352, 1216
 
 
-class KITTI(DepthFrames):
-    """Frames of a drive with sparse metric depth, which is never filled in; see `DepthFrames`.
+class KITTI(DepthDataset):
+    """Frames of a drive with sparse metric depth, which is never filled in; see `DepthDataset`.
 
     ``val`` is Eigen's test frames.
     """
@@ -43,23 +44,23 @@ class KITTI(DepthFrames):
     name = "kitti"
     counts_per_metre = 256.0
 
-    def __init__(self, *args: Any, max_depth: float = 80.0, **kwargs: Any) -> None:
-        super().__init__(*args, max_depth=max_depth, **kwargs)
+    def __init__(self, split: Split, root: str, max_depth: float = 80.0, diagnostics: Diagnostics = STOP) -> None:
+        super().__init__(split, root, max_depth, diagnostics=diagnostics)
 
-    def list_frames(self, root: Path) -> list[tuple[Path, Path]]:
+    def list_pairs(self, root: Path) -> list[tuple[Path, Path]]:
         folders: dict[str, Path] = {}
 
         def locate(name: str, place: int, where: str) -> Path | None:
             if name == "None":
-                problem(
+                self._diagnostics.problem(
                     f"{where}: names no depth ('None'), as 45 of Eigen's 697 test frames have none. Take such lines out of "
                     "the list; scores are published on the other 652."
                 )
                 return None
-            return _find(root, name, _PLACES[place], folders, where)
+            return _find(root, name, _PLACES[place], folders, where, self._diagnostics)
 
         holds = f"{_LISTS['train']}, {_LISTS['val']}, raw/ and data_depth_annotated/"
-        return read_frames("KITTI", root, _LISTS[self.split], holds, locate)
+        return read_pairs("KITTI", root, _LISTS[self.split], holds, locate, self._diagnostics)
 
     def cut(self, pixels: NDArray[Any], path: Path) -> NDArray[Any]:
         height, width = pixels.shape[:2]
@@ -72,14 +73,16 @@ class KITTI(DepthFrames):
         return pixels[top:, left : left + _WIDTH]
 
 
-def _find(root: Path, name: str, places: Sequence[str], folders: dict[str, Path], where: str) -> Path | None:
+def _find(
+    root: Path, name: str, places: Sequence[str], folders: dict[str, Path], where: str, diagnostics: Diagnostics
+) -> Path | None:
     """The file of a list's `name`; its folder is below the first of `places` that has it."""
     path = PurePosixPath(*dropwhile(_ABOVE.__contains__, PurePosixPath(name.lstrip("/")).parts))
     folder = str(path.parent)
     if folder not in folders:
         found = [root / place / folder for place in places if (root / place / folder).is_dir()]
         if not found:
-            problem(
+            diagnostics.problem(
                 f"{where}: there is no '{folder}' in {root}, neither in {' nor in '.join(places)}. Download this drive, or "
                 "take its lines out of the list."
             )

@@ -10,18 +10,20 @@ Depth is 16-bit png in millimetres.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from diffperc.data.datasets.paired import DepthFrames, read_frames
-from diffperc.data.formats.images import Listing
+from diffperc.data.base import Split
+from diffperc.data.datasets.paired import DepthDataset, read_pairs
+from diffperc.data.diagnostics import STOP, Diagnostics
+from diffperc.data.formats.lists import Listing
 
 _LISTS = {"train": "train_list.txt", "val": "test_list.txt"}
 _BASES = {"train": "sync", "val": "official_splits/test"}
 
 
-class NYUv2(DepthFrames):
-    """Indoor frames with metric depth and a scene name; see `DepthFrames`.
+class NYUv2(DepthDataset):
+    """Indoor frames with metric depth and a scene name; see `DepthDataset`.
 
     A frame's label is the first of the scene names that occurs in "<folder>_<file>", as published. ``val`` is the official
     test frames.
@@ -30,10 +32,17 @@ class NYUv2(DepthFrames):
     name = "nyuv2"
     counts_per_metre = 1000.0
 
-    def __init__(self, *args: Any, max_depth: float = 10.0, **kwargs: Any) -> None:
-        super().__init__(*args, max_depth=max_depth, **kwargs)
+    def __init__(
+        self,
+        split: Split,
+        root: str,
+        max_depth: float = 10.0,
+        scenes: Sequence[str] = (),
+        diagnostics: Diagnostics = STOP,
+    ) -> None:
+        super().__init__(split, root, max_depth, scenes, diagnostics)
 
-    def list_frames(self, root: Path) -> list[tuple[Path, Path]]:
+    def list_pairs(self, root: Path) -> list[tuple[Path, Path]]:
         nested, folders = root / _BASES[self.split], Listing()
 
         def locate(name: str, place: int, where: str) -> Path:
@@ -41,7 +50,7 @@ class NYUv2(DepthFrames):
             return direct if direct in folders or below not in folders else below
 
         holds = f"{_LISTS['train']}, {_LISTS['val']}, sync/ and official_splits/"
-        return read_frames("NYUv2", root, _LISTS[self.split], holds, locate)
+        return read_pairs("NYUv2", root, _LISTS[self.split], holds, locate, self._diagnostics)
 
     def scene(self, image: Path) -> int:
         name = f"{image.parent.name}_{image.name}"

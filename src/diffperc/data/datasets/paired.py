@@ -1,8 +1,7 @@
-"""Data sets of images with one truth file each; they differ in where the files lie and in what their numbers mean."""
+"""Data sets of images with one ground-truth file each; they differ in where the files are and in what their numbers mean."""
 
 from __future__ import annotations
 
-import dataclasses
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,16 +10,16 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from diffperc.data.base import PerceptionDataset, Sample, Split
-from diffperc.data.diagnostics import problem
-from diffperc.data.formats.images import Listing, check_size, read_depth, read_image, read_list, read_mask
-from diffperc.data.shared_list import Packed
-from diffperc.protocols import Protocol
-from diffperc.types import DatasetInfo
+from diffperc.data.base import PerceptionDataset, Split
+from diffperc.data.diagnostics import STOP, Diagnostics
+from diffperc.data.formats.images import check_size, read_depth, read_image, read_mask
+from diffperc.data.formats.lists import Listing, read_list
+from diffperc.data.shared_list import SharedList
+from diffperc.types import DatasetInfo, Sample
 
 
-class Frames(PerceptionDataset):
-    """Images with a truth for every pixel.
+class PairedDataset(PerceptionDataset):
+    """Images with a value for every pixel.
 
     Attributes:
         name: as printed.
@@ -28,10 +27,9 @@ class Frames(PerceptionDataset):
     Args:
         split: ``train`` or ``val``.
         root: the data set's folder.
-        protocols: by task, how it is evaluated.
-        short_side: pixels; to predict, images are resized to it, None leaves them as they are.
-        augment: albumentations transforms for training.
-        needs: what the task asks for; there is one truth alone.
+        max_depth: metres, the largest depth that the network can express, for depth.
+        scenes: scene labels, for strategies that read one.
+        diagnostics: what is told of problems.
 
     Raises:
         DataError: something is missing.
@@ -43,21 +41,18 @@ class Frames(PerceptionDataset):
         self,
         split: Split,
         root: str,
-        protocols: Mapping[str, Protocol],
-        short_side: int | None = None,
-        augment: Sequence[Any] = (),
-        needs: Sequence[str] = (),
+        max_depth: float | None = None,
+        scenes: Sequence[str] = (),
+        diagnostics: Diagnostics = STOP,
     ) -> None:
         self.split: Split = split
-        self.augment = augment
-        self._frames = Packed(self.list_frames(Path(root).expanduser()))
-        self.info = DatasetInfo(
-            name=self.name, provides=self.provides, classes=self.classes, short_side=short_side, protocols=protocols
-        )
+        self._diagnostics = diagnostics
+        self._pairs = SharedList(self.list_pairs(Path(root).expanduser()))
+        self.info = DatasetInfo(name=self.name, classes=self.classes, scenes=tuple(scenes), max_depth=max_depth)
 
     @abstractmethod
-    def list_frames(self, root: Path) -> list[tuple[Path, Path]]:
-        """Image and truth of each frame of the split.
+    def list_pairs(self, root: Path) -> list[tuple[Path, Path]]:
+        """Image and ground truth of each frame of the split.
 
         Raises:
             DataError: something is missing.
@@ -65,10 +60,10 @@ class Frames(PerceptionDataset):
 
     @abstractmethod
     def read(self, path: Path) -> NDArray[Any]:
-        """The truth (H, W) of a file."""
+        """The ground truth (H, W) of a file."""
 
     def cut(self, pixels: NDArray[Any], path: Path) -> NDArray[Any]:
-        """The part of an image or truth that is used; by default all of it."""
+        """The part of an image or of its ground truth that is used; by default all of it."""
         return pixels
 
     def scene(self, image: Path) -> int:
@@ -76,24 +71,23 @@ class Frames(PerceptionDataset):
         return -1
 
     def __len__(self) -> int:
-        return len(self._frames)
+        return len(self._pairs)
 
     def __getitem__(self, index: int) -> Sample:
-        image_path, truth_path = self._frames[index]
-        image, truth = read_image(image_path), self.read(truth_path)
+        image_path, target_path = self._pairs[index]
+        image, values = read_image(image_path), self.read(target_path)
         name = self.provides[0]
-        check_size(name, truth_path, truth, image_path, image)
-        image = self.cut(image, image_path)
-        truths: dict[str, Any] = {name: self.cut(truth, truth_path)}
-        return Sample(path=str(image_path), image=image, scene=self.scene(image_path), **truths)
+        check_size(name, target_path, values, image_path, image)
+        targets = {name: self.cut(values, target_path)}
+        return Sample(str(image_path), self.cut(image, image_path), targets, scene=self.scene(image_path))
 
-    def truth(self, index: int, name: str = "") -> NDArray[Any]:
-        path = self._frames[index][1]
+    def target(self, index: int) -> NDArray[Any]:
+        path = self._pairs[index][1]
         return self.cut(self.read(path), path)
 
 
-class MaskedFrames(Frames):
-    """Images with a class for every pixel; see `Frames`.
+class MaskDataset(PairedDataset):
+    """Images with a class for every pixel; see `PairedDataset`.
 
     Attributes:
         class_of: the class that each id in a mask file stands for.
@@ -108,31 +102,27 @@ class MaskedFrames(Frames):
         return read_mask(path, self.class_of, self.ignored)
 
 
-class DepthFrames(Frames):
-    """Images with metric depth from 16-bit files; see `Frames`.
+class DepthDataset(PairedDataset):
+    """Images with metric depth from 16-bit files; see `PairedDataset`.
 
     Attributes:
         counts_per_metre: of the numbers in the files.
-
-    Args:
-        max_depth: metres, the largest depth the network can express.
-        scenes: scene labels, for strategies that read one.
-        kwargs: see `Frames`.
     """
 
     provides = ("depth",)
     counts_per_metre: ClassVar[float]
 
-    def __init__(self, *args: Any, max_depth: float, scenes: Sequence[str] = (), **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.info = dataclasses.replace(self.info, max_depth=max_depth, scenes=tuple(scenes))
-
     def read(self, path: Path) -> NDArray[np.float32]:
         return read_depth(path, self.counts_per_metre)
 
 
-def read_frames(
-    dataset: str, root: Path, name: str, holds: str, locate: Callable[[str, int, str], Path | None]
+def read_pairs(
+    dataset: str,
+    root: Path,
+    name: str,
+    holds: str,
+    locate: Callable[[str, int, str], Path | None],
+    diagnostics: Diagnostics,
 ) -> list[tuple[Path, Path]]:
     """Image and depth of each line ``image depth [focal length]`` of a list.
 
@@ -141,21 +131,21 @@ def read_frames(
         root: the data set's folder.
         name: of the list in it.
         holds: what the folder should hold.
-        locate: from a name in the list, its place in the line, and where the line stands, to the file; None for what is
-            said to be missing already.
-
-    Raises:
-        DataError: a line names less or more than there is.
+        locate: from a name in the list, its place in the line, and where the line stands, to the file; None for what has
+            been reported as missing already.
+        diagnostics: what is told of lines that name less or more than there is.
     """
-    listing, frames = Listing(), []
-    for where, names in read_list(dataset, root, name, holds, "image and depth"):
+    listing, pairs = Listing(), []
+    for where, names in read_list(dataset, root, name, holds, "image and depth", diagnostics):
         if len(names) < 2:
-            problem(f"{where}: expected 'image depth [focal]', found '{' '.join(names)}'.")
+            diagnostics.problem(f"{where}: expected 'image depth [focal]', found '{' '.join(names)}'.")
             continue
-        found = [path for i in range(2) if (path := locate(names[i], i, where)) is not None]
-        missing = [path for path in found if path not in listing]
+        image, depth = locate(names[0], 0, where), locate(names[1], 1, where)
+        missing = [path for path in (image, depth) if path is not None and path not in listing]
         for path in missing:
-            problem(f"{where}: there is no file '{path}'. Complete the data set, or take the line out of the list.")
-        if len(found) == 2 and not missing:
-            frames.append((found[0], found[1]))
-    return frames
+            diagnostics.problem(
+                f"{where}: there is no file '{path}'. Complete the data set, or take the line out of the list."
+            )
+        if image is not None and depth is not None and not missing:
+            pairs.append((image, depth))
+    return pairs

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from diffperc.data.base import PerceptionDataset, Sample, Split
-from diffperc.data.diagnostics import left_out, problem
+from diffperc.data.base import PerceptionDataset, Split
+from diffperc.data.diagnostics import STOP, Diagnostics
 from diffperc.data.formats.images import read_image
 from diffperc.data.formats.refer import read_refs
-from diffperc.data.shared_list import Packed
+from diffperc.data.shared_list import SharedList
 from diffperc.errors import ConfigError, DataError, did_you_mean
-from diffperc.protocols import Protocol, ReferringProtocol
-from diffperc.types import DatasetInfo
+from diffperc.types import DatasetInfo, Sample
 
 _SPLIT_BY = {"refcoco": "unc", "refcoco+": "unc", "refcocog": "umd"}
 _IMAGES = "images/train2014"
@@ -51,14 +50,11 @@ class RefCOCO(PerceptionDataset):
     Args:
         split: ``train`` or ``val``.
         root: the folder above.
-        protocols: by task, how it is evaluated.
         name: ``refcoco``, ``refcoco+`` or ``refcocog``.
         split_by: whose division into splits: ``unc``, ``google`` or ``umd``; None: ``unc``, for RefCOCOg ``umd``.
         val: which of the published splits is evaluated: ``val``, ``testA``, ``testB`` or ``test``.
-        input_size: (H, W) pixels; images are resized to just this for the network, None leaves them as they are.
-        augment: albumentations transforms for training.
-        needs: what the task asks for; there are expressions alone.
-        expression_length: tokens a sentence is padded or cut to; 40 as published, 77 for RefCOCOg (methods.md 1.2).
+        expression_length: tokens to which a sentence is padded or cut; 40 as published, 77 for RefCOCOg (methods.md 1.2).
+        diagnostics: what is told of problems.
 
     Refs without a sentence, and refs whose image is not on disk, are left out.
 
@@ -67,49 +63,38 @@ class RefCOCO(PerceptionDataset):
         DataError: a folder or file is missing or damaged, or no ref is left.
     """
 
-    provides = ("expression",)
+    provides = ("referent",)
+    one_size = False
 
     def __init__(
         self,
         split: Split,
         root: str,
-        protocols: Mapping[str, Protocol],
         name: str = "refcoco",
         split_by: str | None = None,
         val: str = "val",
-        input_size: Sequence[int] | None = (512, 512),
-        augment: Sequence[Any] = (),
-        needs: Sequence[str] = ("expression",),
         expression_length: int = 40,
+        diagnostics: Diagnostics = STOP,
     ) -> None:
         if name not in _SPLIT_BY:
             raise ConfigError(f"RefCOCO: there is no data set '{name}'{did_you_mean(name, _SPLIT_BY)}")
         self.split: Split = split
-        self.augment = augment
-        protocol = protocols.get("referring")
-        self.one_size = input_size is not None and isinstance(protocol, ReferringProtocol) and protocol.resized_truth
+        self._diagnostics = diagnostics
         self._root = Path(root).expanduser()
         self._folder = self._root / name
         self._check_folders()
         refs = self._read_refs(split_by or _SPLIT_BY[name], "train" if split == "train" else val)
         instances = self._read_instances()
         found, categories = self._find(refs, instances)
-        self._referents = Packed(found)
+        self._referents = SharedList(found)
         # which referent, and which of its sentences; None: all of them
         samples: list[tuple[int, str | None]]
         if split == "train":
             samples = [(i, None) for i in range(len(found))]
         else:
             samples = [(i, sentence) for i, r in enumerate(found) for sentence in r.sentences]
-        self._samples = Packed(samples)
-        self.info = DatasetInfo(
-            name=name,
-            provides=self.provides,
-            classes=categories,
-            input_size=None if input_size is None else (input_size[0], input_size[1]),
-            expression_length=expression_length,
-            protocols=protocols,
-        )
+        self._samples = SharedList(samples)
+        self.info = DatasetInfo(name=name, classes=categories, expression_length=expression_length)
 
     def _check_folders(self) -> None:
         if not self._root.is_dir():
@@ -172,7 +157,7 @@ class RefCOCO(PerceptionDataset):
             annotation, image = annotations.get(ref["ann_id"]), images.get(ref["image_id"])
             if annotation is None or image is None:
                 what = f"annotation {ref['ann_id']}" if annotation is None else f"image {ref['image_id']}"
-                problem(
+                self._diagnostics.problem(
                     f"{path}: has no {what}, which ref {ref.get('ref_id')} names; the refs and instances.json must be "
                     "of one download."
                 )
@@ -197,7 +182,7 @@ class RefCOCO(PerceptionDataset):
                 f"RefCOCO: none of the images of {self._folder.name} is in {self._root / _IMAGES}{missing}. They are "
                 "COCO's train2014 images."
             )
-        left_out(
+        self._diagnostics.unused(
             [f"RefCOCO: ref of '{name}' is left out: the image is not in {self._root / _IMAGES}." for name in absent]
         )
         return found, tuple(c["name"] for c in categories)
@@ -217,12 +202,12 @@ class RefCOCO(PerceptionDataset):
         return Sample(
             path=str(referent.image),
             image=image,
+            targets={"referent": self.target(index)},
             expressions=referent.sentences if sentence is None else (sentence,),
-            referent=self.truth(index),
             category=referent.category,
         )
 
-    def truth(self, index: int, name: str = "referent") -> NDArray[np.uint8]:
+    def target(self, index: int) -> NDArray[np.uint8]:
         referent = self._referents[self._samples[index][0]]
         try:
             return _decode(referent.segmentation, *referent.size)

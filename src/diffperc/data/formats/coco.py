@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from diffperc.data.base import Sample
-from diffperc.data.diagnostics import left_out, problem
-from diffperc.data.formats.images import Listing, read_image, read_text
-from diffperc.data.shared_list import Packed
+from diffperc.data.diagnostics import STOP, Diagnostics
+from diffperc.data.formats.images import read_image
+from diffperc.data.formats.lists import Listing, read_text
+from diffperc.data.shared_list import SharedList
 from diffperc.errors import DataError
 from diffperc.preprocessing.person_crop import Box
-from diffperc.types import Person
+from diffperc.types import Person, Sample
 from diffperc.types.keypoints import COCO_KEYPOINTS
 
 _PERSON = 1  # COCO's category
@@ -40,6 +40,7 @@ class Persons:
         folder: of the images.
         detections: a json list of {image_id, category_id, bbox, score}, whose boxes take the place of the annotated ones.
         keep: by an image's file name, whether its persons are wanted.
+        diagnostics: what is told of annotations that cannot be used.
 
     Raises:
         DataError: a file is missing, is not what it should be, or there is no person.
@@ -51,13 +52,14 @@ class Persons:
         folder: Path,
         detections: Path | None = None,
         keep: Callable[[str], bool] = lambda name: True,
+        diagnostics: Diagnostics = STOP,
     ) -> None:
-        self._file, self._folder = file, folder
-        truth = read_truth(file)
-        images = _present(truth, file, folder, keep)
+        self._file = file
+        content = read_annotations(file, diagnostics)
+        images = _present(content, file, folder, keep, diagnostics)
         self._kept = frozenset(images)
-        found = _annotated(file, truth, images) if detections is None else _detected(detections, images)
-        self._persons = Packed((person, images[person.image_id]) for person in found)
+        found = _annotated(file, content, images, diagnostics) if detections is None else _detected(detections, images)
+        self._persons = SharedList((person, images[person.image_id]) for person in found)
         if not len(self._persons):
             raise DataError(
                 f"{detections or file}: has no person to crop in the {len(images)} images of {folder}; "
@@ -82,13 +84,13 @@ class Persons:
             )
         return Sample(path=str(image.path), image=pixels, person=person)
 
-    def truth(self) -> dict[str, Any]:
+    def annotations(self) -> dict[str, Any]:
         """Images that are used, all their annotations with crowds, categories; read anew, not kept in memory."""
-        truth = read_truth(self._file)
+        content = read_annotations(self._file)
         return {
-            "images": [image for image in truth["images"] if image["id"] in self._kept],
-            "annotations": [a for a in truth["annotations"] if a["image_id"] in self._kept],
-            "categories": truth["categories"],
+            "images": [image for image in content["images"] if image["id"] in self._kept],
+            "annotations": [a for a in content["annotations"] if a["image_id"] in self._kept],
+            "categories": content["categories"],
         }
 
 
@@ -104,30 +106,32 @@ def read_json(file: Path) -> Any:
         raise DataError(f"{file}: is not valid json ({error}); it may be cut short, so copy it again.") from error
 
 
-def read_truth(file: Path) -> dict[str, Any]:
+def read_annotations(file: Path, diagnostics: Diagnostics = STOP) -> dict[str, Any]:
     """COCO's keypoint annotations without outlines, which are most of the file.
 
     Raises:
         DataError: the file is missing, damaged, or of another format.
     """
-    truth = read_json(file)
+    content = read_json(file)
     lists = ("images", "annotations", "categories")
-    if not isinstance(truth, dict) or not all(_records(truth.get(key)) for key in lists):
+    if not isinstance(content, dict) or not all(_records(content.get(key)) for key in lists):
         raise DataError(
             f"{file}: a COCO annotation file holds images, annotations and categories, this one does not; "
             f"use person_keypoints_*.json."
         )
-    if not any("keypoints" in a for a in truth["annotations"]):
+    if not any("keypoints" in a for a in content["annotations"]):
         raise DataError(f"{file}: has annotations but no keypoints; use person_keypoints_*.json.")
-    _require(file, "image", truth["images"], ("id", "file_name", "height", "width"))
-    _require(file, "annotation", truth["annotations"], _FIELDS)
+    _require(file, "image", content["images"], ("id", "file_name", "height", "width"))
+    _require(file, "annotation", content["annotations"], _FIELDS)
     for kind in ("images", "annotations"):
-        counted = Counter(entry["id"] for entry in truth[kind])
+        counted = Counter(entry["id"] for entry in content[kind])
         for number in (number for number, count in counted.items() if count > 1):
-            problem(f"{file}: {counted[number]} {kind} have the id {number}, so that they cannot be told apart.")
-    for annotation in truth["annotations"]:
+            diagnostics.problem(
+                f"{file}: {counted[number]} {kind} have the id {number}, so that they cannot be told apart."
+            )
+    for annotation in content["annotations"]:
         annotation.pop("segmentation", None)
-    return truth
+    return content
 
 
 def _records(entries: Any) -> bool:
@@ -164,11 +168,13 @@ def _require(file: Path, kind: str, entries: Sequence[Any], keys: Sequence[str])
             )
 
 
-def _present(truth: Mapping[str, Any], file: Path, folder: Path, keep: Callable[[str], bool]) -> dict[int, _Image]:
+def _present(
+    content: Mapping[str, Any], file: Path, folder: Path, keep: Callable[[str], bool], diagnostics: Diagnostics
+) -> dict[int, _Image]:
     """By id, the listed images that are wanted and on disk."""
     listing = Listing()
     images, absent = {}, []
-    for image in truth["images"]:
+    for image in content["images"]:
         name = image["file_name"]
         if not keep(name):
             continue
@@ -178,45 +184,54 @@ def _present(truth: Mapping[str, Any], file: Path, folder: Path, keep: Callable[
             absent.append(f"{file.name}: lists the image '{name}', which is not in {folder}; its persons are left out.")
     if not images:
         raise DataError(
-            f"none of the {len(truth['images'])} images that {file.name} lists is in {folder}; put them there or set "
+            f"none of the {len(content['images'])} images that {file.name} lists is in {folder}; put them there or set "
             "dataset.root."
         )
-    listed = {image["id"] for image in truth["images"]}
-    absent += [
-        f"{file.name}: annotation {a['id']} is of image {a['image_id']}, which the file does not list; it is left out."
-        for a in truth["annotations"]
-        if a["image_id"] not in listed
-    ]
-    left_out(absent)
+    listed = {image["id"] for image in content["images"]}
+    for a in content["annotations"]:
+        if a["image_id"] not in listed:
+            absent.append(
+                f"{file.name}: annotation {a['id']} is of image {a['image_id']}, which the file does not list; it is left "
+                "out."
+            )
+    diagnostics.unused(absent)
     return images
 
 
-def _annotated(file: Path, truth: Mapping[str, Any], images: Mapping[int, _Image]) -> Iterator[Person]:
-    # where there are several categories, those with keypoints are persons
-    persons = {c.get("id") for c in truth["categories"] if c.get("keypoints") or c.get("name") == "person"}
-    outside, others = [], []
-    for a in truth["annotations"]:
+def _annotated(
+    file: Path, content: Mapping[str, Any], images: Mapping[int, _Image], diagnostics: Diagnostics
+) -> Iterator[Person]:
+    persons = _person_categories(content["categories"])
+    unused: list[str] = []
+    for a in content["annotations"]:
         if a["image_id"] not in images or a["iscrowd"] or not a["num_keypoints"]:
             continue
+        where = f"annotation {a['id']}"
         if persons and a["category_id"] not in persons:
-            others.append(
-                f"{file.name}: annotation {a['id']} is of category {a['category_id']}, no person; it is left out."
-            )
+            unused.append(f"{file.name}: {where} is of category {a['category_id']}, no person; it is left out.")
             continue
         if len(a["keypoints"]) != _NUMBERS:
-            problem(
-                f"{file}: annotation {a['id']} has {len(a['keypoints'])} keypoint numbers, COCO's persons have {_NUMBERS}."
+            diagnostics.problem(
+                f"{file}: {where} has {len(a['keypoints'])} keypoint numbers, COCO's persons have {_NUMBERS}."
             )
             continue
         box = _clipped(a["bbox"], images[a["image_id"]].size)
         if box is None:
-            outside.append(f"{file.name}: the box of annotation {a['id']} has no pixel of its image; it is left out.")
+            unused.append(f"{file.name}: the box of {where} has no pixel of its image; it is left out.")
             continue
-        joints = np.reshape(a["keypoints"], (-1, 3)).tolist()
-        keypoints = tuple((x, y, v) for x, y, v in joints)
+        rows = np.reshape(a["keypoints"], (-1, 3)).tolist()
+        keypoints = tuple((x, y, v) for x, y, v in rows)
         yield Person(box, keypoints, a["area"], a["image_id"], a["id"])
-    left_out(outside)
-    left_out(others)
+    diagnostics.unused(unused)
+
+
+def _person_categories(categories: Sequence[Mapping[str, Any]]) -> set[Any]:
+    """Ids of the categories that are persons: where there are several, those with keypoints."""
+    persons = set()
+    for category in categories:
+        if category.get("keypoints") or category.get("name") == "person":
+            persons.add(category.get("id"))
+    return persons
 
 
 def _detected(file: Path, images: Mapping[int, _Image]) -> Iterator[Person]:

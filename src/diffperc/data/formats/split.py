@@ -7,43 +7,37 @@ import math
 from collections.abc import Iterable, Set
 from pathlib import Path, PurePosixPath
 
-from diffperc.data.diagnostics import left_out, problem
-from diffperc.data.formats.images import read_text
+from diffperc.data.diagnostics import STOP, Diagnostics
+from diffperc.data.formats.lists import read_text
 from diffperc.errors import DataError
 
 _TRAIN = ("train", "training")
 _VAL = ("val", "valid", "validation", "dev", "test")
+_SHARE = 0.1
 
 
-def split_names(names: Iterable[str], root: Path, val: float | str | None) -> tuple[set[str], set[str]]:
+def split_names(
+    names: Iterable[str], root: Path, val: float | str | None, diagnostics: Diagnostics = STOP
+) -> tuple[set[str], set[str]]:
     """Images for training and for validation; all sentences and persons of an image go with it.
 
     Args:
         names: of the images, as `Record.name`.
         root: where a list is looked for.
-        val: a fraction, drawn by name, so that images added later move no other; a list, one name a line, with or without
+        val: a fraction, drawn by name, so that images added later move no other; a list, one name per line, with or without
             ending; None: by folders called train and val, validation or test, if there are such; else ``val.txt`` if there
             is one; else a tenth.
+        diagnostics: what is told of names that the list has and the folder has not.
 
     Raises:
-        DataError: the list is missing or names what there is not, or a split would be empty.
+        DataError: the list is missing, or a split would be empty.
     """
     known = set(names)
-    parts = {name: _part(name) for name in known}
-    folder = next((v for v in _VAL if v in parts.values()), None)
-    if val is None and folder is not None:
-        chosen = {name for name in known if parts[name] == folder}
-        # what lies beside folders called train belongs to neither; a second folder such as test is not trained on
-        wanted = _TRAIN if any(part in _TRAIN for part in parts.values()) else (None,)
-        train = {name for name in known if parts[name] in wanted}
-        rest = sorted(known - chosen - train)
-        left_out(
-            [f"{name}: lies neither below a folder for training nor below '{folder}'; it is not used." for name in rest]
-        )
+    folder = _validation_folder(known) if val is None else None
+    if folder is not None:
+        train, chosen = _by_folders(known, folder, diagnostics)
     else:
-        if val is None:
-            val = "val.txt" if (root / "val.txt").is_file() else 0.1
-        chosen = _listed(root / val, known) if isinstance(val, str) else _drawn(known, val)
+        chosen = _chosen(known, root, val, diagnostics)
         train = known - chosen
     if not chosen or not train:
         raise DataError(
@@ -51,6 +45,30 @@ def split_names(names: Iterable[str], root: Path, val: float | str | None) -> tu
             "both need some; add images, or set dataset.val to a fraction or a list."
         )
     return train, chosen
+
+
+def _validation_folder(known: Set[str]) -> str | None:
+    parts = {_part(name) for name in known}
+    return next((folder for folder in _VAL if folder in parts), None)
+
+
+def _by_folders(known: Set[str], folder: str, diagnostics: Diagnostics) -> tuple[set[str], set[str]]:
+    chosen = {name for name in known if _part(name) == folder}
+    # what is beside folders called train belongs to neither; a second folder such as test is not trained on
+    has_train = any(_part(name) in _TRAIN for name in known)
+    wanted = _TRAIN if has_train else (None,)
+    train = {name for name in known if _part(name) in wanted}
+    rest = sorted(known - chosen - train)
+    diagnostics.unused(
+        [f"{name}: is neither below a folder for training nor below '{folder}'; it is not used." for name in rest]
+    )
+    return train, chosen
+
+
+def _chosen(known: Set[str], root: Path, val: float | str | None, diagnostics: Diagnostics) -> set[str]:
+    if val is None:
+        val = "val.txt" if (root / "val.txt").is_file() else _SHARE
+    return _listed(root / val, known, diagnostics) if isinstance(val, str) else _drawn(known, val)
 
 
 def _part(name: str) -> str | None:
@@ -66,7 +84,7 @@ def _drawn(known: Set[str], share: float) -> set[str]:
     return set(ranked[: max(1, math.floor(share * len(known) + 0.5))])
 
 
-def _listed(file: Path, known: Set[str]) -> set[str]:
+def _listed(file: Path, known: Set[str], diagnostics: Diagnostics) -> set[str]:
     if not file.is_file():
         raise DataError(f"dataset.val: there is no list '{file}'.")
     bare: dict[str, list[str]] = {}
@@ -75,15 +93,16 @@ def _listed(file: Path, known: Set[str]) -> set[str]:
     chosen: dict[str, int] = {}
     for number, line in enumerate(read_text(file).splitlines(), 1):
         entry = line.strip()
+        if not entry:
+            continue
         short = entry.removeprefix("./").removeprefix("images/")
         found = [short] if short in known else bare.get(short, [])
-        if entry and len(found) != 1:
+        where = f"{file}, line {number}"
+        if len(found) != 1:
             what = "there is no image" if not found else f"{len(found)} images are called"
-            problem(f"{file}, line {number}: {what} '{entry}' in the data set; write it as it is called below images/.")
-        elif entry and found[0] in chosen:
-            problem(
-                f"{file}, line {number}: names '{entry}' again, after line {chosen[found[0]]}. Take one of them out."
-            )
-        elif entry:
+            diagnostics.problem(f"{where}: {what} '{entry}' in the data set; write it as it is called below images/.")
+        elif found[0] in chosen:
+            diagnostics.problem(f"{where}: names '{entry}' again, after line {chosen[found[0]]}. Take one of them out.")
+        else:
             chosen[found[0]] = number
     return set(chosen)

@@ -11,7 +11,7 @@ import lightning as L
 import torch
 
 
-class Cost(L.Callback):
+class CostMonitor(L.Callback):
     """``cost/seconds_per_step`` and ``cost/peak_memory_gb``, logged at every validation.
 
     A step's time is that of its batches without loading and validation; the first batch warms up and does not count.

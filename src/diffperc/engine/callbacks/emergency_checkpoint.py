@@ -8,8 +8,8 @@ from typing import Any
 import lightning as L
 
 
-class Rescue(L.Callback):
-    """``interrupted.ckpt``, to go on from with ``ckpt_path=``; nothing is written before the first step.
+class EmergencyCheckpoint(L.Callback):
+    """``interrupted.ckpt``, from which a run resumes with ``ckpt_path=``; nothing is written before the first step.
 
     Not Lightning's `OnExceptionCheckpoint`, in whose presence `fit` loads the last checkpoint it finds unasked. In a
     distributed run the other processes may be gone, and saving would wait for them: the last validation's remains.
@@ -24,4 +24,4 @@ class Rescue(L.Callback):
     def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
         if trainer.global_step > 0 and trainer.world_size == 1:
             trainer.save_checkpoint(self.path)
-            print(f"what was done so far is kept; go on with ckpt_path={self.path}")
+            print(f"what was done so far is kept; resume with ckpt_path={self.path}")

@@ -1,4 +1,4 @@
-"""Pictures of the first validation samples, to disk and to every logger that takes pictures."""
+"""Figures of the first validation samples, to disk and to every logger that takes images."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from PIL import Image
 from torch import Tensor
 
-from diffperc.types import Batch
-from diffperc.visualization.panels import Picture, stacked
+from diffperc.types import Batch, Picture
+from diffperc.visualization.panels import stacked
 
 
 class Figures(L.Callback):
-    """After every validation, one row of panels a sample: ``figures/step000123.png``.
+    """After every validation, one row of panels per sample: ``figures/step000123.png``.
 
     Args:
         folder: where the files go.

@@ -1,5 +1,7 @@
-"""Task `pose`."""
+"""Top-down human pose estimation (methods.md 2.3)."""
 
+from diffperc.tasks.pose.predictor import Pose, PosePredictor
+from diffperc.tasks.pose.protocol import PoseProtocol
 from diffperc.tasks.pose.task import PoseTask
 
-__all__ = ["PoseTask"]
+__all__ = ["Pose", "PosePredictor", "PoseProtocol", "PoseTask"]

@@ -1,4 +1,4 @@
-"""Referring image segmentation: the mask of what a sentence names (methods.md 1.2)."""
+"""Training and scoring referring image segmentation (methods.md 1.2)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from diffperc.data import PerceptionDataset
-from diffperc.inference.baseline import referring_baseline
-from diffperc.inference.predictor import ReferringPredictor
 from diffperc.losses import cross_entropy
 from diffperc.metrics import ReferringMetrics
-from diffperc.tasks.base import PerceptionTask, at_size, image_of
-from diffperc.types import Batch, DatasetInfo, TextSpec
-from diffperc.visualization.panels import FOUND, TRUTH, Picture, outlined, panels
+from diffperc.targets import ReferentTarget
+from diffperc.tasks.base import PerceptionTask
+from diffperc.tasks.referring.baseline import referring_baseline
+from diffperc.tasks.referring.figures import referring_figure
+from diffperc.tasks.referring.predictor import ReferringPredictor, predict_referent
+from diffperc.tasks.referring.protocol import ReferringProtocol
+from diffperc.types import Batch, DatasetInfo, Picture, TextSpec
 
 
 class ReferringTask(PerceptionTask):
@@ -27,7 +28,8 @@ class ReferringTask(PerceptionTask):
     """
 
     name = "referring"
-    requires: ClassVar[tuple[str, ...]] = ("expression",)
+    target = ReferentTarget()
+    protocols = ReferringProtocol
     monitor: ClassVar[tuple[str, str]] = ("val/oiou", "max")
     predictor = ReferringPredictor
 
@@ -46,7 +48,7 @@ class ReferringTask(PerceptionTask):
         return TextSpec("expression", info.classes, info.expression_length)
 
     @staticmethod
-    def make_metrics(info: DatasetInfo) -> ReferringMetrics:
+    def make_metrics(info: DatasetInfo, protocol: ReferringProtocol) -> ReferringMetrics:
         """The same for every data set."""
         return ReferringMetrics()
 
@@ -57,35 +59,18 @@ class ReferringTask(PerceptionTask):
         )
 
     def predict_batch(self, batch: Batch) -> Tensor:
-        """(B, 2, h, w) logits at the truth's size."""
-        dense = self.dense(batch)
-        size = batch.targets["referent"].shape[-2:]
-        if dense.shape[-2:] != size:
-            dense = F.interpolate(dense, size=size, mode="bilinear", align_corners=True)
-        return dense
+        """(B, 2, h, w) logits at the target's size."""
+        height, width = batch.targets["referent"].shape[-2:]
+        return predict_referent(self.dense, batch, self.protocol, (height, width))
 
     def score(self, dense: Tensor, batch: Batch) -> None:
-        """Compare with the truth, which has the size the protocol asks for."""
+        """Compare with the ground truth, which has the size for which the protocol asks."""
         self.scores.update(dense, batch.targets["referent"])
 
     def figure(self, batch: Batch, dense: Tensor, i: int) -> Picture:
-        """The expression above the image, the true mask and the found one."""
-        assert batch.expression is not None
-        truth = batch.targets["referent"][i].cpu().numpy() > 0
-        found = dense[i].argmax(0).cpu().numpy() > 0
-        image = at_size(image_of(batch, i), batch.targets["referent"])
-        union = int((truth | found).sum())
-        iou = float((truth & found).sum() / union) if union else 0.0
-        return panels(
-            [
-                ("image", image),
-                ("truth", outlined(image, truth, TRUTH)),
-                (f"prediction, IoU {iou:.2f}", outlined(image, found, FOUND)),
-            ],
-            title=f"“{batch.expression[i]}”",
-        )
+        """See `referring_figure`."""
+        return referring_figure(batch, dense, i)
 
-    @staticmethod
-    def baseline(train: PerceptionDataset, val: PerceptionDataset) -> dict[str, float]:
+    def baseline(self, train: PerceptionDataset, val: PerceptionDataset) -> dict[str, float]:
         """The mean training mask, thresholded where its oIoU is best."""
-        return {f"val/{name}": value for name, value in referring_baseline(train, val).items()}
+        return referring_baseline(train, val)

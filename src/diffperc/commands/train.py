@@ -1,0 +1,145 @@
+"""Training: one run, from a checked configuration to a run folder."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from diffperc.checkpoints import check_fits, load, read_checkpoint
+from diffperc.engine.build import build_dataset, build_preprocess, build_task
+from diffperc.engine.callbacks import CostMonitor
+from diffperc.engine.datamodule import PerceptionData
+from diffperc.engine.trainer import build_trainer, log_hyperparameters, quiet_lightning
+from diffperc.inference.predictor import Predictor
+from diffperc.reports.summary import print_summary, write_json
+from diffperc.tasks import PerceptionTask
+
+log = logging.getLogger(__name__)
+GROUPS = ("task", "strategy", "dataset", "backbone", "head")
+"""Of which tables of runs are made."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training.
+
+    Attributes:
+        folder: configuration, log, ``metrics.csv``, figures, checkpoints, ``summary.json``.
+        metrics: of the last validation, such as ``val/rmse_m``.
+        summary: what ``summary.json`` holds.
+    """
+
+    folder: Path
+    metrics: dict[str, float]
+    summary: dict[str, Any]
+
+    def predictor(self, device: str = "auto") -> Predictor:
+        """The best checkpoint as a model that predicts, see `diffperc.load`."""
+        return load(self.folder, device)
+
+
+def train(cfg: DictConfig) -> float:
+    """Train in Hydra's run folder; returns the monitored metric, for optimising sweepers."""
+    hydra = HydraConfig.get()
+    if hydra.mode == RunMode.MULTIRUN:
+        # DDP starts this program again with the arguments of this process; in a sweep those are of all jobs together
+        sys.argv = [sys.argv[0], *map(str, hydra.overrides.task)]
+    choices = {group: str(hydra.runtime.choices[group]) for group in GROUPS}
+    command = shlex.join([Path(sys.executable).name, "-m", "diffperc.train", *sys.argv[1:]])
+    run = train_run(cfg, Path(hydra.runtime.output_dir), choices, command)
+    return run.metrics.get(run.summary.get("monitor", ""), float("nan"))
+
+
+def train_run(
+    cfg: DictConfig,
+    folder: Path,
+    choices: Mapping[str, str],
+    command: str = "",
+    callbacks: Sequence[L.Callback] = (),
+) -> Run:
+    """Train; writes configuration, log, metrics, figures, checkpoints and ``summary.json`` into the folder.
+
+    Args:
+        cfg: checked.
+        folder: of the run.
+        choices: what was chosen of the groups of which tables are made.
+        command: how the run can be repeated.
+        callbacks: further ones of Lightning.
+    """
+    quiet_lightning()
+    start = time.monotonic()
+    L.seed_everything(cfg.seed, workers=True, verbose=False)
+    train_set, val_set = build_dataset(cfg, "train"), build_dataset(cfg, "val")
+    if cfg.ckpt_path is not None:
+        check_fits(cfg.ckpt_path, read_checkpoint(cfg.ckpt_path), cfg, train_set.info)
+    task = build_task(cfg, train_set.info)
+    data = PerceptionData(
+        train_set,
+        val_set,
+        build_preprocess(cfg),
+        task.target,
+        task.protocol,
+        cfg.recipe.batch_size,
+        cfg.recipe.eval_batch_size,
+        cfg.num_workers,
+        cfg.seed,
+    )
+    cost = CostMonitor()
+    trainer = build_trainer(cfg, task, folder, cost, callbacks)
+    trainable, total = _parameters(task)
+    if trainer.is_global_zero:
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+        log_hyperparameters(trainer, cfg)
+        log.info(
+            "%s, %d training and %d validation images, %.2f M trainable of %.2f M parameters, in %s",
+            train_set.info.name,
+            len(train_set),
+            len(val_set),
+            trainable / 1e6,
+            total / 1e6,
+            folder,
+        )
+    trainer.fit(task, data, ckpt_path=cfg.ckpt_path, weights_only=True)
+    if task.validated_step != trainer.global_step:
+        trainer.validate(task, data, verbose=False, weights_only=True)
+    checkpoint = folder / "checkpoints" / "last.ckpt"
+    trainer.save_checkpoint(checkpoint)
+    metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+    summary: dict[str, Any] = {}
+    if trainer.is_global_zero:
+        summary = {
+            "metrics": metrics,
+            "classes": task.by_class,
+            "baseline": task.baseline(train_set, val_set),
+            "monitor": task.monitor[0],
+            "protocol": task.protocol.name,
+            "steps": trainer.global_step,
+            "choices": dict(choices),
+            "seconds_per_step": cost.seconds_per_step,
+            "peak_memory_gb": cost.peak_memory_gb,
+            "trainable_parameters": trainable,
+            "checkpoint": str(checkpoint),
+            "command": command,
+            "seconds": round(time.monotonic() - start, 1),
+        }
+        write_json(folder / "summary.json", summary)
+        print_summary(summary, val_set.info.name, len(val_set), folder)
+    return Run(folder, metrics, summary)
+
+
+def _parameters(task: PerceptionTask) -> tuple[int, int]:
+    """How many are trained, and how many there are."""
+    trainable = sum(p.numel() for p in task.parameters() if p.requires_grad)
+    return trainable, sum(p.numel() for p in task.parameters())

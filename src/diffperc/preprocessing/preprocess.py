@@ -1,0 +1,135 @@
+"""From an image as stored to the image that the network sees: one object for training, evaluation and prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import albumentations as A
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from diffperc.errors import ConfigError, did_you_mean
+from diffperc.preprocessing.person_crop import PersonCrop
+from diffperc.types import DenseTarget, Picture
+
+_OPENCV = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA, "nearest": cv2.INTER_NEAREST}
+INTERPOLATIONS = (*_OPENCV, "antialiased")
+_COLUMNS = "columns"
+
+
+class Preprocess:
+    """Resizing, the crop of a person, and augmentation. A checkpoint carries its configuration.
+
+    Evaluation and prediction resize the image to `size`, or else to `short_side`; the ground truth keeps its own size, so
+    that the score is that of the protocol. Training resizes image and ground truth to `size`, then applies `augment`, whose
+    random scales and crops set the size where there is no `size`. Persons are cut out by `person_crop` in all three.
+
+    Args:
+        short_side: pixels, to which the shorter side is resized with the aspect kept; None: images are left as they are.
+        size: (H, W) pixels, to which images are resized whatever their shape.
+        interpolation: of images: ``linear``, ``cubic``, ``area``, ``nearest`` (OpenCV's), or ``antialiased`` (Pillow's
+            bilinear filter, which averages over what a shrunk pixel covers). Ground truth is never interpolated.
+        crop: pixels, the side of training crops, to which entries of `augment` refer.
+        person_crop: cuts persons out, where samples are persons.
+        augment: albumentations transforms for training, in order.
+
+    Raises:
+        ConfigError: a size is not positive, or the interpolation is unknown.
+    """
+
+    def __init__(
+        self,
+        short_side: int | None = None,
+        size: Sequence[int] | None = None,
+        interpolation: str = "linear",
+        crop: int | None = None,
+        person_crop: PersonCrop | None = None,
+        augment: Sequence[Any] = (),
+    ) -> None:
+        if interpolation not in INTERPOLATIONS:
+            raise ConfigError(
+                f"preprocessing.interpolation: there is no '{interpolation}'{did_you_mean(interpolation, INTERPOLATIONS)}"
+            )
+        for key, sides in (("short_side", [short_side]), ("size", size or [None]), ("crop", [crop])):
+            if any(side is not None and side < 1 for side in sides):
+                raise ConfigError(f"preprocessing.{key}: must be at least 1 pixel, found {sides}.")
+        self.short_side = short_side
+        self.size = None if size is None else (int(size[0]), int(size[1]))
+        self.interpolation, self.crop = interpolation, crop
+        self.person_crop, self.augment = person_crop, tuple(augment)
+
+    def evaluation(self, image: Picture) -> Picture:
+        """An image (H, W, 3) uint8 at the size at which it is evaluated and predicted."""
+        height, width = image.shape[:2]
+        if self.size is not None:
+            return self._resized(image, self.size)
+        if self.short_side is None:
+            return image
+        scale = self.short_side / min(height, width)
+        return self._resized(image, (max(1, round(height * scale)), max(1, round(width * scale))))
+
+    def resized_target(self, values: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+        """Ground truth (H, W) or (H, W, C) at another size, by the exact nearest neighbour.
+
+        OpenCV's other nearest neighbour moves ground truth by up to half a pixel against its image.
+        """
+        if values.shape[:2] == size:
+            return values
+        resized: NDArray[Any] = cv2.resize(values, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        return resized
+
+    def augmentation(self, target: DenseTarget) -> Augmentation:
+        """What training applies after resizing, to images and ground truth of that kind."""
+        return Augmentation(self.augment, target)
+
+    def _resized(self, image: Picture, size: tuple[int, int]) -> Picture:
+        if image.shape[:2] == size:
+            return image
+        if self.interpolation == "antialiased":
+            return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
+        return np.asarray(cv2.resize(image, size[::-1], interpolation=_OPENCV[self.interpolation]), np.uint8)
+
+
+class Augmentation:
+    """Albumentations transforms of an image together with its ground truth.
+
+    Args:
+        transforms: in order.
+        target: the kind of ground truth; its arrays go the way of a mask: nearest neighbour, never recoloured.
+    """
+
+    def __init__(self, transforms: Sequence[Any], target: DenseTarget) -> None:
+        self._target = target
+        masks = {name: "mask" for name in (target.name, _COLUMNS) if name != "mask"}
+        self._compose = A.Compose(
+            list(transforms), additional_targets=masks, mask_interpolation=cv2.INTER_NEAREST_EXACT
+        )
+
+    def __call__(self, image: Picture, values: NDArray[Any], seed: int) -> tuple[Picture, NDArray[Any]]:
+        """Image (H, W, 3) and ground truth (H, W) or (H, W, C), changed together; all randomness comes from `seed`."""
+        name, turns = self._target.name, self._target.turns
+        arrays: dict[str, Any] = {"image": image, name: values}
+        if turns:  # shows afterwards whether columns were reversed
+            ramp = np.arange(image.shape[1], dtype=np.float32)
+            arrays[_COLUMNS] = np.broadcast_to(ramp, image.shape[:2]).copy()
+        self._compose.set_random_seed(seed)
+        changed = self._compose(**arrays)
+        found = changed[name]
+        if turns and _reversed(changed[_COLUMNS]):
+            found = self._target.mirrored(found)
+        return changed["image"], found
+
+
+def _reversed(columns: NDArray[np.float32]) -> bool:
+    steps = np.diff(columns, axis=1)
+    return int((steps < 0).sum()) > int((steps > 0).sum())
+
+
+def image_tensor(image: Picture) -> Tensor:
+    """(H, W, 3) uint8 to (3, H, W) float32 in [0, 1]."""
+    return torch.from_numpy(image.copy()).permute(2, 0, 1).float() / 255

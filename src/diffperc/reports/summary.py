@@ -1,0 +1,56 @@
+"""The summary of a run: printed as tables, written as json."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a json file at once or not at all."""
+    unfinished = path.with_suffix(".json.part")
+    unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    os.replace(unfinished, path)
+
+
+def print_summary(summary: dict[str, Any], dataset: str, images: int, folder: Path) -> None:
+    """Print the metrics, beside the baseline's if there is one, and where everything is.
+
+    Args:
+        summary: with ``metrics``, ``classes``, ``protocol``, ``checkpoint``, and possibly ``baseline``.
+        dataset: its name.
+        images: how many were scored.
+        folder: of the run.
+    """
+    table = Table(title=f"{dataset}, {images} images, protocol {summary['protocol']}")
+    for column in ("metric", "model", "baseline", "model / baseline"):
+        table.add_column(column, justify="left" if column == "metric" else "right")
+    baselines = summary.get("baseline", {})
+    for name, value in summary["metrics"].items():
+        baseline = baselines.get(name)
+        compared = (f"{baseline:.4f}", f"{value / baseline:.3f}") if baseline else ("", "")
+        table.add_row(name, f"{value:.4f}", *compared)
+    Console().print(table)
+    if summary["classes"]:
+        _print_classes(summary["classes"])
+    print(f"checkpoint: {summary['checkpoint']}")
+    print(f"figures:    {folder / 'figures'}")
+    print(f"summary:    {folder / 'summary.json'}")
+
+
+def _print_classes(classes: dict[str, dict[str, float]]) -> None:
+    """Scores by class; classes that do not occur, whose scores are NaN, are left out."""
+    columns = list(next(iter(classes.values())))
+    table = Table(title="by class")
+    for column in ("class", *columns):
+        table.add_column(column, justify="left" if column == "class" else "right")
+    for name, scores in classes.items():
+        occurs = any(value == value for value in scores.values())
+        if occurs:
+            table.add_row(name, *[f"{scores[column]:.4f}" for column in columns])
+    Console().print(table)

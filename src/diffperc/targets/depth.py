@@ -1,0 +1,87 @@
+"""Metric depth."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from diffperc.data.formats.images import read_depth
+from diffperc.errors import ConfigError
+from diffperc.types import DatasetInfo, DenseTarget, FolderOptions, FolderReader, Panel, Sample, Statistics
+from diffperc.visualization.colours import colormapped
+
+_SPARSE = 0.2
+_PLAUSIBLE = (0.1, 200.0)  # metres
+
+
+class DepthTarget(DenseTarget):
+    """(H, W) float32 metres along the optical axis; 0 = not measured."""
+
+    name = "depth"
+    dims = "B 1 h w"
+    folder = column = "depth"
+    suffixes = (".png", ".npy")
+    rendered = True
+
+    def from_scene(self, rendered: Any) -> NDArray[np.float32]:
+        depth: NDArray[np.float32] = rendered.depth
+        return depth
+
+    def folder_reader(self, options: FolderOptions) -> FolderReader:
+        if not options.depth_scale > 0:
+            raise ConfigError(
+                f"dataset.depth_scale: must be more than 0 counts per metre, found {options.depth_scale}."
+            )
+        return FolderReader(partial(read_depth, scale=options.depth_scale))
+
+    def tensor(self, values: NDArray[Any]) -> Tensor:
+        """(1, h, w) float32."""
+        return torch.from_numpy(values.copy())[None]
+
+    def statistics(self, sample: Sample) -> Statistics:
+        depth = sample.targets[self.name]
+        measured = depth[depth > 0]
+        values = {"depth, measured share": measured.size / depth.size}
+        if measured.size:
+            values["depth, least m"] = float(measured.min())
+            values["depth, mean m"] = float(measured.mean(dtype=np.float64))
+            values["depth, largest m"] = float(measured.max())
+        return Statistics(values)
+
+    def notes(self, summary: Any, info: DatasetInfo, split: str) -> list[str]:
+        notes = []
+        ranges = summary.ranges()
+        if "depth, mean m" in ranges:
+            middle = ranges["depth, mean m"][1]
+            if not _PLAUSIBLE[0] < middle < _PLAUSIBLE[1]:
+                notes.append(
+                    f"{split}: half of the images have a mean depth beyond {middle:.3g} m; is the scale right?"
+                )
+            beyond = summary.share_above("depth, largest m", info.max_depth or np.inf)
+            if beyond:
+                notes.append(
+                    f"{split}: {beyond:.0%} of the images have depths beyond dataset.max_depth={info.max_depth}, "
+                    "which the network cannot express."
+                )
+        empty = 1 - summary.share_above("depth, measured share", 0)
+        if empty:
+            notes.append(f"{split}: {empty:.0%} of the images have no measured depth at all.")
+        return notes
+
+    def panel(self, sample: Sample, info: DatasetInfo) -> Panel:
+        depth = sample.targets[self.name]
+        measured = depth > 0
+        low, high = (float(depth[measured].min()), float(depth[measured].max())) if measured.any() else (0.0, 1.0)
+        picture = colormapped(np.where(measured, depth, np.nan), low, high)
+        if measured.mean() < _SPARSE:  # single points would not be seen
+            side = 2 * max(1, picture.shape[1] // 400) + 1
+            brush = np.ones((side, side), np.uint8)
+            points = cv2.dilate(measured.astype(np.uint8), brush)[..., None] > 0
+            picture = np.where(points, cv2.dilate(picture, brush), sample.image // 3).astype(np.uint8)
+        return Panel(f"depth {low:.1f} to {high:.1f} m, {measured.mean():.0%} measured", picture)

@@ -1,0 +1,46 @@
+"""Keypoints of one person."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from diffperc.types import DatasetInfo, Panel, Picture, Sample, Statistics, Target
+from diffperc.visualization.colours import TARGET
+from diffperc.visualization.overlays import skeleton
+
+
+class KeypointsTarget(Target):
+    """The keypoints of `Sample.person`; a batch holds ``heatmap`` (B, K, h, w) and ``heatmap_weight`` (B, K)."""
+
+    name = "keypoints"
+    sample = "person"
+    counted = "keypoint"
+
+    def statistics(self, sample: Sample) -> Statistics:
+        assert sample.person is not None
+        labelled = np.array([v > 0 for *_, v in sample.person.keypoints], dtype=np.int64)
+        _, _, width, height = sample.person.box
+        return Statistics({"labelled keypoints": int(labelled.sum()), "box, pixels": width * height}, labelled)
+
+    def counted_names(self, info: DatasetInfo) -> tuple[str, ...]:
+        return () if info.keypoints is None else info.keypoints.names
+
+    def panel(self, sample: Sample, info: DatasetInfo) -> Panel:
+        assert sample.person is not None
+        assert info.keypoints is not None
+        rows = np.array(sample.person.keypoints).reshape(-1, 3)
+        labelled = rows[:, 2] > 0
+        picture = sample.image.copy()
+        if len(rows):
+            picture = skeleton(sample.image, rows[:, :2], labelled, info.keypoints)
+        _draw_box(picture, sample.person.box)
+        return Panel(f"{int(labelled.sum())} keypoints", picture)
+
+
+def _draw_box(picture: Picture, box: tuple[float, float, float, float]) -> None:
+    x, y, width, height = (round(value) for value in box)
+    thick = max(1, round(min(picture.shape[:2]) / 200))
+    picture[y : y + thick, x : x + width] = TARGET
+    picture[y + height - thick : y + height, x : x + width] = TARGET
+    picture[y : y + height, x : x + thick] = TARGET
+    picture[y : y + height, x + width - thick : x + width] = TARGET

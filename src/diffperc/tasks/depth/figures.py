@@ -1,0 +1,37 @@
+"""Depth at a glance."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from diffperc.types import Batch, Picture
+from diffperc.visualization.colours import colormapped
+from diffperc.visualization.images import at_size, image_of
+from diffperc.visualization.panels import panels
+
+
+def depth_figure(batch: Batch, dense: Tensor, i: int, max_depth: float) -> Picture:
+    """Image, ground truth, prediction on its colour scale, absolute error.
+
+    Args:
+        batch: with the target ``depth``.
+        dense: (B, 1, h, w) metres, at the size of the target.
+        i: which sample.
+        max_depth: metres; what lies beyond is not compared.
+    """
+    target = batch.targets["depth"][i, 0].float().cpu().numpy()
+    prediction = dense[i, 0].float().cpu().numpy()
+    measured = (target > 0) & (target <= max_depth)
+    seen = target[measured] if measured.any() else prediction
+    low, high = float(seen.min()), float(seen.max())
+    error = np.where(measured, np.abs(prediction - target), np.nan)
+    mean = float(np.nanmean(error)) if measured.any() else float("nan")
+    return panels(
+        [
+            ("image", at_size(image_of(batch, i), batch.targets["depth"])),
+            (f"ground truth {low:.1f} to {high:.1f} m", colormapped(np.where(measured, target, np.nan), low, high)),
+            (f"prediction {prediction.min():.1f} to {prediction.max():.1f} m", colormapped(prediction, low, high)),
+            (f"error, mean {mean:.2f} m, white 1 m", colormapped(error, 0, 1, "magma")),
+        ]
+    )

@@ -1,0 +1,27 @@
+"""How depth is evaluated (methods.md 1.3, 2.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from diffperc.types import Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class DepthProtocol(Protocol):
+    """Which pixels count, and how a whole image is predicted.
+
+    Attributes:
+        min_depth, max_depth: metres; ground truth outside (min_depth, max_depth) is not counted.
+        crop: (top, bottom, left, right) in pixels of an image of `crop_size`, bottom and right exclusive; ground truth of
+            another size gets the same crop in proportion.
+        crop_size: (height, width) for which `crop` was published.
+        windows: how many square windows along the longer side are predicted and averaged where they overlap; 1
+            predicts the whole image at once.
+    """
+
+    min_depth: float
+    max_depth: float
+    crop: tuple[int, int, int, int] | None = None
+    crop_size: tuple[int, int] | None = None
+    windows: int = 1

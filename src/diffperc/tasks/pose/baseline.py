@@ -1,0 +1,47 @@
+"""The mean place of each keypoint in its person's box."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from diffperc.data import PerceptionDataset
+from diffperc.metrics import KeypointMetrics
+from diffperc.tasks.baseline import floats, spaced
+from diffperc.tasks.pose.protocol import PoseProtocol
+
+_SAMPLES = 256
+
+
+def pose_baseline(
+    train: PerceptionDataset, val: PerceptionDataset, protocol: PoseProtocol, samples: int = _SAMPLES
+) -> dict[str, float]:
+    """Validation metrics of the mean pose, scaled to each person's box."""
+    spec = val.info.keypoints
+    assert spec is not None
+    mean = _mean_pose(train, len(spec.names), samples)
+    metrics = KeypointMetrics(
+        spec, protocol.visible, protocol.oks_nms, annotations=val.keypoint_annotations(), all_processes=False
+    )
+    for index in range(len(val)):
+        person = val[index].person
+        assert person is not None
+        box = torch.tensor(person.box)
+        metrics.update((mean * box[2:] + box[:2])[None], torch.ones(1, len(spec.names)), [person])
+    return floats(metrics.compute())
+
+
+def _mean_pose(train: PerceptionDataset, keypoints: int, samples: int) -> Tensor:
+    """(K, 2) in fractions of the box; the middle of it for a keypoint that is never labelled."""
+    places: list[list[NDArray[np.float64]]] = [[] for _ in range(keypoints)]
+    for index in spaced(train, samples):
+        person = train[index].person
+        assert person is not None
+        x, y, w, h = person.box
+        for place, (u, v, visibility) in zip(places, person.keypoints, strict=False):
+            if visibility > 0:
+                place.append(np.array([(u - x) / w, (v - y) / h]))
+    means = [np.mean(place, 0) if place else (0.5, 0.5) for place in places]
+    return torch.tensor(np.array(means), dtype=torch.float32)

@@ -1,0 +1,142 @@
+"""The contract of a kind of ground truth; the kinds themselves are in `diffperc.targets`.
+
+A data set gets the target of its task and asks it for what differs between targets, so that no data set and no part of
+preprocessing, training or inspection lists them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from diffperc.types.data import DatasetInfo, Sample
+
+SampleKind = Literal["image", "expression", "person"]
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class FolderOptions:
+    """What `dataset=folder` knows of its files.
+
+    Attributes:
+        root: the folder.
+        classes: names in the order of their ids, by id, or the name of a yaml file with either; None: ``classes.yaml``.
+        ignore: ids in masks that are not counted.
+        depth_scale: counts per metre in depth images of whole numbers.
+    """
+
+    root: Path
+    classes: Any = None
+    ignore: tuple[int, ...] = (255,)
+    depth_scale: float = 1000.0
+
+
+class FolderReader(NamedTuple):
+    """read: a file to the array of its target; classes: names of the classes, in the order of their ids."""
+
+    read: Callable[[Path], NDArray[Any]]
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What one sample's ground truth holds, in a few numbers.
+
+    Attributes:
+        values: by name, such as ``depth, mean m``.
+        counts: (K,) how often each of the names of `Target.counted` occurs: pixels of a class, labelled keypoints.
+    """
+
+    values: dict[str, float] = field(default_factory=dict)
+    counts: NDArray[np.int64] | None = None
+
+
+class Panel(NamedTuple):
+    """A titled picture of a sample's ground truth; legend: names with their RGB; caption: a line above."""
+
+    title: str
+    picture: Picture
+    legend: Sequence[tuple[str, tuple[int, int, int]]] = ()
+    caption: str = ""
+
+
+class Target(ABC):
+    """One kind of ground truth.
+
+    Attributes:
+        name: under which samples and batches hold it.
+        sample: what one sample is: an image, a sentence about an image, or a person in an image.
+        counted: what `Statistics.counts` counts, as a heading: ``class`` or ``keypoint``; empty: nothing.
+    """
+
+    name: ClassVar[str]
+    sample: ClassVar[SampleKind] = "image"
+    counted: ClassVar[str] = ""
+
+    @abstractmethod
+    def statistics(self, sample: Sample) -> Statistics:
+        """Numbers of one sample, for `inspect`."""
+
+    def counted_names(self, info: DatasetInfo) -> tuple[str, ...]:
+        """Names of `Statistics.counts`."""
+        return ()
+
+    def notes(self, summary: Any, info: DatasetInfo, split: str) -> list[str]:
+        """Sentences about what can be used but may not be meant, from an `inspection.Summary` of a split."""
+        return []
+
+    @abstractmethod
+    def panel(self, sample: Sample, info: DatasetInfo) -> Panel:
+        """The ground truth drawn over the sample's image, at the image's size."""
+
+
+class DenseTarget(Target):
+    """Ground truth with a value for every pixel.
+
+    Attributes:
+        dims: axes of its tensor in a batch, such as ``B 1 h w``.
+        folder: where `dataset=folder` looks for its files, below the root; empty: it has no files.
+        column: under which a table of `dataset=folder` names its file, such as ``mask`` (or ``mask_file_name``).
+        suffixes: of its files.
+        rendered: whether `dataset=scenes` has it.
+        turns: whether a mirror image changes values, see `mirrored`.
+    """
+
+    dims: ClassVar[str]
+    folder: ClassVar[str] = ""
+    column: ClassVar[str] = ""
+    suffixes: ClassVar[tuple[str, ...]] = (".png",)
+    rendered: ClassVar[bool] = False
+    turns: ClassVar[bool] = False
+
+    def from_scene(self, rendered: Any) -> NDArray[Any]:
+        """The array of a `scenes.Rendered`; asked for where `rendered` is True."""
+        raise NotImplementedError(f"{type(self).__name__} is not rendered")
+
+    def folder_reader(self, options: FolderOptions) -> FolderReader:
+        """How files of `folder` are read; asked for where `folder` is given.
+
+        Raises:
+            DataError, ConfigError: what is needed to read them is missing.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no files")
+
+    def mirrored(self, values: NDArray[Any]) -> NDArray[Any]:
+        """The values of an array whose columns were reversed, as the mirrored scene has them: x of a vector turns."""
+        return values
+
+    @abstractmethod
+    def tensor(self, values: NDArray[Any]) -> Tensor:
+        """An array of a sample as the tensor of one image, `dims` without the batch axis."""
+
+    def labels(self, values: Tensor, sample: Sample, count: int) -> Tensor | None:
+        """(count,) bool: which of the data set's `count` classes occur after the crop; None: there are no classes."""
+        return None
