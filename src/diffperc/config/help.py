@@ -80,15 +80,15 @@ def help_text(config_name: str, arguments: Sequence[str]) -> str:
     found = read_help(config_name, arguments)
     columns = min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)
     console = Console(file=io.StringIO(), width=columns, markup=False, emoji=False, highlight=False, no_color=True)
-    for line in head(conf_dir() / f"{config_name}.yaml"):
-        console.print(line)
+    # as it stands: its examples are in columns
+    console.print("\n".join(head(conf_dir() / f"{config_name}.yaml")), soft_wrap=True)
     if found.groups:
         console.print("\ngroups (group=choice):")
         console.print(_group_table(found.groups))
     for name, keys in found.sections.items():
         console.print(f"\n{found.titles[name]}")
         console.print(_key_table(keys))
-    console.print(f"\n{_FOOTER}")
+    console.print(f"\n{_FOOTER}", soft_wrap=True)
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     return "\n".join(line.rstrip() for line in lines)
 
