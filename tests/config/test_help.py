@@ -121,8 +121,10 @@ def test_a_comment_stands_behind_a_key_or_above_it(tmp_path: Path) -> None:
     )
     assert head(file) == ["the file"]
     assert key_sentences(file) == {
+        "first": "",
         "second": "behind",
         "third": "above, on two lines",
         "fourth": "a node",
         "fourth.fifth": "inside",
+        "fourth.sixth": "",
     }

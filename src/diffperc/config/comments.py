@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import yaml
@@ -11,68 +12,43 @@ import yaml
 def head(file: Path) -> list[str]:
     """The comment at the top of a file, line by line, without the signs."""
     lines = file.read_text(encoding="utf-8").splitlines()
-    block = lines[: _head_length(lines)]
-    # what composes into another package begins with a word to Hydra
-    return [line.removeprefix("#").removeprefix(" ") for line in block if not line.startswith("# @package")]
+    return [line.removeprefix("#").removeprefix(" ") for line in takewhile(_is_comment, lines)]
 
 
 def key_sentences(file: Path) -> dict[str, str]:
-    """By dotted key: the comment behind it, else the comment above it. Keys without a comment are left out.
+    """By dotted key: the comment behind it, else the comment above it, else "".
 
-    The comment at the top of the file belongs to the file, not to its first key.
+    Groups of the defaults list are keys too, such as ``defaults.task``. The comment at the top of the file belongs to
+    the file, not to its first key.
     """
-    lines = file.read_text(encoding="utf-8").splitlines()
-    root = yaml.compose("\n".join(lines))
-    if not isinstance(root, yaml.MappingNode):
-        return {}
-    found = {path: _sentence(lines, key, value) for path, key, value in _pairs(root, "")}
-    return {path: sentence for path, sentence in found.items() if sentence}
+    text = file.read_text(encoding="utf-8")
+    # a value may end on the line after the last
+    lines = [*text.splitlines(), ""]
+    return {path: _sentence(lines, key, value) for path, key, value in _pairs(yaml.compose(text), "")}
 
 
-def group_sentences(file: Path) -> dict[str, str]:
-    """As `key_sentences`, of the groups in the file's defaults list."""
-    lines = file.read_text(encoding="utf-8").splitlines()
-    root = yaml.compose("\n".join(lines))
-    found = {}
-    for key, entries in root.value:
-        if key.value == "defaults":
-            for group, choice in _mappings(entries):
-                found[group.value] = _sentence(lines, group, choice)
-    return found
-
-
-def _pairs(node: yaml.MappingNode, path: str) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
-    """Every key with its value and its dotted path; lists are values."""
-    for key, value in node.value:
-        own = f"{path}.{key.value}" if path else key.value
-        yield own, key, value
-        if isinstance(value, yaml.MappingNode):
-            yield from _pairs(value, own)
-
-
-def _mappings(entries: yaml.SequenceNode) -> Iterator[tuple[yaml.Node, yaml.Node]]:
-    """The ``group: choice`` entries of a defaults list."""
-    for entry in entries.value:
-        if isinstance(entry, yaml.MappingNode):
-            yield from entry.value
+def _pairs(node: yaml.Node, prefix: str) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
+    """Every key with its value and its dotted path; entries of a list have the path of the list."""
+    if isinstance(node, yaml.SequenceNode):
+        for entry in node.value:
+            yield from _pairs(entry, prefix)
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            path = f"{prefix}{key.value}"
+            yield path, key, value
+            yield from _pairs(value, f"{path}.")
 
 
 def _sentence(lines: list[str], key: yaml.Node, value: yaml.Node) -> str:
-    is_block = isinstance(value, yaml.CollectionNode) and not value.flow_style
+    is_block = value.start_mark.line > key.start_mark.line
     end = key.end_mark if is_block else value.end_mark
-    behind = lines[end.line][end.column :].lstrip(": ") if end.line < len(lines) else ""
-    if behind.startswith("#"):
+    behind = lines[end.line][end.column :].lstrip(": ")
+    if _is_comment(behind):
         return behind.lstrip("# ")
-    above: list[str] = []
-    row = key.start_mark.line - 1
-    while row >= _head_length(lines) and lines[row].lstrip().startswith("#"):
-        above.insert(0, lines[row].lstrip(" #"))
-        row -= 1
-    return " ".join(above)
+    top = len(list(takewhile(_is_comment, lines)))
+    above = list(takewhile(_is_comment, reversed(lines[top : key.start_mark.line])))
+    return " ".join(line.lstrip(" #") for line in reversed(above))
 
 
-def _head_length(lines: list[str]) -> int:
-    count = 0
-    while count < len(lines) and lines[count].startswith("#"):
-        count += 1
-    return count
+def _is_comment(line: str) -> bool:
+    return line.lstrip().startswith("#")

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from hydra import initialize_config_dir
@@ -21,7 +21,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from diffperc.config.comments import group_sentences, head, key_sentences
+from diffperc.config.comments import head, key_sentences
 from diffperc.config.explain import further_folders, without_flags
 from diffperc.config.find import conf_dir
 
@@ -68,7 +68,7 @@ class Help:
 
 def help_wanted(arguments: Sequence[str]) -> bool:
     """True if a command line asks for the help of the command."""
-    return "--help" in arguments or "-h" in arguments
+    return not {"--help", "-h"}.isdisjoint(arguments)
 
 
 def help_text(config_name: str, arguments: Sequence[str]) -> str:
@@ -111,8 +111,7 @@ def read_help(config_name: str, arguments: Sequence[str]) -> Help:
         sentences = _sentences(loader, config_name, overrides, folders)
         choices = dict(cfg.hydra.runtime.choices)
         groups = _groups(loader, config_name, overrides, choices)
-    content = OmegaConf.to_container(cfg, resolve=False)
-    assert isinstance(content, dict)
+    content = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=False))
     del content["hydra"]
     keys = list(_keys(content, "", sentences))
     sections = _sections(keys, content)
@@ -132,7 +131,8 @@ def _sentences(
         # the root is written in two ways
         package = (part.package or "").removeprefix("<root>")
         for key, sentence in key_sentences(file).items():
-            found.setdefault(f"{package}.{key}" if package else key, sentence)
+            path = f"{package}.{key}".removeprefix(".")
+            found[path] = found.get(path) or sentence
     return found
 
 
@@ -145,7 +145,7 @@ def _find(config_path: str | None, folders: Sequence[Path]) -> Path | None:
 def _groups(loader: ConfigLoader, config_name: str, overrides: Sequence[str], choices: dict[str, Any]) -> list[Group]:
     """The groups that the command's defaults list names, without those whose choice follows from others."""
     file = conf_dir() / f"{config_name}.yaml"
-    sentences = group_sentences(file)
+    sentences = key_sentences(file)
     found: list[Group] = []
     for entry in yaml.safe_load(file.read_text(encoding="utf-8"))["defaults"]:
         if isinstance(entry, str):
@@ -155,23 +155,22 @@ def _groups(loader: ConfigLoader, config_name: str, overrides: Sequence[str], ch
         if name.startswith("override ") or "${" in str(choice):
             continue
         options = tuple(loader.get_group_options(name, config_name=config_name, overrides=list(overrides)))
-        found.append(Group(name, str(choices.get(name) or "null"), options, sentences[name]))
+        found.append(Group(name, str(choices.get(name) or "null"), options, sentences[f"defaults.{name}"]))
     return found
 
 
-def _keys(node: dict[Any, Any], path: str, sentences: dict[str, str]) -> Iterator[Key]:
+def _keys(node: dict[Any, Any], prefix: str, sentences: dict[str, str]) -> Iterator[Key]:
     """Every key below a node. Classes are left out: groups choose them."""
     for name, value in node.items():
-        own = f"{path}.{name}" if path else str(name)
-        sentence = sentences.get(own, "")
+        path = f"{prefix}{name}"
         if name == "_target_":
             continue
-        if isinstance(value, dict) and value:
-            if sentence:
-                yield Key(own, "", sentence)
-            yield from _keys(value, own, sentences)
-        else:
-            yield Key(own, _shortened(value), sentence)
+        if not isinstance(value, dict) or not value:
+            yield Key(path, _shortened(value), sentences.get(path, ""))
+            continue
+        if sentences.get(path):
+            yield Key(path, "", sentences[path])
+        yield from _keys(value, f"{path}.", sentences)
 
 
 def _sections(keys: Sequence[Key], content: dict[Any, Any]) -> dict[str, list[Key]]:

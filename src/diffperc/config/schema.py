@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections.abc
 import inspect
+import itertools
 import json
 import re
 import types
@@ -58,14 +59,13 @@ def train_schema() -> Schema:
 
 
 def _own_properties() -> dict[str, Schema]:
-    """The keys of ``conf/train.yaml`` itself; null says nothing about a type."""
+    """The keys of ``conf/train.yaml`` itself; null determines no type."""
     file = conf_dir() / "train.yaml"
-    sentences = key_sentences(file)
+    content, sentences = _content(file), key_sentences(file)
+    del content["defaults"], content["hydra"]
     found = {}
-    for key, value in _content(file).items():
-        if key in ("defaults", "hydra"):
-            continue
-        own: Schema = {} if value is None else _or_open({"type": _SIMPLE[type(value)]})
+    for key, value in content.items():
+        own = {} if value is None else _or_open(_type(type(value)))
         found[key] = {**own, "default": value, "description": sentences[key]}
     return found
 
@@ -98,26 +98,21 @@ def _choice(group: str, targets: list[str]) -> Schema:
     return {"type": ["object", "null"], "allOf": cases}
 
 
-def _definition(callable_: Callable[..., Any], keys: set[str]) -> Schema:
+def _definition(kind: type, keys: set[str]) -> Schema:
     """The arguments of a class. Those that it needs and its yaml files lack are left out: they are added at build time."""
-    parameters, open_ended = _parameters(callable_)
-    defaults, sentences = _defaults(callable_), _sentences(callable_)
+    parameters, open_ended = _parameters(kind)
+    needed = {name for name, (is_needed, _) in parameters.items() if is_needed}
+    defaults, descriptions = _defaults(kind), _descriptions(kind)
     properties: dict[str, Schema] = {"_target_": {"type": "string"}}
-    for name, (needed, annotation) in parameters.items():
-        if needed and name not in keys:
-            continue
-        properties[name] = _or_open(_type(annotation))
-        if name in defaults:
-            properties[name]["default"] = defaults[name]
-        if name in sentences:
-            properties[name]["description"] = sentences[name]
-    required = [name for name, (needed, _) in parameters.items() if needed and name in keys]
+    for name in sorted(parameters.keys() - (needed - keys)):
+        own = _or_open(_type(parameters[name][1]))
+        properties[name] = {**own, **defaults.get(name, {}), **descriptions.get(name, {})}
     return {
-        "description": (inspect.getdoc(callable_) or "").split("\n")[0],
+        "description": (inspect.getdoc(kind) or "").split("\n")[0],
         "type": "object",
         "properties": properties,
         "patternProperties": {"^_.*_$": {}},
-        "required": ["_target_", *required],
+        "required": ["_target_", *sorted(needed & keys)],
         "additionalProperties": open_ended,
     }
 
@@ -179,37 +174,58 @@ def _type(annotation: Any) -> Schema:
     """The schema of an annotation; empty, which allows anything, where JSON has no such type."""
     if annotation in _SIMPLE:
         return {"type": _SIMPLE[annotation]}
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is Literal:
-        return {"enum": list(arguments)}
-    if origin in (typing.Union, types.UnionType):
-        return _union([_type(a) for a in arguments])
-    if origin is tuple and Ellipsis not in arguments:
-        return {"type": "array", "minItems": len(arguments), "maxItems": len(arguments)}
-    if origin in (list, tuple, collections.abc.Sequence):
-        return {"type": "array", "items": _or_open(_type(arguments[0]))}
-    if origin in (dict, collections.abc.Mapping):
-        return {"type": "object"}
+    make = _GENERIC.get(typing.get_origin(annotation), _anything)
+    return make(typing.get_args(annotation))
+
+
+def _enumeration(arguments: tuple[Any, ...]) -> Schema:
+    return {"enum": list(arguments)}
+
+
+def _options(arguments: tuple[Any, ...]) -> Schema:
+    return _union([_type(argument) for argument in arguments])
+
+
+def _array(arguments: tuple[Any, ...]) -> Schema:
+    return {"type": "array", "items": _or_open(_type(arguments[0]))}
+
+
+def _object(arguments: tuple[Any, ...]) -> Schema:
+    return {"type": "object"}
+
+
+def _anything(arguments: tuple[Any, ...]) -> Schema:
     return {}
 
 
-def _defaults(callable_: Callable[..., Any]) -> dict[str, Any]:
-    """Defaults that JSON can hold."""
+_GENERIC: dict[Any, Callable[[tuple[Any, ...]], Schema]] = {
+    Literal: _enumeration,
+    typing.Union: _options,
+    types.UnionType: _options,
+    list: _array,
+    tuple: _array,
+    collections.abc.Sequence: _array,
+    dict: _object,
+    collections.abc.Mapping: _object,
+}
+
+
+def _defaults(kind: type) -> dict[str, Schema]:
+    """By argument: its default, where JSON has such a value."""
     found = {}
-    for name, parameter in inspect.signature(callable_).parameters.items():
+    for name, parameter in inspect.signature(kind).parameters.items():
         if isinstance(parameter.default, int | float | str | None):
-            found[name] = parameter.default
+            found[name] = {"default": parameter.default}
     return found
 
 
-def _sentences(callable_: Callable[..., Any]) -> dict[str, str]:
-    """By argument: its description under ``Args:`` or ``Attributes:``, also of the classes that arguments are passed to."""
-    found: dict[str, str] = {}
-    for owner in inspect.getmro(callable_) if inspect.isclass(callable_) else (callable_,):
-        documented = [owner, owner.__init__] if inspect.isclass(owner) else [owner]
-        for docstring in map(inspect.getdoc, documented):
-            for name, sentence in _arguments(docstring or ""):
-                found.setdefault(name, sentence)
+def _descriptions(kind: type) -> dict[str, Schema]:
+    """By argument: its text under ``Args:`` or ``Attributes:``, also in the base classes that take it."""
+    bases = inspect.getmro(kind)
+    found: dict[str, Schema] = {}
+    for documented in itertools.chain(bases, (base.__init__ for base in bases)):  # type: ignore[misc]
+        for name, text in _arguments(inspect.getdoc(documented) or ""):
+            found.setdefault(name, {"description": text})
     return found
 
 
