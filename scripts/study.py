@@ -160,11 +160,11 @@ QUESTIONS = (
     Question(
         "refinement",
         "Refinement steps of meta prompts",
-        "`recipe.refine_steps`: how often the UNet runs, from the second time on on its own output; 1 is the recipe's.",
+        "`strategy.steps`: how often the UNet runs, from the second time on on its own output; 1 is the recipe's.",
         _rows(
             ("1", "strategy=meta_prompts", None),
-            ("2", "strategy=meta_prompts recipe.refine_steps=2", "1"),
-            ("3", "strategy=meta_prompts recipe.refine_steps=3", "1"),
+            ("2", "strategy=meta_prompts strategy.steps=2", "1"),
+            ("3", "strategy=meta_prompts strategy.steps=3", "1"),
             NO_UNET,
         ),
     ),

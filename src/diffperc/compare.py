@@ -11,17 +11,10 @@ if TYPE_CHECKING:
 
 
 def run(cfg: DictConfig) -> None:
-    """Read every run's summary, print the table, write it as csv and markdown."""
-    from pathlib import Path
+    """Compare all runs."""
+    from diffperc.commands.compare import compare
 
-    from diffperc.errors import DataError
-    from diffperc.reports.tables import comparison, read_summaries, write_table
-
-    folder = Path(cfg.runs).expanduser()
-    if not folder.is_dir():
-        raise DataError(f"runs: there is no folder '{folder}'.")
-    write_table(comparison(read_summaries(folder)), folder / "comparison", f"strategies by tasks, {folder}")
-    print(f"written: {folder / 'comparison'}.csv, .md")
+    compare(cfg)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ def explain_overrides(conf: Path, config_name: str, overrides: Sequence[str]) ->
     """
     parser = OverridesParser.create()
     problems, groups, values = [], [], []
-    folders = [conf, *_further_folders(overrides)]
-    for text in _without_flags(overrides):
+    folders = [conf, *further_folders(overrides)]
+    for text in without_flags(overrides):
         try:
             override = parser.parse_override(text)
         except HydraException as error:
@@ -58,13 +58,13 @@ def explain_overrides(conf: Path, config_name: str, overrides: Sequence[str]) ->
     return problems
 
 
-def _without_flags(arguments: Sequence[str]) -> list[str]:
+def without_flags(arguments: Sequence[str]) -> list[str]:
     """Without options such as ``-m``, and without the folder behind ``--config-dir``."""
     behind = {i + 1 for i, a in enumerate(arguments) if a in _FOLDER_FLAGS}
     return [a for i, a in enumerate(arguments) if not a.startswith("-") and i not in behind]
 
 
-def _further_folders(arguments: Sequence[str]) -> list[Path]:
+def further_folders(arguments: Sequence[str]) -> list[Path]:
     pairs = itertools.pairwise(arguments)
     return [Path(folder) for flag, folder in pairs if flag in _FOLDER_FLAGS]
 
