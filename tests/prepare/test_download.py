@@ -16,7 +16,7 @@ import pytest
 from diffperc.errors import DataError
 from diffperc.prepare import download
 from diffperc.prepare.download import Source, fetch
-from tests.scripts.tools import Server, serving
+from tests.prepare.tools import Server, serving
 
 CONTENT = np.random.default_rng(0).bytes(700_001)
 SHA256 = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"

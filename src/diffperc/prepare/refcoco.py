@@ -15,7 +15,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from diffperc.data.formats.refer import read_refs
 from diffperc.errors import DataError
 from diffperc.prepare import archives
 from diffperc.prepare.download import Source
@@ -76,6 +75,8 @@ def main() -> None:
 
 def _images(root: Path) -> set[int]:
     """COCO's ids of the images that any ref names."""
+    from diffperc.data.formats.refer import read_refs
+
     files = sorted(root.glob("refcoco*/refs(*).p"))
     if not files:
         raise DataError(

@@ -18,7 +18,7 @@ import pytest
 
 from diffperc.prepare import archives
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+SCRIPTS = Path(archives.__file__).parent
 
 
 class Result(NamedTuple):
@@ -33,7 +33,7 @@ def run(name: str, *arguments: object, **constants: Any) -> Result:
     Args:
         constants: of the script, such as an URL, to be replaced.
     """
-    spec = importlib.util.spec_from_file_location(f"prepare_{name}", SCRIPTS / f"prepare_{name}.py")
+    spec = importlib.util.spec_from_file_location(f"prepare_{name}", SCRIPTS / f"{name}.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)

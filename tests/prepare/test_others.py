@@ -12,7 +12,7 @@ from PIL import Image
 from diffperc.data import Cityscapes, COCOPose, RefCOCO
 from diffperc.preprocessing import PersonCrop
 from tests.data.datasets import test_cityscapes, test_coco_pose, test_refcoco
-from tests.scripts.tools import files, pack, run, times
+from tests.prepare.tools import files, pack, run, times
 
 
 def test_cityscapes_keeps_images_and_label_ids(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from diffperc.data import NYUv2
 from tests.data.datasets.test_nyuv2 import PROTOCOL, SCENES, write_frame
-from tests.scripts.tools import files, pack, run, times
+from tests.prepare.tools import files, pack, run, times
 
 HEIGHT, WIDTH = 30, 40
 TYPES = ["bathroom", "office_kitchen", "study", "kitchen"]

@@ -15,7 +15,9 @@ from diffperc.data import ADE20K
 from diffperc.prepare import archives
 from diffperc.prepare.download import Source
 from tests.data.datasets.test_ade20k import PROTOCOLS, write_root
-from tests.scripts.tools import SCRIPTS, files, pack, run, serving, times
+from tests.prepare.tools import SCRIPTS, files, pack, run, serving, times
+
+DATASETS = ("ade20k", "cityscapes", "coco", "kitti", "nyuv2", "refcoco")
 
 
 @pytest.fixture
@@ -159,13 +161,13 @@ def test_the_command_line(archive: Path, tmp_path: Path) -> None:
         "    except SystemExit as stop: assert stop.code == 0\n"
         "assert 'torch' not in sys.modules and 'numpy' not in sys.modules\n"
     )
-    scripts = sorted(map(str, SCRIPTS.glob("prepare_*.py")))
+    scripts = [str(SCRIPTS / f"{name}.py") for name in DATASETS]
     shown = subprocess.run([sys.executable, "-c", code, *scripts], capture_output=True, text=True, check=True).stdout
     assert shown.count("usage:") == shown.count("Licence:") == len(scripts)
     archive.write_bytes(archive.read_bytes()[:500])
     command = [
         sys.executable,
-        str(SCRIPTS / "prepare_ade20k.py"),
+        str(SCRIPTS / "ade20k.py"),
         "--archive",
         str(archive),
         "--out",
