@@ -30,7 +30,7 @@ def test_cityscapes_keeps_images_and_label_ids(tmp_path: Path) -> None:
     assert result.code == 2
     assert "There is no file *_gtFine_labelIds.png in" in result.err
     result = run("cityscapes", "--archive", *archives, "--out", out)
-    assert result.out == f"ready: 2 training, 1 validation frames in {out}; published are 2975 and 500\n"
+    assert result.out == f"ready: 2 training, 1 validation frames in {out}; the published data set has 2975 and 500\n"
     assert files(out) == {
         m: c for m, c in members.items() if "/test/" not in m and m.endswith(("_leftImg8bit.png", "_labelIds.png"))
     }

@@ -1,10 +1,11 @@
-"""ADE20K with 150 classes: from ADEChallengeData2016.zip (0.97 GB) to the folder that diffperc.data.ADE20K reads.
+"""ADE20K, 150 classes, for segmentation: one archive of 0.97 GB.
 
-    python scripts/prepare_ade20k.py --download
-    python scripts/prepare_ade20k.py --archive ADEChallengeData2016.zip --out data/ade20k
+    diffperc prepare ade20k --download
+    diffperc prepare ade20k --archive ADEChallengeData2016.zip --out data/ade20k
 
-Licence: the annotations BSD-3-Clause, the images for research and education (groups.csail.mit.edu/vision/datasets/ADE20K).
-The archive is not needed afterwards.
+Licence: the annotations are under BSD-3-Clause, the images are for research and education
+(groups.csail.mit.edu/vision/datasets/ADE20K). The folder is the one that diffperc.data.ADE20K reads. The archive is not
+needed afterwards.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import re
 from diffperc.prepare import archives
 from diffperc.prepare.download import Source
 
-# size and checksum as TensorFlow Datasets publishes them
+# size and checksum as published by TensorFlow Datasets
 SOURCE = Source(
     "http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip",
     "sha256:7ff1be44964418441f542a7cc1e1a650e7dc0fc275f5d23252bc9bbdbc977b29",
@@ -23,18 +24,21 @@ SOURCE = Source(
 _MEMBER = re.compile(r"ADEChallengeData2016/(images/\w+/.+\.jpg|annotations/\w+/.+\.png|objectInfo150\.txt)$")
 
 
-def main() -> None:
-    """Find or fetch, unpack, open."""
-    options = archives.arguments(__doc__, "data/ade20k", download=True).parse_args()
+def main(arguments: list[str]) -> None:
+    """Find or download the archive, unpack it, and print how many frames the data set's class finds.
+
+    Args:
+        arguments: the command line after the data set's name, such as ``["--download"]``.
+
+    Raises:
+        DataError: the archive is missing, damaged or not the official one.
+    """
+    options = archives.parser("ade20k", __doc__, download=True).parse_args(arguments)
     files = archives.find(options, [SOURCE.name], [SOURCE], f"Get it from {SOURCE.url}, or add --download.")
     holds = "ADEChallengeData2016/images/ and annotations/"
-    written = sum(archives.unpack(f, options.out, lambda m: m if _MEMBER.match(m) else None, holds) for f in files)
+    written = archives.unpack(files, options.out, archives.matching(_MEMBER), holds)
 
     from diffperc.data import ADE20K
 
-    train, val = (len(ADE20K(split, str(options.out), {})) for split in ("train", "val"))
-    archives.report(written, options.out, {"training": train, "validation frames": val}, (20210, 2000))
-
-
-if __name__ == "__main__":
-    archives.script(main)
+    train, val = ADE20K("train", str(options.out), {}), ADE20K("val", str(options.out), {})
+    archives.report(written, options.out, {"training": len(train), "validation frames": len(val)}, (20210, 2000))

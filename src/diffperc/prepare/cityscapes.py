@@ -1,10 +1,11 @@
-"""Cityscapes, finely annotated: from two archives to the folder that diffperc.data.Cityscapes reads.
+"""Cityscapes, fine annotations, for segmentation: two archives that need a login.
 
-    python scripts/prepare_cityscapes.py --archive leftImg8bit_trainvaltest.zip gtFine_trainvaltest.zip
+    diffperc prepare cityscapes --archive leftImg8bit_trainvaltest.zip gtFine_trainvaltest.zip
 
-Licence: for non-commercial research and teaching (www.cityscapes-dataset.com/license). The archives need a login there, so
-they are fetched by hand. Of them the training and validation images and the label ids are kept. Nobody publishes checksums;
-those inside the zips are verified. The archives are not needed afterwards.
+Licence: for non-commercial research and teaching (www.cityscapes-dataset.com/license). The archives need a login at that
+site, so they are downloaded by hand. The training and validation images and the label ids are kept, in the folder that
+diffperc.data.Cityscapes reads. Nobody publishes checksums of the archives; those inside the zips are verified. The
+archives are not needed afterwards.
 """
 
 from __future__ import annotations
@@ -15,23 +16,27 @@ from diffperc.prepare import archives
 
 _NAMES = ["leftImg8bit_trainvaltest.zip", "gtFine_trainvaltest.zip"]
 _HINT = (
-    "Cityscapes needs a login: register at https://www.cityscapes-dataset.com, fetch both and give them with --archive."
+    "Cityscapes needs a login: register at https://www.cityscapes-dataset.com, download both archives and give them with "
+    "--archive."
 )
 _MEMBER = re.compile(r"(?:leftImg8bit/(?:train|val)/.+_leftImg8bit|gtFine/(?:train|val)/.+_gtFine_labelIds)\.png$")
 
 
-def main() -> None:
-    """Find, unpack, open."""
-    options = archives.arguments(__doc__, "data/cityscapes", download=False).parse_args()
+def main(arguments: list[str]) -> None:
+    """Find the archives, unpack them, and print how many frames the data set's class finds.
+
+    Args:
+        arguments: the command line after the data set's name, such as ``["--archives", "downloads"]``.
+
+    Raises:
+        DataError: an archive is missing, damaged or not an official one.
+    """
+    options = archives.parser("cityscapes", __doc__, download=False).parse_args(arguments)
     files = archives.find(options, _NAMES, [], _HINT)
     holds = "leftImg8bit/ or gtFine/ with train/ and val/"
-    written = sum(archives.unpack(f, options.out, lambda m: m if _MEMBER.match(m) else None, holds) for f in files)
+    written = archives.unpack(files, options.out, archives.matching(_MEMBER), holds)
 
     from diffperc.data import Cityscapes
 
-    train, val = (len(Cityscapes(split, str(options.out), {})) for split in ("train", "val"))
-    archives.report(written, options.out, {"training": train, "validation frames": val}, (2975, 500))
-
-
-if __name__ == "__main__":
-    archives.script(main)
+    train, val = Cityscapes("train", str(options.out), {}), Cityscapes("val", str(options.out), {})
+    archives.report(written, options.out, {"training": len(train), "validation frames": len(val)}, (2975, 500))

@@ -1,10 +1,10 @@
-"""COCO's persons with keypoints: from three archives (20.4 GB) to the folder that diffperc.data.COCOPose reads.
+"""COCO's persons with keypoints, for pose: three archives, 20.4 GB.
 
-    python scripts/prepare_coco.py --download
-    python scripts/prepare_coco.py --archive train2017.zip val2017.zip annotations_trainval2017.zip
+    diffperc prepare coco --download
+    diffperc prepare coco --archive train2017.zip val2017.zip annotations_trainval2017.zip
 
-Licence: the annotations CC BY 4.0, the images under Flickr's terms (cocodataset.org/#termsofuse). Of the annotations
-person_keypoints_*.json are kept. The archives are not needed afterwards.
+Licence: the annotations are under CC BY 4.0, the images under Flickr's terms (cocodataset.org/#termsofuse). The images and
+person_keypoints_*.json are kept, in the folder that diffperc.data.COCOPose reads. The archives are not needed afterwards.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 from diffperc.prepare import archives
 from diffperc.prepare.download import Source
 
-# sizes and checksums as TensorFlow Datasets publishes them
+# sizes and checksums as published by TensorFlow Datasets
 SOURCES = [
     Source(
         "http://images.cocodataset.org/annotations/annotations_trainval2017.zip",
@@ -35,20 +35,25 @@ SOURCES = [
 _MEMBER = re.compile(r"(?:(?:train|val)2017/\d+\.jpg|annotations/person_keypoints_(?:train|val)2017\.json)$")
 
 
-def main() -> None:
-    """Find or fetch, unpack, open."""
-    options = archives.arguments(__doc__, "data/coco", download=True).parse_args()
-    hint = f"Get them from {' and '.join(s.url for s in SOURCES)}, or add --download."
-    files = archives.find(options, [s.name for s in SOURCES], SOURCES, hint)
+def main(arguments: list[str]) -> None:
+    """Find or download the archives, unpack them, and print how many persons the data set's class finds.
+
+    Args:
+        arguments: the command line after the data set's name, such as ``["--download"]``.
+
+    Raises:
+        DataError: an archive is missing, damaged or not an official one.
+    """
+    options = archives.parser("coco", __doc__, download=True).parse_args(arguments)
+    urls = " and ".join(source.url for source in SOURCES)
+    names = [source.name for source in SOURCES]
+    files = archives.find(options, names, SOURCES, f"Get them from {urls}, or add --download.")
     holds = "train2017/, val2017/ or annotations/person_keypoints_*.json"
-    written = sum(archives.unpack(f, options.out, lambda m: m if _MEMBER.match(m) else None, holds) for f in files)
+    written = archives.unpack(files, options.out, archives.matching(_MEMBER), holds)
 
     from diffperc.data import COCOPose
     from diffperc.preprocessing import PersonCrop
 
-    train, val = (len(COCOPose(split, str(options.out), {}, PersonCrop())) for split in ("train", "val"))
-    archives.report(written, options.out, {"training": train, "validation persons": val})
-
-
-if __name__ == "__main__":
-    archives.script(main)
+    train = COCOPose("train", str(options.out), {}, PersonCrop())
+    val = COCOPose("val", str(options.out), {}, PersonCrop())
+    archives.report(written, options.out, {"training": len(train), "validation persons": len(val)})

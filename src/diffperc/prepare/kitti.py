@@ -1,106 +1,153 @@
-"""KITTI, the Eigen split: from the raw drives and the annotated depth to the folder that diffperc.data.KITTI reads.
+"""KITTI, Eigen split, for depth: the raw drives that the lists name, and the annotated depth.
 
-    python scripts/prepare_kitti.py --lists FOLDER --archives FOLDER
-    python scripts/prepare_kitti.py --lists FOLDER --download
+    diffperc prepare kitti --lists FOLDER --archives FOLDER
+    diffperc prepare kitti --lists FOLDER --download
 
-Licence: CC BY-NC-SA 3.0 (www.cvlibs.net/datasets/kitti). The lists are those that monocular depth papers publish: a line a
-frame, image and depth, such as eigen_train_list.txt and eigen_test_list.txt. Of 2011_*_sync.zip and data_depth_annotated.zip
-only the frames that the lists name are unpacked, and only the drives that they name are downloaded; unless --archives names
-a folder for them, they are removed again one by one. Nobody publishes checksums; those inside the zips are verified.
+Licence: CC BY-NC-SA 3.0 (www.cvlibs.net/datasets/kitti). The lists are those that papers on monocular depth publish, such as
+eigen_train_list.txt and eigen_test_list.txt: one line per frame, image and depth. Only the frames that the lists name are
+unpacked from 2011_*_sync.zip and data_depth_annotated.zip, to the folder that diffperc.data.KITTI reads. Only the drives
+that the lists name are downloaded; each is removed after unpacking, unless --archives names a folder to keep it in. Nobody
+publishes checksums of the archives; those inside the zips are verified.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from diffperc.errors import DataError
 from diffperc.prepare import archives
 from diffperc.prepare.download import Source, fetch
+from diffperc.prepare.frame_lists import add_options, read_frames
 
 BUCKET = "https://s3.eu-central-1.amazonaws.com/avg-kitti"
+# the first pattern is the name that diffperc.data.KITTI reads
 _LISTS = {
-    "eigen_train_list.txt": ["eigen_train_list.txt", "*eigen*train*.txt", "*train*.txt"],
-    "eigen_test_list.txt": ["eigen_test_list.txt", "*eigen*test*.txt", "*test*.txt"],
+    "train": ["eigen_train_list.txt", "*eigen*train*.txt", "*train*.txt"],
+    "test": ["eigen_test_list.txt", "*eigen*test*.txt", "*test*.txt"],
 }
 _HINT = "Get the drives and data_depth_annotated.zip from https://www.cvlibs.net/datasets/kitti, or add --download."
 _IMAGE = re.compile(r"(?:^|/)(\d{4}_\d\d_\d\d/(\w+_sync)/image_02/data/\d+\.png)$")
 _DEPTH = re.compile(r"(?:^|/)(?:(train|val)/)?((\w+_sync)/proj_depth/groundtruth/image_02/\d+\.png)$")
 
 
-def main() -> None:
-    """Read the lists, unpack what they name from what is given, fetch the rest, open."""
-    parser = archives.arguments(__doc__, "data/kitti", download=True)
-    parser.add_argument("--lists", type=Path, metavar="FOLDER", help="a folder with the lists (--out)")
-    parser.add_argument("--train-list", metavar="NAME", help="of the list of training frames in it")
-    parser.add_argument("--test-list", metavar="NAME", help="of the list of test frames in it")
-    options = parser.parse_args()
-    given = [options.train_list, options.test_list]
-    lists = {
-        name: _read(options.lists or options.out, chosen, patterns)
-        for chosen, (name, patterns) in zip(given, _LISTS.items(), strict=True)
-    }
-    lines = [words for found in lists.values() for words in found]
-    images = {_part(_IMAGE, words[0], 1): _part(_IMAGE, words[0], 2) for words in lines}
-    depths = {_part(_DEPTH, words[1], 2) for words in lines}
+def main(arguments: list[str]) -> None:
+    """Read the lists, unpack the frames that they name, write the lists, and print the counts.
 
-    def choose(member: str) -> str | None:
-        if (image := _IMAGE.search(member)) and image[1] in images:
-            return f"raw/{image[1]}"
-        if (depth := _DEPTH.search(member)) and depth[1] and depth[2] in depths:
-            return f"data_depth_annotated/{depth[1]}/{depth[2]}"
-        return None
+    Args:
+        arguments: the command line after the data set's name, such as ``["--lists", "folder", "--download"]``.
 
-    def missing() -> list[Source]:
-        """The archives that are still needed."""
-        raw, annotated = options.out / "raw", options.out / "data_depth_annotated"
-        drives = sorted({drive for image, drive in images.items() if not (raw / image).is_file()})
-        whole = all((annotated / "train" / d).is_file() or (annotated / "val" / d).is_file() for d in depths)
-        urls = [f"{BUCKET}/raw_data/{drive.removesuffix('_sync')}/{drive}.zip" for drive in drives]
-        return [Source(url) for url in urls + [f"{BUCKET}/data_depth_annotated.zip"] * (not whole)]
-
-    written = 0
-    if missing():
-        files = archives.find(options, ["*_sync.zip", "data_depth_annotated.zip"], [], _HINT)
-        written += sum(archives.unpack(file, options.out, choose) for file in files)
-    for source in missing() if options.download else ():
-        folder = options.archives or options.out / "archives"
-        fetch(source, folder)
-        written += archives.unpack(folder / source.name, options.out, choose)
-        if not options.archives:
-            (folder / source.name).unlink()
-    if rest := missing():
+    Raises:
+        DataError: a list or an archive is missing, damaged or not an official one.
+    """
+    parser = archives.parser("kitti", __doc__, download=True)
+    add_options(parser, "a folder with the lists (--out)")
+    options = parser.parse_args(arguments)
+    lists = {}
+    for part, patterns in _LISTS.items():
+        lists[patterns[0]] = _read(options.lists or options.out, vars(options)[f"{part}_list"], patterns)
+    wanted = _Wanted.by(lists)
+    written = _unpack_given(options, wanted)
+    if options.download:
+        written += _download(options, wanted)
+    rest = wanted.missing(options.out)
+    if rest:
         raise DataError(
-            f"frames that the lists name are in none of the archives; missing or incomplete are {len(rest)}, such as "
-            f"{rest[0].name}. Give them with --archive, add --download, or take their lines out of the lists."
+            f"frames that the lists name are in none of the archives; {len(rest)} archives are missing or incomplete, such "
+            f"as {rest[0].name}. Give them with --archive, add --download, or remove their lines from the lists."
         )
-    for name, found in lists.items():
-        written += archives.write(options.out / name, "".join(f"{' '.join(words)}\n" for words in found).encode())
+    for name, frames in lists.items():
+        lines = [" ".join(words) + "\n" for words in frames]
+        written += archives.write(options.out / name, "".join(lines).encode())
 
     from diffperc.data import KITTI
 
-    train, test = (len(KITTI(split, str(options.out), {})) for split in ("train", "val"))
-    archives.report(written, options.out, {"training": train, "test frames": test})
+    train, test = KITTI("train", str(options.out), {}), KITTI("val", str(options.out), {})
+    archives.report(written, options.out, {"training": len(train), "test frames": len(test)})
+
+
+@dataclass
+class _Wanted:
+    """What the lists name.
+
+    Attributes:
+        images: from the path of an image below ``raw/`` to the name of its drive.
+        depths: paths of depth maps below ``data_depth_annotated/train/`` or ``val/``.
+    """
+
+    images: dict[str, str]
+    depths: set[str]
+
+    @classmethod
+    def by(cls, lists: dict[str, list[list[str]]]) -> _Wanted:
+        wanted = cls({}, set())
+        for frames in lists.values():
+            for image, depth, *_ in frames:
+                match = _match(_IMAGE, image)
+                wanted.images[match[1]] = match[2]
+                wanted.depths.add(_match(_DEPTH, depth)[2])
+        return wanted
+
+    def choose(self, member: str) -> str | None:
+        """For `archives.unpack`."""
+        image = _IMAGE.search(member)
+        if image and image[1] in self.images:
+            return f"raw/{image[1]}"
+        depth = _DEPTH.search(member)
+        if depth and depth[1] and depth[2] in self.depths:
+            return f"data_depth_annotated/{depth[1]}/{depth[2]}"
+        return None
+
+    def missing(self, out: Path) -> list[Source]:
+        """The archives whose frames are not all unpacked."""
+        drives = {drive for image, drive in self.images.items() if not (out / "raw" / image).is_file()}
+        urls = [f"{BUCKET}/raw_data/{drive.removesuffix('_sync')}/{drive}.zip" for drive in sorted(drives)]
+        folders = [out / "data_depth_annotated" / part for part in ("train", "val")]
+        for depth in self.depths:
+            if not any((folder / depth).is_file() for folder in folders):
+                urls.append(f"{BUCKET}/data_depth_annotated.zip")
+                break
+        return [Source(url) for url in urls]
+
+
+def _unpack_given(options: argparse.Namespace, wanted: _Wanted) -> int:
+    """Unpack the archives that are on the disk; none is needed if nothing is missing."""
+    if not wanted.missing(options.out):
+        return 0
+    files = archives.find(options, ["*_sync.zip", "data_depth_annotated.zip"], [], _HINT)
+    return archives.unpack(files, options.out, wanted.choose)
+
+
+def _download(options: argparse.Namespace, wanted: _Wanted) -> int:
+    """Download and unpack what is missing, one archive after the other, so that the disk holds one at a time."""
+    folder = options.archives or options.out / "archives"
+    written = 0
+    for source in wanted.missing(options.out):
+        fetch(source, folder)
+        archive = folder / source.name
+        written += archives.unpack([archive], options.out, wanted.choose)
+        if not options.archives:
+            archive.unlink()
+    return written
 
 
 def _read(folder: Path, name: str | None, patterns: Sequence[str]) -> list[list[str]]:
-    """Of a list, the frames that have a depth."""
-    lines = archives.read_frames(folder, name, patterns)
+    """The frames of a list that have depth; prints how many have none."""
+    lines = read_frames(folder, name, patterns)
     frames = [words for words in lines if words[1] != "None"]
-    if len(frames) < len(lines):
-        print(f"left out: {len(lines) - len(frames)} of {len(lines)} frames of {name or patterns[0]} have no depth.")
+    without = len(lines) - len(frames)
+    if without:
+        print(f"left out: {without} of {len(lines)} frames of {name or patterns[0]} have no depth.")
     return frames
 
 
-def _part(pattern: re.Pattern[str], name: str, group: int) -> str:
+def _match(pattern: re.Pattern[str], name: str) -> re.Match[str]:
     match = pattern.search(name)
     if not match:
         raise DataError(
             f"the lists name '{name}', which is no file of KITTI's image_02; give Eigen's lists with --lists."
         )
-    return str(match[group])
-
-
-if __name__ == "__main__":
-    archives.script(main)
+    return match
