@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import itertools
 import lzma
 import re
 import shutil
@@ -82,23 +83,23 @@ def find(options: argparse.Namespace, patterns: Sequence[str], sources: Sequence
     if options.archives and not options.archives.is_dir() and not options.download:
         raise DataError(f"--archives: there is no folder '{options.archives}'.")
     folder = options.archives or options.out / "archives"
-    found: set[Path] = set()
-    for pattern in patterns:
-        found.update(folder.glob(pattern))
+    found = set(itertools.chain.from_iterable(map(folder.glob, patterns)))
     files += sorted(found.difference(files))
     if options.download:
-        return files + _fetch_missing(sources, files, folder)
-    if not files:
+        files += _fetch_missing(sources, files, folder)
+    elif not files:
         raise DataError(f"there is no archive: neither --archive nor {folder} has {' or '.join(patterns)}. {hint}")
     return files
 
 
 def _fetch_missing(sources: Sequence[Source], files: Sequence[Path], folder: Path) -> list[Path]:
     names = {file.name for file in files}
-    missing = [source for source in sources if source.name not in names]
-    for source in missing:
-        fetch(source, folder)
-    return [folder / source.name for source in missing]
+    fetched = []
+    for source in sources:
+        if source.name not in names:
+            fetch(source, folder)
+            fetched.append(folder / source.name)
+    return fetched
 
 
 def matching(pattern: re.Pattern[str]) -> Choose:

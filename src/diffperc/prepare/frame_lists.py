@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import glob
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def read_frames(folder: Path, name: str | None, patterns: Sequence[str]) -> list
     Raises:
         DataError: there is no such list, there are several, or a line has fewer than two words.
     """
-    found = _named(folder, name) if name else _first_match(folder, patterns)
+    found = _first_match(folder, [glob.escape(name)] if name else patterns)
     if len(found) != 1:
         names = ", ".join(file.name for file in found) or "none"
         raise DataError(
@@ -42,11 +43,6 @@ def read_frames(folder: Path, name: str | None, patterns: Sequence[str]) -> list
         if words:
             frames.append(words)
     return frames
-
-
-def _named(folder: Path, name: str) -> list[Path]:
-    file = folder / name
-    return [file] if file.is_file() else []
 
 
 def _first_match(folder: Path, patterns: Sequence[str]) -> list[Path]:

@@ -30,8 +30,13 @@ _LISTS = {
     "test": ["eigen_test_list.txt", "*eigen*test*.txt", "*test*.txt"],
 }
 _HINT = "Get the drives and data_depth_annotated.zip from https://www.cvlibs.net/datasets/kitti, or add --download."
-_IMAGE = re.compile(r"(?:^|/)(\d{4}_\d\d_\d\d/(\w+_sync)/image_02/data/\d+\.png)$")
-_DEPTH = re.compile(r"(?:^|/)(?:(train|val)/)?((\w+_sync)/proj_depth/groundtruth/image_02/\d+\.png)$")
+_IMAGE = r"\d{4}_\d\d_\d\d/(?P<drive>\w+_sync)/image_02/data/\d+\.png"
+_DEPTH = r"\w+_sync/proj_depth/groundtruth/image_02/\d+\.png"
+# in a list; lists leave out the part in front of a depth map, or name it
+_LISTED_IMAGE = re.compile(rf"(?:^|/)({_IMAGE})$")
+_LISTED_DEPTH = re.compile(rf"(?:^|/)({_DEPTH})$")
+# in an archive
+_MEMBER = re.compile(rf"(?:^|/)({_IMAGE}|(?:train|val)/{_DEPTH})$")
 
 
 def main(arguments: list[str]) -> None:
@@ -86,30 +91,29 @@ class _Wanted:
         wanted = cls({}, set())
         for frames in lists.values():
             for image, depth, *_ in frames:
-                match = _match(_IMAGE, image)
-                wanted.images[match[1]] = match[2]
-                wanted.depths.add(_match(_DEPTH, depth)[2])
+                match = _match(_LISTED_IMAGE, image)
+                wanted.images[match[1]] = match["drive"]
+                wanted.depths.add(_match(_LISTED_DEPTH, depth)[1])
         return wanted
 
     def choose(self, member: str) -> str | None:
         """For `archives.unpack`."""
-        image = _IMAGE.search(member)
-        if image and image[1] in self.images:
-            return f"raw/{image[1]}"
-        depth = _DEPTH.search(member)
-        if depth and depth[1] and depth[2] in self.depths:
-            return f"data_depth_annotated/{depth[1]}/{depth[2]}"
-        return None
+        match = _MEMBER.search(member)
+        if not match:
+            return None
+        path = match[1]
+        if path in self.images:
+            return f"raw/{path}"
+        _, _, depth = path.partition("/")
+        return f"data_depth_annotated/{path}" if depth in self.depths else None
 
     def missing(self, out: Path) -> list[Source]:
         """The archives whose frames are not all unpacked."""
         drives = {drive for image, drive in self.images.items() if not (out / "raw" / image).is_file()}
         urls = [f"{BUCKET}/raw_data/{drive.removesuffix('_sync')}/{drive}.zip" for drive in sorted(drives)]
-        folders = [out / "data_depth_annotated" / part for part in ("train", "val")]
-        for depth in self.depths:
-            if not any((folder / depth).is_file() for folder in folders):
-                urls.append(f"{BUCKET}/data_depth_annotated.zip")
-                break
+        train, val = out / "data_depth_annotated/train", out / "data_depth_annotated/val"
+        if not all((train / depth).is_file() or (val / depth).is_file() for depth in self.depths):
+            urls.append(f"{BUCKET}/data_depth_annotated.zip")
         return [Source(url) for url in urls]
 
 

@@ -115,8 +115,8 @@ def _check(out: Path, part: str, lines: Sequence[str]) -> None:
     names = []
     for frame in lines:
         names += [name.lstrip("/") for name in frame.split()[:2]]
-    folders = (out, out / HOMES[part])
-    missing = [name for name in names if not any((folder / name).is_file() for folder in folders)]
+    home = out / HOMES[part]
+    missing = [name for name in names if not (out / name).is_file() and not (home / name).is_file()]
     if missing:
         raise DataError(
             f"{out}: {len(missing)} of the {len(names)} files of {part}_list.txt are in none of the archives, such as "
