@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.scripts.tools import SCRIPTS
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""Fetching large files, which goes on where it was interrupted.
+"""Downloading large files, which resumes where it was interrupted.
 
-Everything is written to ``<name>.part`` and renamed once it is whole and checked: a file with its own name is complete.
+Everything is written to ``<name>.part`` and renamed once it is complete and checked: a file under its own name is complete.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from rich.console import Console
@@ -23,13 +24,19 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progres
 from diffperc.errors import DataError
 
 CHUNK = 1 << 18
-_FAILURES = 5  # in a row, without a byte between them
-_PAUSE = 2.0  # seconds, times the number of failures
+_FAILURES = 5  # in a row, none of which brought a byte
+_PAUSE = 2.0  # seconds, times the number of failures in a row
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where an archive comes from. `digest` such as ``sha256:...``, `size` in bytes; None where nobody publishes them."""
+    """An archive to download.
+
+    Attributes:
+        url: its address.
+        digest: its checksum, such as ``sha256:...``; None if nobody publishes one.
+        size: in bytes; None if nobody publishes it.
+    """
 
     url: str
     digest: str | None = None
@@ -37,50 +44,70 @@ class Source:
 
     @property
     def name(self) -> str:
+        """The file name: the last part of the address."""
         return urlsplit(self.url).path.rpartition("/")[2]
 
 
 def fetch(source: Source, folder: Path) -> bool:
-    """Download into a folder, going on with what an earlier try left; False if the file was there.
+    """Download into a folder, resuming what an earlier attempt left; returns False if the file was there.
 
-    With the standard library: requests would leave resuming, retries and checks to us just the same.
+    Uses the standard library: with requests, resuming, retries and checks would be our own code as well.
 
     Raises:
-        DataError: it cannot be fetched, or is not what was published.
+        DataError: the file cannot be downloaded, or is not the published one.
     """
-    file, failures = folder / source.name, 0
+    file = folder / source.name
     if file.is_file():
-        if source.size not in (None, file.stat().st_size):
-            raise DataError(f"{file}: has {file.stat().st_size} bytes, {source.size} are published; remove it.")
+        size = size_of(file)
+        if source.size not in (None, size):
+            raise DataError(f"{file}: has {size} bytes, {source.size} are published; remove it.")
         return False
     folder.mkdir(parents=True, exist_ok=True)
     part = part_of(file)
+    failures = 0
     while True:
         before = size_of(part)
-        try:
-            total = _receive(source, part)
-            if total in (None, size_of(part)):
-                break
-            reason = f"the connection closed after {size_of(part)} of {total} bytes"
-        except urllib.error.HTTPError as error:
-            reason = f"the server answers {error.code} {error.reason}"
-            if error.code < 500 and error.code != http.client.TOO_MANY_REQUESTS:
-                raise DataError(f"{source.url}: {reason}. Fetch it by hand and give it with --archive.") from error
-        except (urllib.error.URLError, ConnectionError, TimeoutError, http.client.HTTPException) as error:
-            reason = str(getattr(error, "reason", error)) or type(error).__name__
-        failures = 1 if size_of(part) > before else failures + 1
+        reason = _attempt(source, part)
+        if reason is None:
+            break
+        if size_of(part) > before:
+            failures = 0
+        failures += 1
         if failures >= _FAILURES:
-            raise DataError(f"{source.url}: cannot be fetched ({reason}). Run the same command again to go on.")
+            raise DataError(f"{source.url}: cannot be fetched ({reason}). Run the same command again to resume.")
         time.sleep(_PAUSE * failures)
     _check(source, part)
     part.replace(file)
     return True
 
 
+def _attempt(source: Source, part: Path) -> str | None:
+    """Append what one connection brings; returns None if the file is complete, else the reason why it is not.
+
+    Raises:
+        DataError: another attempt would fail in the same way.
+    """
+    try:
+        total = _receive(source, part)
+    except urllib.error.HTTPError as error:
+        reason = f"the server answers {error.code} {error.reason}"
+        if error.code >= 500 or error.code == http.client.TOO_MANY_REQUESTS:
+            return reason
+        raise DataError(f"{source.url}: {reason}. Fetch it by hand and give it with --archive.") from error
+    except (urllib.error.URLError, ConnectionError, TimeoutError, http.client.HTTPException) as error:
+        return str(getattr(error, "reason", error)) or type(error).__name__
+    received = size_of(part)
+    if total in (None, received):
+        return None
+    return f"the connection closed after {received} of {total} bytes"
+
+
 def _receive(source: Source, part: Path) -> int | None:
-    """Append what is missing; the length that the whole should have, None if the server does not say."""
+    """Request and append what is missing; returns the length of the whole file, None if the server does not send it."""
     have = size_of(part)
-    headers = {"User-Agent": "diffperc"} | ({"Range": f"bytes={have}-"} if have else {})
+    headers = {"User-Agent": "diffperc"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
     try:
         response = urllib.request.urlopen(urllib.request.Request(source.url, headers=headers), timeout=60)
     except urllib.error.HTTPError as error:
@@ -91,45 +118,66 @@ def _receive(source: Source, part: Path) -> int | None:
         part.unlink()
         return _receive(source, part)
     with response:
-        resumed = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-        start = have if resumed else 0  # a server that knows no ranges sends all of it
-        length = response.headers.get("Content-Length")
-        total = start + int(length) if length else None
-        if None not in (total, source.size) and total != source.size:
-            raise DataError(
-                f"{source.url}: has {total} bytes, {source.size} were published; the server sends something else. Fetch it "
-                "by hand and give it with --archive."
-            )
-        with part.open("ab" if resumed else "wb") as file, progress(f"fetching {source.name}", total) as count:
-            count(start)
-            while chunk := response.read(CHUNK):
-                file.write(chunk)
-                count(len(chunk))
+        return _append(response, source, part, have)
+
+
+def _append(response: http.client.HTTPResponse, source: Source, part: Path, have: int) -> int | None:
+    resumed = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+    start = have if resumed else 0  # a server without ranges sends the whole file
+    length = response.headers.get("Content-Length")
+    total = start + int(length) if length else None
+    if total is not None and source.size not in (None, total):
+        raise DataError(
+            f"{source.url}: has {total} bytes, {source.size} were published; the server sends something else. Fetch it by "
+            "hand and give it with --archive."
+        )
+    with part.open("ab" if resumed else "wb") as file, progress(f"fetching {source.name}", total) as count:
+        count(start)
+        while chunk := response.read(CHUNK):
+            file.write(chunk)
+            count(len(chunk))
     return total
 
 
 def _check(source: Source, part: Path) -> None:
-    found: object = size_of(part)
-    expected: object = source.size or found
-    if source.digest and found == expected:
-        kind, _, expected = source.digest.partition(":")
-        digest = hashlib.new(kind)
-        with part.open("rb") as file, progress(f"checking {source.name}", size_of(part)) as count:
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
-                count(len(chunk))
-        found = digest.hexdigest()
-    if found != expected:
-        part.unlink()
-        raise DataError(
-            f"{source.url}: what came is not the published file ({found} instead of {expected}) and was removed. Run the "
-            "same command again; if it happens twice, fetch the file by hand and give it with --archive."
-        )
+    """Compare size and checksum with the published ones, where there are any.
+
+    Raises:
+        DataError: they differ; the file is removed.
+    """
+    size = size_of(part)
+    if source.size not in (None, size):
+        _reject(source, part, size, source.size)
+    if source.digest:
+        kind, _, published = source.digest.partition(":")
+        found = _digest(part, kind, f"checking {source.name}")
+        if found != published:
+            _reject(source, part, found, published)
+
+
+def _digest(file: Path, kind: str, what: str) -> str:
+    digest = hashlib.new(kind)
+    with file.open("rb") as content, progress(what, size_of(file)) as count:
+        while chunk := content.read(CHUNK):
+            digest.update(chunk)
+            count(len(chunk))
+    return digest.hexdigest()
+
+
+def _reject(source: Source, part: Path, found: object, published: object) -> NoReturn:
+    part.unlink()
+    raise DataError(
+        f"{source.url}: the downloaded file is not the published one ({found} instead of {published}) and was removed. Run "
+        "the same command again; if it happens twice, fetch the file by hand and give it with --archive."
+    )
 
 
 @contextmanager
 def progress(what: str, total: int | None, frames: bool = False) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, a line elsewhere; gives the function that counts on, in bytes or frames."""
+    """A progress bar on a terminal, one line elsewhere.
+
+    Yields a function that advances it by a number of bytes, or of frames.
+    """
     console = Console(stderr=True)
     if not console.is_terminal:
         print(what, file=sys.stderr, flush=True)
@@ -141,8 +189,10 @@ def progress(what: str, total: int | None, frames: bool = False) -> Iterator[Cal
 
 
 def part_of(file: Path) -> Path:
+    """The name of a file while it is incomplete."""
     return file.with_name(file.name + ".part")
 
 
 def size_of(file: Path, missing: int = 0) -> int:
+    """In bytes; `missing` if there is no such file."""
     return file.stat().st_size if file.is_file() else missing

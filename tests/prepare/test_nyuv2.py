@@ -17,7 +17,7 @@ from PIL import Image
 
 from diffperc.data import NYUv2
 from tests.data.datasets.test_nyuv2 import PROTOCOL, SCENES, write_frame
-from tests.scripts.tools import files, pack, run, times
+from tests.prepare.tools import files, pack, run, times
 
 HEIGHT, WIDTH = 30, 40
 TYPES = ["bathroom", "office_kitchen", "study", "kitchen"]
@@ -69,7 +69,7 @@ def test_shared_training_frames_and_labelled_test_frames(tmp_path: Path, suffix:
     command = ["nyuv2", "--archive", sync, *mats, "--lists", lists, "--out", out]
     result = run(*command)
     assert result.code == 0, result.err
-    assert result.out == f"ready: 2 training, 2 test frames in {out}; published are 24231 and 654\n"
+    assert result.out == f"ready: 2 training, 2 test frames in {out}; the published data set has 24231 and 654\n"
     assert not (out / "official_splits/train").exists()
     train, val = (NYUv2(s, str(out), PROTOCOL, scenes=SCENES) for s in ("train", "val"))  # type: ignore[arg-type]
     assert [float(train.truth(i)[5, 5]) for i in range(2)] == [1.5, 2.0]
@@ -96,7 +96,7 @@ def test_shared_training_frames_and_labelled_test_frames(tmp_path: Path, suffix:
     assert run("nyuv2", "--archive", *mats, "--out", out).out.startswith("nothing to do")
     result = run("nyuv2", "--archive", sync, "--out", out)
     assert result.out.startswith(
-        f"kept: {out / 'train_list.txt'} names 2 frames, 3 are there; remove it to have it made"
+        f"kept: {out / 'train_list.txt'} names 2 frames, 3 are there; remove it to have it written"
     )
     assert times(out) == written
 
@@ -203,7 +203,7 @@ def test_mistakes_are_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     mats[1].write_bytes(splits)
     sync, lists = write_sync(tmp_path, "zip")
     assert "of the 4 files of train_list.txt are in none of the archives" in error("--archive", *mats, "--lists", lists)
-    assert "one list that fits '*train*.txt' is needed, found none" in error("--archive", sync, "--lists", tmp_path)
+    assert "one list that matches '*train*.txt' is needed, found none" in error("--archive", sync, "--lists", tmp_path)
     (lists / "nyu_train_2.txt").write_text("a b\n")
     assert "found nyu_train_2.txt, nyudepthv2_train_files.txt" in error("--archive", sync, "--lists", lists)
     shard = tmp_path / "train-0.parquet"

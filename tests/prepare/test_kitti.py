@@ -10,7 +10,7 @@ import pytest
 
 from diffperc.data import KITTI
 from tests.data.datasets.test_kitti import PROTOCOLS, published, write_frame
-from tests.scripts.tools import Server, files, pack, run, serving, times
+from tests.prepare.tools import Server, files, pack, run, serving, times
 
 FIRST, SECOND, UNUSED = "2011_09_26_drive_0057_sync", "2011_10_03_drive_0034_sync", "2011_09_26_drive_0099_sync"
 
@@ -82,7 +82,7 @@ def test_what_the_lists_name_is_unpacked(source: Path) -> None:
     assert alone.out == f"nothing to do: everything is there.\nready: 2 training, 1 test frames in {out}\n"
 
 
-def test_an_interrupted_run_goes_on(source: Path) -> None:
+def test_an_interrupted_run_resumes(source: Path) -> None:
     out = source / "out"
     for i, (name, content) in enumerate(expected(source).items()):
         file = out / name
@@ -124,10 +124,13 @@ def test_mistakes_are_sentences(source: Path, server: Server) -> None:
         assert result.code == 2
         return result.err.splitlines()[-1]
 
-    assert "one list that fits '*train*.txt' is needed, found none. Correct --lists" in error()
+    assert "one list that matches '*train*.txt' is needed, found none. Correct --lists" in error()
     assert "Get the drives and data_depth_annotated.zip from https" in error("--lists", lists)
     missing = error("--lists", lists, "--archive", source / "zips/data_depth_annotated.zip")
-    assert f"missing or incomplete are 2, such as {FIRST}.zip. Give them with --archive, add --download" in missing
+    assert (
+        f"2 archives are missing or incomplete, such as {FIRST}.zip. Give them with --archive, add --download"
+        in missing
+    )
     server.contents.clear()
     assert f"{FIRST}.zip: the server answers 404" in error("--lists", lists, "--download")
     assert "eigen_train_list.txt" not in files(out)  # the lists come last

@@ -16,7 +16,7 @@ import pytest
 from diffperc.errors import DataError
 from diffperc.prepare import download
 from diffperc.prepare.download import Source, fetch
-from tests.scripts.tools import Server, serving
+from tests.prepare.tools import Server, serving
 
 CONTENT = np.random.default_rng(0).bytes(700_001)
 SHA256 = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
@@ -49,15 +49,15 @@ def test_fetches_once(server: Server, tmp_path: Path, digest: str | None) -> Non
 
 
 @pytest.mark.parametrize("have", [1, 300_000, len(CONTENT)])
-def test_goes_on_with_what_is_there(server: Server, tmp_path: Path, have: int) -> None:
+def test_resumes_what_is_there(server: Server, tmp_path: Path, have: int) -> None:
     (tmp_path / "set+.zip.part").write_bytes(CONTENT[:have])
     assert fetch(source(server), tmp_path)
     assert (tmp_path / "set+.zip").read_bytes() == CONTENT
     assert ranges(server) == [f"bytes={have}-"]
 
 
-def test_starts_over_where_going_on_is_impossible(server: Server, tmp_path: Path) -> None:
-    """A server that knows no ranges; and more bytes than there should be."""
+def test_starts_over_where_resuming_is_impossible(server: Server, tmp_path: Path) -> None:
+    """A server without ranges; and more bytes than there should be."""
     server.ranges = False
     (tmp_path / "set+.zip.part").write_bytes(b"x" * 300_000)
     fetch(source(server), tmp_path)
@@ -88,7 +88,7 @@ def test_dropped_connections_are_tried_again(server: Server, tmp_path: Path) -> 
 def test_a_wrong_file_is_not_kept(server: Server, tmp_path: Path) -> None:
     server.contents["/a/set+.zip"] = CONTENT[:-1] + b"\0"
     with pytest.raises(
-        DataError, match=r"what came is not the published file \(\w{64} instead of \w{64}\) and was removed"
+        DataError, match=r"the downloaded file is not the published one \(\w{64} instead of \w{64}\) and was removed"
     ):
         fetch(source(server), tmp_path)
     assert not list(tmp_path.iterdir())
@@ -110,13 +110,18 @@ def test_a_server_that_has_it_not_or_does_not_answer_is_named(server: Server, tm
         fetch(Source("http://127.0.0.1:1/b.zip"), tmp_path)
 
 
-def test_control_c_is_a_sentence_and_the_next_run_goes_on(server: Server, tmp_path: Path) -> None:
+def test_control_c_is_a_sentence_and_the_next_run_resumes(server: Server, tmp_path: Path) -> None:
     stopped = threading.Event()
     server.pause = lambda: stopped.wait(20)
     server.drop_after = [300_000]
+    # a parent that ignores the signal, as shells do for jobs in the background, would hand that down
     code = (
-        "import pathlib, sys; from diffperc.prepare import archives, download; "
-        "archives.script(lambda: download.fetch(download.Source(sys.argv[1]), pathlib.Path(sys.argv[2])) and None)"
+        "import signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from diffperc.commands import prepare\n"
+        "from diffperc.prepare import ade20k, download\n"
+        "ade20k.SOURCE = download.Source(sys.argv[1])\n"
+        "prepare.run(['ade20k', '--download', '--archives', sys.argv[2], '--out', sys.argv[2]])\n"
     )
     command = [sys.executable, "-c", code, source(server).url, str(tmp_path)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -126,7 +131,7 @@ def test_control_c_is_a_sentence_and_the_next_run_goes_on(server: Server, tmp_pa
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     stopped.set()
-    assert (process.returncode, err.splitlines()[-1]) == (130, "stopped; run the same command again to go on.")
+    assert (process.returncode, err.splitlines()[-1]) == (130, "stopped; run the same command again to resume.")
     assert "Traceback" not in err
     have = part.stat().st_size
     server.pause = lambda: None

@@ -1,10 +1,8 @@
-"""Running the scripts that prepare data, and writing archives for them."""
+"""Running the command that prepares data, and writing archives for it."""
 
 from __future__ import annotations
 
-import importlib.util
 import io
-import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -16,9 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from diffperc.prepare import archives
-
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+from diffperc.commands import prepare
 
 
 class Result(NamedTuple):
@@ -28,26 +24,20 @@ class Result(NamedTuple):
 
 
 def run(name: str, *arguments: object, **constants: Any) -> Result:
-    """`scripts/prepare_<name>.py` in this process, since a new one takes seconds to import torch.
+    """`diffperc prepare <name>` in this process, since a new one takes seconds to import torch.
 
     Args:
-        constants: of the script, such as an URL, to be replaced.
+        constants: of the data set's module, such as a URL, to be replaced.
     """
-    spec = importlib.util.spec_from_file_location(f"prepare_{name}", SCRIPTS / f"prepare_{name}.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    for key, value in constants.items():
-        assert hasattr(module, key)
-        setattr(module, key, value)
-    out, err = io.StringIO(), io.StringIO()
+    out, err, code = io.StringIO(), io.StringIO(), 0
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr(sys, "argv", [name, *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            archives.script(module.main)
-    assert isinstance(stop.value.code, int)
-    return Result(stop.value.code, out.getvalue(), err.getvalue())
+        for key, value in constants.items():
+            patch.setattr(f"diffperc.prepare.{name}.{key}", value)
+        try:
+            prepare.run([name, *map(str, arguments)])
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+    return Result(code, out.getvalue(), err.getvalue())
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -83,9 +73,10 @@ class Server:
 
     Attributes:
         contents: by path.
-        ranges: whether it knows ranges.
-        drop_after: bytes after which the connection is closed, once an entry; taken from the front.
+        ranges: whether it answers requests for a range with one.
+        drop_after: bytes after which a connection is closed, one entry per connection; taken from the front.
         requests: the path and the range of every request.
+        pause: called after each answer, before the connection is closed.
     """
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from diffperc.data import Cityscapes, COCOPose, RefCOCO
 from diffperc.preprocessing import PersonCrop
 from tests.data.datasets import test_cityscapes, test_coco_pose, test_refcoco
-from tests.scripts.tools import files, pack, run, times
+from tests.prepare.tools import files, pack, run, times
 
 
 def test_cityscapes_keeps_images_and_label_ids(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_cityscapes_keeps_images_and_label_ids(tmp_path: Path) -> None:
     assert result.code == 2
     assert "There is no file *_gtFine_labelIds.png in" in result.err
     result = run("cityscapes", "--archive", *archives, "--out", out)
-    assert result.out == f"ready: 2 training, 1 validation frames in {out}; published are 2975 and 500\n"
+    assert result.out == f"ready: 2 training, 1 validation frames in {out}; the published data set has 2975 and 500\n"
     assert files(out) == {
         m: c for m, c in members.items() if "/test/" not in m and m.endswith(("_leftImg8bit.png", "_labelIds.png"))
     }
