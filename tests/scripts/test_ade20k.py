@@ -14,7 +14,7 @@ import pytest
 from diffperc.data import ADE20K
 from diffperc.prepare import archives
 from diffperc.prepare.download import Source
-from tests.data.datasets.test_ade20k import PROTOCOLS, write_root
+from tests.fakes.ade20k import PROTOCOLS, write_root
 from tests.scripts.tools import SCRIPTS, files, pack, run, serving, times
 
 
