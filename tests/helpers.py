@@ -50,6 +50,7 @@ def call(module: str, *arguments: str, cwd: Path, code: int = 0) -> subprocess.C
     return done
 
 
+# entry points one after the other in one process: importing takes longer than their work in the tests
 DRIVER = """
 import contextlib, importlib, io, json, os, sys
 from diffperc.config.cli import entry
@@ -69,7 +70,7 @@ print("RESULTS" + json.dumps(results))
 
 
 def call_all(jobs: list[tuple[str, list[str]]], cwd: Path) -> list[tuple[int, str]]:
-    """Exit code and stderr of each."""
+    """The exit code and stderr of each job, a module's name and its arguments."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", DRIVER, json.dumps(jobs)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=500)

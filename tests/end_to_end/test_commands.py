@@ -114,7 +114,6 @@ def test_a_sweep_ends_in_one_table(tmp_path: Path) -> None:
 
 
 TASKS = ("segmentation", "referring", "pose")
-# entry points one after the other in one process: importing takes longer than their work here
 
 
 @pytest.fixture(scope="module")
