@@ -18,9 +18,9 @@ import torch
 from diffperc.backbones import StableDiffusionBackbone
 from diffperc.protocols import DepthProtocol
 from diffperc.types import Batch, DatasetInfo
+from tests.helpers import SHARED
 
 torch.set_num_threads(1)
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 @pytest.fixture

@@ -27,18 +27,8 @@ from diffperc.inference.sliding_window import predict_whole
 from diffperc.metrics import DepthMetrics
 from diffperc.tasks import PerceptionTask
 from diffperc.types import Batch, Prediction
-from tests.config.test_validate import composed
-from tests.conftest import SHARED
-from tests.data.datasets import (
-    test_ade20k,
-    test_camvid,
-    test_cityscapes,
-    test_coco_pose,
-    test_folder,
-    test_kitti,
-    test_nyuv2,
-    test_refcoco,
-)
+from tests.fakes import ade20k, camvid, cityscapes, coco_pose, folder, kitti, nyuv2, refcoco
+from tests.helpers import SHARED, composed
 
 Truth = NDArray[Any]
 
@@ -136,14 +126,14 @@ class Case(NamedTuple):
 
 
 WRITERS = {
-    "ade20k": test_ade20k.write_root,
-    "camvid": test_camvid.write_root,
-    "cityscapes": test_cityscapes.write_root,
-    "coco_pose": test_coco_pose.write_root,
-    "folder": test_folder.write_root,
-    "kitti": test_kitti.write_root,
-    "nyuv2": test_nyuv2.write_root,
-    "refcoco": test_refcoco.write_root,
+    "ade20k": ade20k.write_root,
+    "camvid": camvid.write_root,
+    "cityscapes": cityscapes.write_root,
+    "coco_pose": coco_pose.write_root,
+    "folder": folder.write_root,
+    "kitti": kitti.write_root,
+    "nyuv2": nyuv2.write_root,
+    "refcoco": refcoco.write_root,
 }
 # at the size of the protocol nothing is resized, and any truth comes back to the last digit; else a smooth one does, nearly
 CASES = {
@@ -215,14 +205,14 @@ def test_the_truth_scores_best_and_one_pixel_beside_it_does_not(name: str, tmp_p
 def test_true_heatmaps_of_persons_score_best_and_shifted_ones_do_not(shift: int, tmp_path: Path) -> None:
     """Cells of the heatmap are 0.4 pixels of the image here, as the persons are small."""
     root = tmp_path / "coco"
-    file = test_coco_pose.write(root, "val2017")
+    file = coco_pose.write(root, "val2017")
     truth, rng = json.loads(file.read_text()), np.random.default_rng(0)
     truth["annotations"] = []
     for number in (1, 2):  # not the same as their mirror images
-        pixels = rng.integers(0, 255, (test_coco_pose.HEIGHT, test_coco_pose.WIDTH, 3), np.uint8)
+        pixels = rng.integers(0, 255, (coco_pose.HEIGHT, coco_pose.WIDTH, 3), np.uint8)
         Image.fromarray(pixels).save(root / f"val2017/{number:012d}.jpg")
     for i, (x, y, w, h) in enumerate([(5, 6, 20, 20), (30, 20, 18, 24), (20, 4, 22, 22)]):
-        person = test_coco_pose.annotation(i + 1, 1 + i % 2, [x, y, w, h])
+        person = coco_pose.annotation(i + 1, 1 + i % 2, [x, y, w, h])
         joints = rng.uniform((x, y), (x + w - 1, y + h - 1), (17, 2))
         person |= {"keypoints": np.column_stack([joints, np.full(17, 2)]).reshape(-1).tolist(), "area": 300}
         truth["annotations"].append(person)
@@ -252,7 +242,7 @@ def test_true_heatmaps_of_persons_score_best_and_shifted_ones_do_not(shift: int,
 
 def test_sparse_depth_is_never_interpolated(tmp_path: Path) -> None:
     """Through training's resizing, flipping and cropping only values of the file come out, and 0."""
-    root = test_kitti.write_root(tmp_path)
+    root = kitti.write_root(tmp_path)
     cfg = composed(
         "task=depth",
         "dataset=kitti",

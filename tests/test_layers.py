@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1] / "src" / "diffperc"
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent / "src" / "diffperc"
 LAYERS = [
     {"errors", "types", "checks", "keypoints", "protocols"},
     {"nn", "text", "losses", "metrics"},
@@ -75,3 +76,19 @@ def test_foreign_libraries_stay_in_their_places(file: Path) -> None:
 
 def test_every_module_has_a_layer() -> None:
     assert {unit(f) for f in FILES} - {"__init__"} <= set(LAYER)
+
+
+def test_no_test_module_imports_another() -> None:
+    """What test modules share is in `tests/helpers.py`, `tests/fakes` and `tests/contracts`."""
+    found = []
+    for file in sorted(TESTS.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Import | ast.ImportFrom):
+                continue
+            # `from tests.data import test_x` names the module last
+            above = (node.module or "").split(".") if isinstance(node, ast.ImportFrom) else []
+            for alias in node.names:
+                parts = [*above, *alias.name.split(".")]
+                if any(part.startswith("test_") for part in parts):
+                    found.append(f"{file.relative_to(TESTS)}, line {node.lineno}: {'.'.join(parts)}")
+    assert not found

@@ -15,8 +15,7 @@ from diffperc.data import Draw, PerceptionDataset, Prepared, collate
 from diffperc.engine.build import build_dataset, build_task
 from diffperc.tasks import PerceptionTask
 from diffperc.types import Batch
-from tests.config.test_validate import composed, names
-from tests.contracts.strategy import one
+from tests.helpers import composed, names, one
 
 PAIRS = list(itertools.product(names("task"), names("strategy")))
 SMALL = ("dataset.size=[64,64]", "dataset.train_size=8", "dataset.val_size=4", "recipe.steps=3")

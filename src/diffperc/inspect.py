@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from diffperc.config.cli import entry
-from diffperc.config.infer import task_of
+from diffperc.config.compose import task_of_dataset
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -24,7 +24,7 @@ def run(cfg: DictConfig) -> None:
 
 def main(arguments: list[str]) -> None:
     """Run it with the arguments of a command line."""
-    task = task_of(arguments)
+    task = task_of_dataset(arguments)
     sys.argv = [sys.argv[0], *arguments, *([f"task={task}"] if task is not None else [])]
     entry("inspect", run)
 

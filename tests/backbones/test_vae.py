@@ -14,7 +14,7 @@ from diffperc.backbones import StableDiffusionBackbone
 from diffperc.backbones.vae import small_vae
 from diffperc.errors import WeightsError
 from diffperc.weights.locate import architecture
-from tests.conftest import SHARED
+from tests.helpers import SHARED
 
 NARROW = {
     "encoder_block_out_channels": (8, 8, 8, 8), "decoder_block_out_channels": (8, 8, 8, 8),

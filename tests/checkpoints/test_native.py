@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from diffperc.checkpoints import check_fits
 from diffperc.errors import CheckpointError
 from diffperc.types import DatasetInfo
-from tests.config.test_validate import composed
+from tests.helpers import composed
 
 
 def test_a_class_list_of_another_length_is_refused() -> None:

@@ -15,7 +15,7 @@ from diffperc.checkpoints import from_original, identify, import_official, to_or
 from diffperc.errors import CheckpointError, ConfigError, WeightsError
 from diffperc.types import Batch
 from diffperc.weights.locate import architecture
-from tests.parity.authors import NARROW, authors_state
+from tests.fakes.authors import NARROW, authors_state
 
 KINDS = list(NARROW)
 UNET = "unet.unet.diffusion_model."

@@ -12,12 +12,12 @@ from diffperc.config.find import conf_dir
 from diffperc.config.validate import validate
 from diffperc.data import Draw, Prepared, collate
 from diffperc.engine.build import build_dataset, build_task
-from tests.config.test_validate import composed, names
-from tests.data.datasets import test_ade20k, test_cityscapes, test_coco_pose, test_kitti, test_nyuv2, test_refcoco
+from tests.fakes import ade20k, cityscapes, coco_pose, kitti, nyuv2, refcoco
+from tests.helpers import composed, names
 
 WRITERS = {
-    module.__name__.rpartition("test_")[2]: module.write_root
-    for module in (test_ade20k, test_cityscapes, test_coco_pose, test_kitti, test_nyuv2, test_refcoco)
+    module.__name__.rpartition(".")[2]: module.write_root
+    for module in (ade20k, cityscapes, coco_pose, kitti, nyuv2, refcoco)
 }
 # of RefCOCO's three sets one is written; KITTI's few measured points would not survive the resizing to 128 pixels
 SMALL = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from hydra.utils import get_class
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from diffperc.config import compose
 from diffperc.config.cli import quoted
@@ -17,15 +17,7 @@ from diffperc.config.validate import validate
 from diffperc.engine.build import build_dataset, build_task
 from diffperc.errors import ConfigError
 from diffperc.protocols import DepthProtocol
-
-
-def names(group: str) -> list[str]:
-    return sorted(f.stem for f in (conf_dir() / group).glob("*.yaml"))
-
-
-def composed(*overrides: str) -> DictConfig:
-    return compose.composed("train", overrides)
-
+from tests.helpers import composed, names
 
 CHOICES = list(itertools.product(names("task"), names("dataset")))
 

@@ -14,6 +14,7 @@ from diffperc.models.fit import PadFit
 from diffperc.models.perception import PerceptionModel
 from diffperc.strategies import Strategy
 from diffperc.types import Batch, TextSpec
+from tests.helpers import one
 
 TEXTS = {
     "scene": TextSpec("scene", ("kitchen", "dining_room", "hall")),
@@ -135,15 +136,3 @@ class StrategyContract:
         other.load_state_dict(model.state_dict(), assign=True)
         with torch.no_grad():
             assert torch.equal(other.eval()(batch).dense, model.eval()(batch).dense)
-
-
-def one(batch: Batch, i: int) -> Batch:
-    """Sample `i` alone."""
-    return Batch(
-        batch.image[i : i + 1],
-        scene=None if batch.scene is None else batch.scene[i : i + 1],
-        labels=None if batch.labels is None else batch.labels[i : i + 1],
-        expression=None if batch.expression is None else batch.expression[i : i + 1],
-        caption=None if batch.caption is None else batch.caption[i : i + 1],
-        meta=batch.meta[i : i + 1],
-    )

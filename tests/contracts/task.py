@@ -15,7 +15,7 @@ from diffperc.engine.build import build_dataset, build_task
 from diffperc.errors import TrainingError
 from diffperc.tasks import PerceptionTask
 from diffperc.types import Batch, Extra, Prediction
-from tests.config.test_validate import composed
+from tests.helpers import composed
 
 
 class TaskContract:

@@ -10,7 +10,7 @@ import pytest
 from diffperc.data import NYUv2
 from diffperc.data.diagnostics import collected, left_out, problem
 from diffperc.errors import DataError
-from tests.data.datasets.test_nyuv2 import write_root
+from tests.fakes.nyuv2 import write_root
 
 
 def test_a_problem_raises_and_what_is_left_out_warns(caplog: pytest.LogCaptureFixture) -> None:

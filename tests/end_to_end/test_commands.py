@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,8 @@ from PIL import Image
 
 import diffperc
 from diffperc.errors import CheckpointError
+from tests.fakes.nyuv2 import write_frame
+from tests.helpers import call, call_all
 
 SMALL = [
     "recipe.steps=4",
@@ -26,14 +27,6 @@ SMALL = [
     "dataset.val_size=4",
     "num_workers=0",
 ]
-
-
-def call(module: str, *arguments: str, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
-    command = [sys.executable, "-m", f"diffperc.{module}", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300)
-    assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done
 
 
 @pytest.fixture(scope="module")
@@ -121,32 +114,6 @@ def test_a_sweep_ends_in_one_table(tmp_path: Path) -> None:
 
 
 TASKS = ("segmentation", "referring", "pose")
-# entry points one after the other in one process: importing takes longer than their work here
-DRIVER = """
-import contextlib, importlib, io, json, os, sys
-from diffperc.config.cli import entry
-results = []
-for module, arguments in json.loads(sys.argv[1]):
-    sys.argv = [module, *arguments]
-    os.environ.pop("HYDRA_FULL_ERROR", None)
-    code, said = 0, io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            entry(module, importlib.import_module("diffperc." + module).run)
-    except SystemExit as end:
-        code = end.code
-    results.append((code, said.getvalue()))
-print("RESULTS" + json.dumps(results))
-"""
-
-
-def call_all(jobs: list[tuple[str, list[str]]], cwd: Path) -> list[tuple[int, str]]:
-    """Exit code and stderr of each."""
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", DRIVER, json.dumps(jobs)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=500)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return [(code, said) for code, said in json.loads(done.stdout.rpartition("RESULTS")[2])]
 
 
 @pytest.fixture(scope="module")
@@ -268,8 +235,6 @@ def test_bad_input_gets_a_sentence_and_code_2(case: str, bad: dict[str, tuple[in
 
 
 def test_a_corrupt_image_in_the_middle_of_an_epoch_is_named_and_nothing_is_lost(tmp_path: Path) -> None:
-    from tests.data.datasets.test_nyuv2 import write_frame
-
     root = tmp_path / "nyu"
     (root).mkdir()
     lines = [write_frame(root, "sync/kitchen_1", n, (80, 100)) for n in range(100, 112)]

@@ -16,9 +16,9 @@ import torch
 from PIL import Image
 
 from diffperc.backbones import StableDiffusionBackbone
-from tests.data.datasets.test_nyuv2 import write_root
-from tests.end_to_end.test_commands import call, call_all
-from tests.parity.authors import authors_state
+from tests.fakes.authors import authors_state
+from tests.fakes.nyuv2 import write_root
+from tests.helpers import call, call_all
 
 
 class Evil:

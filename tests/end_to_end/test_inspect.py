@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from diffperc.config.infer import task_of
-from tests.data.datasets import test_camvid, test_folder
-from tests.data.datasets.test_coco_pose import write_root as write_coco
-from tests.end_to_end.test_commands import call_all
+from tests.fakes import camvid, folder
+from tests.fakes.coco_pose import write_root as write_coco
+from tests.helpers import call_all
 
 SMALL = ["recipe.short_side=24", "recipe.crop=24", "step_seconds=1000"]
 Done = tuple[Path, dict[str, tuple[int, str]]]
@@ -48,7 +48,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
 def write_good(root: Path) -> Path:
     """Frames of one class each; see their writer."""
     for split, name, value in (("train", "a", 3), ("train", "b", 8), ("val", "c", 3)):
-        test_camvid.write_frame(root, split, name, value)
+        camvid.write_frame(root, split, name, value)
     for split, names in (("train", "a\nb\n"), ("val", "c\n")):
         (root / f"{split}.txt").write_text(names)
     return root
@@ -56,14 +56,14 @@ def write_good(root: Path) -> Path:
 
 def write_bad(place: Path) -> Path:
     """An unreadable image, a mask of another size, an id out of range, an image without mask, a list naming one twice."""
-    root = test_folder.write_root(place)
+    root = folder.write_root(place)
     for i in range(5, 9):
-        test_folder.write_image(root / f"images/{i}.jpg", i)
-        test_folder.write_mask(root / f"masks/{i}.png", 1)
+        folder.write_image(root / f"images/{i}.jpg", i)
+        folder.write_mask(root / f"masks/{i}.png", 1)
     (root / "images/5.jpg").write_bytes((root / "images/5.jpg").read_bytes()[:300])
-    test_folder.write_mask(root / "masks/5.png", 77)  # both are bad
+    folder.write_mask(root / "masks/5.png", 77)  # both are bad
     Image.fromarray(np.zeros((10, 12), np.uint8)).save(root / "masks/6.png")
-    test_folder.write_mask(root / "masks/7.png", 9)
+    folder.write_mask(root / "masks/7.png", 9)
     (root / "masks/8.png").unlink()
     (root / "val.txt").write_text("4.jpg\nkitchen/1\n4\nnone.jpg\n")
     return root

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.datasets.test_coco_pose import annotation
-from tests.end_to_end.test_commands import call_all
+from tests.fakes.coco_pose import annotation
+from tests.helpers import call_all
 
 ROOT = Path(__file__).resolve().parents[2]
 SECTION = re.compile(r"^## (\w+).*?```bash\n(.*?)```", re.DOTALL | re.MULTILINE)

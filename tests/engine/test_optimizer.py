@@ -7,7 +7,7 @@ from torch import nn
 from diffperc.backbones import StableDiffusionBackbone
 from diffperc.engine import AdamW, Poly, PowerOneCycle, Rule
 from diffperc.weights.ldm_names import rename, unet_modules
-from tests.config.test_validate import composed
+from tests.helpers import composed
 
 SCHEDULE = PowerOneCycle(min_lr=3e-5, warmup=0.48, power=0.9)
 

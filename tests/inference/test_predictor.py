@@ -15,7 +15,7 @@ from diffperc.commands.predict import predict_files, read_boxes
 from diffperc.engine.build import build_dataset, build_task
 from diffperc.errors import ConfigError, DataError
 from diffperc.inference.predictor import PosePredictor, ReferringPredictor, SegmentationPredictor
-from tests.config.test_validate import composed
+from tests.helpers import composed
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (75, 130, 3), np.uint8)
 

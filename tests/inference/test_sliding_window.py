@@ -7,7 +7,7 @@ from hydra.utils import instantiate
 from diffperc.inference.sliding_window import predict_whole, window_starts
 from diffperc.metrics import DepthMetrics
 from diffperc.types import Batch
-from tests.config.test_validate import composed
+from tests.helpers import composed
 
 
 def test_published_windows() -> None:

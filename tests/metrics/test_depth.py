@@ -7,7 +7,7 @@ from hydra.utils import instantiate
 from diffperc.metrics import DepthMetrics
 from diffperc.metrics.depth import valid_pixels
 from diffperc.protocols import DepthProtocol
-from tests.config.test_validate import composed
+from tests.helpers import composed
 
 NYU = DepthProtocol("nyu_eigen", min_depth=1e-3, max_depth=10.0, crop=(45, 471, 41, 601), crop_size=(480, 640))
 PLAIN = DepthProtocol("plain", min_depth=1e-3, max_depth=10.0)

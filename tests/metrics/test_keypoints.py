@@ -16,7 +16,7 @@ from diffperc.protocols import PoseProtocol
 from diffperc.types import Person
 from diffperc.types.keypoints import COCO_KEYPOINTS as SPEC
 from diffperc.types.keypoints import KeypointSpec
-from tests.conftest import SHARED
+from tests.helpers import SHARED
 
 PROTOCOL = PoseProtocol("coco")
 SIDE = 100.0

@@ -10,7 +10,7 @@ import pytest
 
 from diffperc.data import ADE20K
 from diffperc.prepare.download import Source
-from tests.data.datasets.test_ade20k import PROTOCOLS, write_root
+from tests.fakes.ade20k import PROTOCOLS, write_root
 from tests.prepare.tools import files, pack, run, serving, times
 
 

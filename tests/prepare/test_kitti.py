@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from diffperc.data import KITTI
-from tests.data.datasets.test_kitti import PROTOCOLS, published, write_frame
+from tests.fakes.kitti import PROTOCOLS, published, write_frame
 from tests.prepare.tools import Server, files, pack, run, serving, times
 
 FIRST, SECOND, UNUSED = "2011_09_26_drive_0057_sync", "2011_10_03_drive_0034_sync", "2011_09_26_drive_0099_sync"

@@ -16,7 +16,7 @@ import scipy.io
 from PIL import Image
 
 from diffperc.data import NYUv2
-from tests.data.datasets.test_nyuv2 import PROTOCOL, SCENES, write_frame
+from tests.fakes.nyuv2 import PROTOCOL, SCENES, write_frame
 from tests.prepare.tools import files, pack, run, times
 
 HEIGHT, WIDTH = 30, 40

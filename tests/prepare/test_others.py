@@ -11,13 +11,14 @@ from PIL import Image
 
 from diffperc.data import Cityscapes, COCOPose, RefCOCO
 from diffperc.preprocessing import PersonCrop
-from tests.data.datasets import test_cityscapes, test_coco_pose, test_refcoco
+from tests.fakes import cityscapes, coco_pose, refcoco
+from tests.helpers import persons
 from tests.prepare.tools import files, pack, run, times
 
 
 def test_cityscapes_keeps_images_and_label_ids(tmp_path: Path) -> None:
-    source, out = test_cityscapes.write_root(tmp_path), tmp_path / "out"
-    test_cityscapes.write_frame(source, "test", "berlin_000000_000019", np.zeros((17, 16), np.uint8))
+    source, out = cityscapes.write_root(tmp_path), tmp_path / "out"
+    cityscapes.write_frame(source, "test", "berlin_000000_000019", np.zeros((17, 16), np.uint8))
     members, more = files(source), {"README": b"", "license.txt": b""}
     archives = [
         pack(
@@ -34,7 +35,7 @@ def test_cityscapes_keeps_images_and_label_ids(tmp_path: Path) -> None:
     assert files(out) == {
         m: c for m, c in members.items() if "/test/" not in m and m.endswith(("_leftImg8bit.png", "_labelIds.png"))
     }
-    prepared, before = (Cityscapes("train", str(root), test_cityscapes.PROTOCOLS) for root in (out, source))
+    prepared, before = (Cityscapes("train", str(root), cityscapes.PROTOCOLS) for root in (out, source))
     assert all(np.array_equal(prepared.truth(i), before.truth(i)) for i in range(2))
     written = times(out)
     assert run("cityscapes", "--archives", tmp_path, "--out", out).out.startswith("nothing to do")
@@ -45,7 +46,7 @@ def test_cityscapes_keeps_images_and_label_ids(tmp_path: Path) -> None:
 
 
 def test_coco_keeps_images_and_keypoints(tmp_path: Path) -> None:
-    source, out = test_coco_pose.write_root(tmp_path), tmp_path / "out"
+    source, out = coco_pose.write_root(tmp_path), tmp_path / "out"
     members = files(source)
     unwanted = {"annotations/instances_train2017.json": b"{}", "annotations/captions_val2017.json": b"{}"}
     for name in ("train2017", "val2017", "annotations"):
@@ -54,8 +55,8 @@ def test_coco_keeps_images_and_keypoints(tmp_path: Path) -> None:
     result = run("coco", "--archives", tmp_path, "--out", out)
     assert result.out == f"ready: 3 training, 3 validation persons in {out}\n"
     assert files(out) == members
-    prepared, before = (COCOPose("val", str(root), test_coco_pose.PROTOCOLS, PersonCrop()) for root in (out, source))
-    assert test_coco_pose.persons(prepared) == test_coco_pose.persons(before)
+    prepared, before = (COCOPose("val", str(root), coco_pose.PROTOCOLS, PersonCrop()) for root in (out, source))
+    assert persons(prepared) == persons(before)
     assert np.array_equal(prepared[0].image, before[0].image)
     written = times(out)
     assert run("coco", "--archives", tmp_path, "--out", out).out.startswith("nothing to do")
@@ -66,19 +67,19 @@ def test_coco_keeps_images_and_keypoints(tmp_path: Path) -> None:
 
 
 def test_refcoco_unpacks_the_images_that_refs_name(tmp_path: Path) -> None:
-    source, out = test_refcoco.write_root(tmp_path), tmp_path / "out"
+    source, out = refcoco.write_root(tmp_path), tmp_path / "out"
     plus = source / "refcoco+"
     shutil.copytree(source / "refcoco", plus)
-    refs = [test_refcoco.ref(0, 10, "train", "dog", image=3), test_refcoco.ref(1, 10, "val", "a dog", image=3)]
-    test_refcoco.write_refs(source, refs).replace(plus / "refs(unc).p")
-    test_refcoco.write_refs(source, test_refcoco.REFS)
+    refs = [refcoco.ref(0, 10, "train", "dog", image=3), refcoco.ref(1, 10, "val", "a dog", image=3)]
+    refcoco.write_refs(source, refs).replace(plus / "refs(unc).p")
+    refcoco.write_refs(source, refcoco.REFS)
     instances = json.loads((plus / "instances.json").read_text())
     instances["images"].append(instances["images"][0] | {"id": 3, "file_name": "COCO_train2014_000000000003.jpg"})
     (plus / "instances.json").write_text(json.dumps(instances))
     photos = {f"train2014/COCO_train2014_{i:012d}.jpg": b"not wanted" for i in (2, 4)}
     for i in (1, 3):
         file = tmp_path / f"COCO_train2014_{i:012d}.jpg"
-        Image.new("RGB", (test_refcoco.WIDTH, test_refcoco.HEIGHT), (i, 0, 0)).save(file)
+        Image.new("RGB", (refcoco.WIDTH, refcoco.HEIGHT), (i, 0, 0)).save(file)
         photos[f"train2014/{file.name}"] = file.read_bytes()
     zips = tmp_path / "zips"
     for name in ("refcoco", "refcoco+"):
@@ -95,10 +96,10 @@ def test_refcoco_unpacks_the_images_that_refs_name(tmp_path: Path) -> None:
         *(f"{name}/{file}" for name in ("refcoco", "refcoco+") for file in ("refs(unc).p", "instances.json")),
         *(f"images/train2014/COCO_train2014_{i:012d}.jpg" for i in (1, 3)),
     }
-    prepared, before = (RefCOCO("train", str(root), test_refcoco.PROTOCOLS) for root in (out, source))
+    prepared, before = (RefCOCO("train", str(root), refcoco.PROTOCOLS) for root in (out, source))
     assert prepared[0].expressions == before[0].expressions == ("Left dog", "the DOG  on the left")
     assert np.array_equal(prepared.truth(0), before.truth(0))
-    assert abs(int(RefCOCO("val", str(out), test_refcoco.PROTOCOLS, "refcoco+")[0].image[0, 0, 0]) - 3) <= 1
+    assert abs(int(RefCOCO("val", str(out), refcoco.PROTOCOLS, "refcoco+")[0].image[0, 0, 0]) - 3) <= 1
     written = times(out)
     again = run("refcoco", "--archives", zips, "--out", out)
     assert again.out.count("nothing to do") == 1
@@ -106,7 +107,7 @@ def test_refcoco_unpacks_the_images_that_refs_name(tmp_path: Path) -> None:
 
 
 def test_refcoco_says_what_is_missing(tmp_path: Path) -> None:
-    source = test_refcoco.write_root(tmp_path)
+    source = refcoco.write_root(tmp_path)
     photos = pack(tmp_path / "train2014.zip", {"train2014/COCO_train2014_000000000001.jpg": b"x"})
     result = run("refcoco", "--archive", photos, "--out", tmp_path / "out")
     assert result.code == 2

@@ -17,8 +17,8 @@ from diffperc.encoders.classifier import ImageClassifier
 from diffperc.errors import ConfigError, WeightsError
 from diffperc.strategies import ECoDepth
 from diffperc.types import Batch, Conditioning
-from tests.config.test_validate import composed
 from tests.contracts.strategy import TEXTS, StrategyContract
+from tests.helpers import composed
 
 VIT: dict[str, Any] = {
     "hidden_size": 32,

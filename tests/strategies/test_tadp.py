@@ -24,8 +24,8 @@ from diffperc.inference.predictor import PosePredictor, ReferringPredictor, Segm
 from diffperc.strategies import TADP
 from diffperc.strategies.tadp import caption_of, read_captions
 from diffperc.types import Batch, Conditioning, SampleMeta, TextSpec
-from tests.config.test_validate import composed
 from tests.contracts.strategy import TEXTS, StrategyContract
+from tests.helpers import composed
 
 WORDS = (
     "[PAD] [UNK] [CLS] [SEP] [MASK] a red blue green box sphere chair lamp room with wall walls the of on left right"

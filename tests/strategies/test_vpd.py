@@ -17,8 +17,8 @@ from diffperc.strategies import VPD
 from diffperc.strategies.text_table import TextTable
 from diffperc.types import Batch, TextSpec
 from diffperc.weights.locate import architecture
-from tests.config.test_validate import composed
 from tests.contracts.strategy import TEXTS, StrategyContract
+from tests.helpers import composed
 
 
 class TestVPD(StrategyContract):

@@ -1,4 +1,4 @@
-"""Composing a configuration without a command line."""
+"""Composing a configuration without Hydra's command line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from diffperc.config.find import conf_dir
 
@@ -25,3 +27,16 @@ def composed(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
             return compose(config_name, overrides=list(overrides))
     finally:
         GlobalHydra.instance().hydra = running
+
+
+def task_of_dataset(arguments: Sequence[str]) -> str | None:
+    """The task of which the data set on a command line has a protocol, where no task is named; None: as configured."""
+    named = dict(a.split("=", 1) for a in arguments if "=" in a)
+    if "dataset" not in named or {"task", "experiment"} & named.keys():
+        return None
+    try:
+        cfg = composed("train", [f"dataset={named['dataset']}"])
+    except (HydraException, OmegaConfBaseException):  # reported when the whole command line is composed
+        return None
+    protocols = OmegaConf.select(cfg, "dataset.protocols") or {}
+    return min(protocols, default=None)

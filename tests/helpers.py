@@ -1,0 +1,78 @@
+"""What several test modules share and which writes no data set; the writers are in `tests/fakes`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from diffperc.config import compose
+from diffperc.config.find import conf_dir
+from diffperc.data import PerceptionDataset
+from diffperc.types import Batch, Person
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def names(group: str) -> list[str]:
+    return sorted(f.stem for f in (conf_dir() / group).glob("*.yaml"))
+
+
+def composed(*overrides: str) -> DictConfig:
+    return compose.composed("train", overrides)
+
+
+def one(batch: Batch, i: int) -> Batch:
+    """Sample `i` alone."""
+    return Batch(
+        batch.image[i : i + 1],
+        scene=None if batch.scene is None else batch.scene[i : i + 1],
+        labels=None if batch.labels is None else batch.labels[i : i + 1],
+        expression=None if batch.expression is None else batch.expression[i : i + 1],
+        caption=None if batch.caption is None else batch.caption[i : i + 1],
+        meta=batch.meta[i : i + 1],
+    )
+
+
+def persons(dataset: PerceptionDataset) -> list[Person]:
+    return [p for p in (dataset[i].person for i in range(len(dataset))) if p is not None]
+
+
+def call(module: str, *arguments: str, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
+    command = [sys.executable, "-m", f"diffperc.{module}", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300)
+    assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+# entry points one after the other in one process: importing takes longer than their work in the tests
+DRIVER = """
+import contextlib, importlib, io, json, os, sys
+from diffperc.config.cli import entry
+results = []
+for module, arguments in json.loads(sys.argv[1]):
+    sys.argv = [module, *arguments]
+    os.environ.pop("HYDRA_FULL_ERROR", None)
+    code, said = 0, io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            entry(module, importlib.import_module("diffperc." + module).run)
+    except SystemExit as end:
+        code = end.code
+    results.append((code, said.getvalue()))
+print("RESULTS" + json.dumps(results))
+"""
+
+
+def call_all(jobs: list[tuple[str, list[str]]], cwd: Path) -> list[tuple[int, str]]:
+    """The exit code and stderr of each job, a module's name and its arguments."""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", DRIVER, json.dumps(jobs)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=500)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [(code, said) for code, said in json.loads(done.stdout.rpartition("RESULTS")[2])]
