@@ -14,7 +14,7 @@ from diffperc.encoders.clip_image import text_encoder_at
 from diffperc.errors import ConfigError, WeightsError
 from diffperc.layers.blocks import ResidualTokenMLP
 from diffperc.strategies import VPD
-from diffperc.strategies.text_table import TextTable
+from diffperc.strategies.parts.text_table import TextTable
 from diffperc.types import Batch, TextSpec
 from diffperc.weights.locate import architecture
 from tests.config.test_validate import composed

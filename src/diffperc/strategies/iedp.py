@@ -31,9 +31,9 @@ from diffperc.backbones import Backbone
 from diffperc.encoders.clip_image import ClipImageEncoder
 from diffperc.errors import ConfigError
 from diffperc.layers.blocks import ResidualTokenMLP, TokenMLP
-from diffperc.strategies.attention_maps import append, widened
 from diffperc.strategies.base import Strategy, constant_timestep, expression_length, with_expression
-from diffperc.strategies.text_table import Templates, TextTable
+from diffperc.strategies.parts.attention_maps import append, widened
+from diffperc.strategies.parts.text_table import Templates, TextTable
 from diffperc.types import Batch, Branch, Conditioning, TextSpec
 
 

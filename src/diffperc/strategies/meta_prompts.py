@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from diffperc.backbones import Backbone
 from diffperc.layers.blocks import TokenMLP
 from diffperc.strategies.base import Strategy, expression_length, with_expression
-from diffperc.strategies.readout import FusedReadout, PyramidReadout
+from diffperc.strategies.parts.readout import FusedReadout, PyramidReadout
 from diffperc.types import Batch, Branch, Conditioning, TextSpec
 
 

@@ -31,8 +31,8 @@ from torch import Tensor
 from diffperc.backbones import Backbone
 from diffperc.encoders.captioner import Captioner, load_captioner
 from diffperc.errors import DataError
-from diffperc.strategies.attention_maps import append, widened
 from diffperc.strategies.base import Strategy, constant_timestep, expression_length, with_expression
+from diffperc.strategies.parts.attention_maps import append, widened
 from diffperc.types import Batch, Branch, Conditioning, TextSpec
 
 log = logging.getLogger(__name__)

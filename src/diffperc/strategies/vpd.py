@@ -24,9 +24,9 @@ from torch import Tensor, nn
 
 from diffperc.backbones import Backbone
 from diffperc.layers.blocks import ResidualTokenMLP
-from diffperc.strategies.attention_maps import append, widened
 from diffperc.strategies.base import Strategy, constant_timestep
-from diffperc.strategies.text_table import Templates, TextTable
+from diffperc.strategies.parts.attention_maps import append, widened
+from diffperc.strategies.parts.text_table import Templates, TextTable
 from diffperc.types import Batch, Branch, Conditioning, TextSpec
 
 

@@ -1,0 +1,1 @@
+"""What several strategies share: text vectors, attention maps as channels, readouts."""
