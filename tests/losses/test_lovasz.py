@@ -96,3 +96,15 @@ def test_descending_the_gradient_lowers_the_loss() -> None:
         losses.append(loss.item())
         logits = (logits - 100 * gradient).detach()
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_mixed_precision_computes_in_float32() -> None:
+    logits, target = example()
+    logits.requires_grad_(True)
+    exact = lovasz_softmax(logits, target)
+    (gradient,) = torch.autograd.grad(exact, logits)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = lovasz_softmax(logits, target)
+    assert mixed.dtype == torch.float32
+    torch.testing.assert_close(mixed, exact, rtol=1e-6, atol=0)
+    torch.testing.assert_close(torch.autograd.grad(mixed, logits)[0], gradient, rtol=1e-6, atol=0)

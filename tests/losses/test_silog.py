@@ -61,3 +61,10 @@ def test_pixels_without_truth_do_not_count_whatever_is_predicted_there() -> None
     prediction, truth = example()
     changed = torch.where(truth > 0, prediction, torch.full_like(prediction, torch.nan))
     assert silog_loss(changed, truth) == silog_loss(prediction, truth)
+
+
+def test_mixed_precision_computes_in_float32() -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = silog_loss(*example())
+    assert mixed.dtype == torch.float32
+    torch.testing.assert_close(mixed, silog_loss(*example()), rtol=1e-6, atol=0)

@@ -47,7 +47,9 @@ def _class_loss(probability: Tensor, is_class: Tensor) -> Tensor:
         is_class: (P,) bool, somewhere true.
     """
     errors, order = torch.where(is_class, 1 - probability, probability).sort(descending=True)
-    return errors @ _jaccard_steps(is_class[order]).to(errors.dtype)
+    steps = _jaccard_steps(is_class[order]).to(errors.dtype)
+    # a sum of products, not `@`, which autocast computes in half precision
+    return (errors * steps).sum()
 
 
 def _jaccard_steps(is_class: Tensor) -> Tensor:
