@@ -148,7 +148,7 @@ def test_a_file_goes_before_the_data_set_and_that_before_the_captioner(
     batch = Batch(image, caption=("from the data", "from the data", "", ""), meta=paths("b/1.jpg", "2.jpg", "3", "4"))
     strategy = TADP(backbone, TEXTS["scene"], file, str(blip))
     strategy.initialise(backbone)
-    assert strategy._writer is None
+    assert strategy._captioner is None
     found = strategy.sentences(batch)
     assert found == ["from the file", "from the data", *captioner(image[2:])]
     assert TADP(backbone, TEXTS["scene"], file).sentences(batch) == ["from the file", "from the data", "", ""]
@@ -165,7 +165,7 @@ def test_an_image_without_a_caption_is_said_once(
     with caplog.at_level(logging.WARNING):
         assert strategy.sentences(batch) == ["", ""]
         strategy.sentences(batch)
-    assert caplog.text.count("a/1.jpg has no caption, the empty sentence stands in") == 1
+    assert caplog.text.count("a/1.jpg has no caption, the empty sentence is used instead") == 1
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_an_image_without_a_caption_is_said_once(
         (None, r"captions.json cannot be read as json \(FileNotFoundError\); scripts/caption_images.py writes"),
         ("{", r"captions.json cannot be read as json \(JSONDecodeError\)"),
         ('["a"]', r'must hold \{"image.jpg": "a sentence", ...\}'),
-        ('{"a.jpg": "a", "b.jpg": ["b"]}', r"'b.jpg' has no sentence but \['b'\]"),
+        ('{"a.jpg": "a", "b.jpg": ["b"]}', r"the caption of 'b.jpg' must be a sentence, found \['b'\]"),
     ],
 )
 def test_a_wrong_captions_file_is_reported_before_training(

@@ -1,1 +1,1 @@
-"""What several strategies share: text vectors, attention maps as channels, readouts."""
+"""Parts of strategies: text vectors, attention maps as channels, readouts."""
