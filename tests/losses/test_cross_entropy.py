@@ -132,5 +132,5 @@ def test_wrong_inputs_are_named() -> None:
         cross_entropy(logits, torch.zeros(1, 2, 2, dtype=torch.int64))
     with pytest.raises(ValueError, match=r"target must be torch\.int64, got torch\.float32"):
         cross_entropy(logits, torch.zeros(1, 4, 4))
-    with pytest.raises(ValueError, match="class_weights must be one a class: 3, got 2"):
+    with pytest.raises(ValueError, match="class_weights must be one per class: 3, got 2"):
         cross_entropy(logits, torch.zeros(1, 4, 4, dtype=torch.int64), class_weights=(1, 2))

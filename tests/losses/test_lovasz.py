@@ -24,7 +24,7 @@ def example() -> tuple[Tensor, Tensor]:
 
 
 def from_classes(ids: Tensor, classes: int, sharp: float = 100.0) -> Tensor:
-    """Logits that are sure of these ids, (B, H, W)."""
+    """Logits that predict these ids (B, H, W) with certainty."""
     return torch.nn.functional.one_hot(ids, classes).movedim(-1, 1) * sharp
 
 
@@ -39,7 +39,7 @@ def test_equals_mmsegmentations_loss_and_gradient() -> None:
     assert logits.grad.double().norm().item() == pytest.approx(0.00042918586432444107, rel=1e-6)
 
 
-def test_sure_predictions_cost_one_minus_iou() -> None:
+def test_certain_predictions_cost_one_minus_iou() -> None:
     """At the corners of the cube the extension equals the set function it extends."""
     for numbers in itertools.product(range(2), repeat=4):
         predicted = torch.tensor(numbers).reshape(1, 2, 2)

@@ -57,7 +57,7 @@ def test_scale_costs_only_half_of_its_square() -> None:
     torch.testing.assert_close(loss, (torch.tensor(2.0).log() ** 2 / 2).sqrt())
 
 
-def test_pixels_without_truth_do_not_count_whatever_is_predicted_there() -> None:
+def test_unmeasured_pixels_do_not_count_whatever_is_predicted_there() -> None:
     prediction, truth = example()
     changed = torch.where(truth > 0, prediction, torch.full_like(prediction, torch.nan))
     assert silog_loss(changed, truth) == silog_loss(prediction, truth)
