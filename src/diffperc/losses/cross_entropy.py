@@ -47,10 +47,15 @@ def cross_entropy(
     exact = logits.to(at_least_float32(logits.dtype))
     weights = None if class_weights is None else exact.new_tensor(class_weights)
     total = F.cross_entropy(exact, target, weights, ignore_index=ignore_index, reduction="sum")
-    if average == "all":
-        count = total.new_tensor(target.numel())
-    else:
-        counted = target[target != ignore_index]
-        count = total.new_tensor(counted.numel()) if weights is None else weights[counted].sum()
+    count = total.new_tensor(target.numel())
+    if average == "counted":
+        count = _total_weight(target[target != ignore_index], weights).to(total)
     sums = global_sums(torch.stack([total, count]))
     return sums[0] / torch.where(sums[1] > 0, sums[1], torch.ones_like(sums[1]))
+
+
+def _total_weight(classes: Tensor, weights: Tensor | None) -> Tensor:
+    """The sum of the weights of the class ids (P,)."""
+    if weights is None:
+        return torch.tensor(classes.numel())
+    return weights[classes].sum()
