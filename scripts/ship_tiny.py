@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from diffperc.backbones import StableDiffusionBackbone
-from diffperc.pretraining.corpus import corpus
+from diffperc.pretraining.corpus import prepare_corpus
 from diffperc.types import Conditioning
 from diffperc.weights.locate import config_folder
 
@@ -42,7 +42,7 @@ def main() -> None:
         shutil.copy(folder / name, package / name)
     size = sum(file.stat().st_size for file in package.rglob("*") if file.is_file())
     print(f"{package}: {size / 1e6:.1f} MB")
-    images = torch.from_numpy(corpus(folder / "corpus", None, 0, 64, 128, 1).images[-64:].copy())
+    images = torch.from_numpy(prepare_corpus(folder / "corpus", None, 0, 64, 128, 1).images[-64:].copy())
     before, after = (_features(str(f), images.permute(0, 3, 1, 2).float() / 255) for f in (folder, package))
     change = max(float((a - b).square().mean().sqrt() / a.std()) for a, b in zip(before, after, strict=True))
     print(f"half precision changes the features by {change:.1e} of their deviation")

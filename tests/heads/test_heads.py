@@ -98,11 +98,11 @@ def test_refine_resizes_with_aligned_corners() -> None:
 
 
 @pytest.mark.parametrize("spec", [ONE])
-def test_upernet_says_what_to_do_about_a_single_map(spec: FeatureSpec) -> None:
+def test_upernet_refuses_a_single_map(spec: FeatureSpec) -> None:
     with pytest.raises(ValueError, match=r"two maps or more, got 1; with meta prompts set strategy.readout=pyramid"):
         UPerHead(spec, 5)
 
 
-def test_features_of_another_number_are_refused() -> None:
+def test_a_wrong_number_of_maps_is_refused() -> None:
     with pytest.raises(ValueError, match="its spec names 4"):
         Features((torch.zeros(1, 3, 2, 2),), FOUR)

@@ -15,9 +15,9 @@ from diffperc.losses import silog_loss
 def data() -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     image = torch.rand(4, 3, 6, 6, generator=generator) * 3 + torch.arange(4.0)[:, None, None, None]
-    truth = torch.rand(4, 1, 6, 6, generator=generator) + 0.5
-    truth[0, :, :3] = 0  # the processes measure different numbers of pixels
-    return image, truth
+    target = torch.rand(4, 1, 6, 6, generator=generator) + 0.5
+    target[0, :, :3] = 0  # the processes measure different numbers of pixels
+    return image, target
 
 
 def network() -> nn.Module:
@@ -26,8 +26,8 @@ def network() -> nn.Module:
 
 
 def step(model: nn.Module, part: slice) -> torch.Tensor:
-    image, truth = data()
-    loss = silog_loss(model(image[part]), truth[part])
+    image, target = data()
+    loss = silog_loss(model(image[part]), target[part])
     loss.backward()
     return loss
 
@@ -42,7 +42,7 @@ def run(rank: int, folder: str) -> None:
     dist.destroy_process_group()
 
 
-def test_two_processes_are_one_with_the_global_batch(tmp_path: Path) -> None:
+def test_two_processes_equal_one_with_the_global_batch(tmp_path: Path) -> None:
     """Loss, gradients and running statistics, through batch norm and the SiLog loss."""
     model = network()
     loss = step(model, slice(0, 4))
@@ -57,7 +57,7 @@ def test_two_processes_are_one_with_the_global_batch(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_in_one_process_it_is_torchs(training: bool) -> None:
+def test_in_one_process_it_equals_torchs(training: bool) -> None:
     ours, theirs = BatchNorm2d(3).train(training), nn.BatchNorm2d(3).train(training)
     x = torch.randn(2, 3, 4, 4)
     assert torch.equal(ours(x), theirs(x))

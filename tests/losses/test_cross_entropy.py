@@ -83,6 +83,14 @@ def test_half_precision_is_summed_in_single() -> None:
     assert cross_entropy(logits.half(), target).item() == pytest.approx(cross_entropy(logits, target).item(), rel=1e-3)
 
 
+def test_mixed_precision_computes_in_float32() -> None:
+    logits, target = example()
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = cross_entropy(logits, target)
+    assert mixed.dtype == torch.float32
+    torch.testing.assert_close(mixed, cross_entropy(logits, target), rtol=1e-6, atol=0)
+
+
 @pytest.mark.parametrize("average", ["all", "counted"])
 def test_two_processes_give_the_loss_of_one_with_both_batches(average: str, monkeypatch: pytest.MonkeyPatch) -> None:
     logits, target = example()
@@ -124,5 +132,5 @@ def test_wrong_inputs_are_named() -> None:
         cross_entropy(logits, torch.zeros(1, 2, 2, dtype=torch.int64))
     with pytest.raises(ValueError, match=r"target must be torch\.int64, got torch\.float32"):
         cross_entropy(logits, torch.zeros(1, 4, 4))
-    with pytest.raises(ValueError, match="class_weights must be one a class: 3, got 2"):
+    with pytest.raises(ValueError, match="class_weights must be one per class: 3, got 2"):
         cross_entropy(logits, torch.zeros(1, 4, 4, dtype=torch.int64), class_weights=(1, 2))

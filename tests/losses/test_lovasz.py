@@ -24,7 +24,7 @@ def example() -> tuple[Tensor, Tensor]:
 
 
 def from_classes(ids: Tensor, classes: int, sharp: float = 100.0) -> Tensor:
-    """Logits that are sure of these ids, (B, H, W)."""
+    """Logits that predict these ids (B, H, W) with certainty."""
     return torch.nn.functional.one_hot(ids, classes).movedim(-1, 1) * sharp
 
 
@@ -39,7 +39,7 @@ def test_equals_mmsegmentations_loss_and_gradient() -> None:
     assert logits.grad.double().norm().item() == pytest.approx(0.00042918586432444107, rel=1e-6)
 
 
-def test_sure_predictions_cost_one_minus_iou() -> None:
+def test_certain_predictions_cost_one_minus_iou() -> None:
     """At the corners of the cube the extension equals the set function it extends."""
     for numbers in itertools.product(range(2), repeat=4):
         predicted = torch.tensor(numbers).reshape(1, 2, 2)
@@ -96,3 +96,15 @@ def test_descending_the_gradient_lowers_the_loss() -> None:
         losses.append(loss.item())
         logits = (logits - 100 * gradient).detach()
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_mixed_precision_computes_in_float32() -> None:
+    logits, target = example()
+    logits.requires_grad_(True)
+    exact = lovasz_softmax(logits, target)
+    (gradient,) = torch.autograd.grad(exact, logits)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = lovasz_softmax(logits, target)
+    assert mixed.dtype == torch.float32
+    torch.testing.assert_close(mixed, exact, rtol=1e-6, atol=0)
+    torch.testing.assert_close(torch.autograd.grad(mixed, logits)[0], gradient, rtol=1e-6, atol=0)

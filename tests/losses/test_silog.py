@@ -57,7 +57,14 @@ def test_scale_costs_only_half_of_its_square() -> None:
     torch.testing.assert_close(loss, (torch.tensor(2.0).log() ** 2 / 2).sqrt())
 
 
-def test_pixels_without_truth_do_not_count_whatever_is_predicted_there() -> None:
+def test_unmeasured_pixels_do_not_count_whatever_is_predicted_there() -> None:
     prediction, truth = example()
     changed = torch.where(truth > 0, prediction, torch.full_like(prediction, torch.nan))
     assert silog_loss(changed, truth) == silog_loss(prediction, truth)
+
+
+def test_mixed_precision_computes_in_float32() -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = silog_loss(*example())
+    assert mixed.dtype == torch.float32
+    torch.testing.assert_close(mixed, silog_loss(*example()), rtol=1e-6, atol=0)

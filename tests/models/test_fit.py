@@ -14,7 +14,7 @@ def maps(image: torch.Tensor) -> Features:
 
 
 def test_published_sizes() -> None:
-    """VPD: 480 and 352 padded to 512 and 384, 15 and 11 cells of the 1/32 map kept. Meta prompts: 480 to 512, 352 to 448."""
+    """VPD: 480 and 352 padded to 512 and 384, 15 and 11 cells of the 1/32 map kept. Meta Prompts: 480 to 512, 352 to 448."""
     for side, padded, cells in ((480, 512, 15), (352, 384, 11)):
         image = PadFit().prepare(torch.rand(1, 3, side, side), 64)
         assert image.shape[-2:] == (padded, padded)
@@ -35,7 +35,7 @@ def test_padding_is_grey_and_leaves_the_image() -> None:
 
 
 def test_padding_and_cropping_return_the_same_pixels() -> None:
-    """A stride-1 "network" that copies: what comes back is what went in."""
+    """With a stride-1 "network" that copies its input, the output equals the image."""
     image = torch.rand(1, 3, 37, 90)
     assert torch.equal(PadFit().finish(PadFit().prepare(image, 64), (37, 90)), image)
 
@@ -52,7 +52,7 @@ def test_any_size_comes_back_at_its_size(fit: Fit, size: tuple[int, int]) -> Non
 
 
 def test_a_horizontal_ramp_stays_where_it_is_in_the_image() -> None:
-    """Left-to-right position read from features agrees with the pixel's own, for both ways of fitting."""
+    """Horizontal positions in the features agree with those of the pixels, for both ways of fitting."""
     size = (96, 160)
     ramp = torch.linspace(0, 1, size[1]).expand(1, 3, *size)
     for fit in (PadFit(), ResizeFit(), ResizeFit(extra=1)):

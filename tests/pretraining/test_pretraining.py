@@ -1,4 +1,4 @@
-"""Pretraining in miniature: the stages, what they leave, and that they go on."""
+"""Pretraining in miniature: the stages, what they write, and that they resume."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from diffperc.config.compose import composed
 from diffperc.data.formats.image_folder import captioned_images
 from diffperc.errors import ConfigError, DataError, DiffPercError
 from diffperc.pretraining import pretrain
-from diffperc.pretraining.clip import Contrastive
-from diffperc.pretraining.corpus import corpus
+from diffperc.pretraining.clip import Contrastive, similarity
+from diffperc.pretraining.corpus import prepare_corpus
 from diffperc.pretraining.unet import Denoiser
 from diffperc.pretraining.vae import to_unit_latents
 from diffperc.types import Conditioning
@@ -62,7 +62,7 @@ def test_the_backbone_reads_the_folder(out: Path) -> None:
     backbone = StableDiffusionBackbone(pretrained=str(out))
     image = torch.from_numpy(np.load(out / "corpus/images.npy")[:8].copy()).permute(0, 3, 1, 2).float() / 255
     latents = backbone.encode(image)
-    # made so on the training pictures, of which these are half
+    # normalised on the training images, of which these are half
     assert latents.mean((0, 2, 3)).abs().max() < 0.5
     assert (latents.std((0, 2, 3)) - 1).abs().max() < 0.5
     encoder = backbone.text_encoder()
@@ -73,7 +73,7 @@ def test_the_backbone_reads_the_folder(out: Path) -> None:
     assert not torch.equal(again.unet.conv_in.weight, backbone.unet.conv_in.weight)
 
 
-def test_figures_and_pictures_are_left(out: Path) -> None:
+def test_metrics_and_images_are_written(out: Path) -> None:
     found = {stage: json.loads((out / f"{stage}.json").read_text()) for stage in ("clip", "vae", "unet", "decoder")}
     assert set(found["clip"]) == {"val/retrieval", "val/retrieval_of_pictures"}
     assert 0 < found["vae"]["val/psnr_db"] < 40
@@ -82,8 +82,8 @@ def test_figures_and_pictures_are_left(out: Path) -> None:
     assert len((out / "samples.txt").read_text().splitlines()) == 16
 
 
-def test_the_decoder_alone_leaves_the_latents_as_they_are(out: Path) -> None:
-    """What the UNet has learned stays right: only what decodes has changed since the stage before."""
+def test_training_the_decoder_keeps_the_latents(out: Path) -> None:
+    """The UNet stays valid: only the decoder has changed since the stage before."""
     vae = AutoencoderKL.from_pretrained(out / "vae").eval()
     images = torch.from_numpy(np.load(out / "corpus/images.npy")[:4].copy()).permute(0, 3, 1, 2).float() / 255
     cached = torch.load(out / "stages/latents.pt", weights_only=True)[:4].float()
@@ -95,7 +95,7 @@ def test_the_decoder_alone_leaves_the_latents_as_they_are(out: Path) -> None:
     assert not torch.equal(before["vae.decoder.conv_out.weight"], now["decoder.conv_out.weight"])
 
 
-def test_a_stage_goes_on_where_it_stopped(out: Path, tmp_path: Path) -> None:
+def test_a_stage_resumes_where_it_stopped(out: Path, tmp_path: Path) -> None:
     last = torch.load(out / "stages/clip/last.ckpt", weights_only=False)
     assert last["global_step"] == 4
     more = composed("pretrain", [f"out='{out}'", *SMALL, "stages=[clip]", "clip.steps=6"])
@@ -110,8 +110,8 @@ def test_a_stage_goes_on_where_it_stopped(out: Path, tmp_path: Path) -> None:
     assert [sorted(set(steps)) for steps in curves] == [[1, 3, 4], [5, 6]]
 
 
-def test_a_finished_stage_leaves_the_same_again(out: Path) -> None:
-    """The weights averaged over the steps, not those of the last."""
+def test_a_finished_stage_writes_the_same_weights_again(out: Path) -> None:
+    """The weights averaged over the steps, not those of the last step."""
     weights = out / "unet/diffusion_pytorch_model.safetensors"
     before = load_file(weights)
     pretrain(composed("pretrain", [f"out='{out}'", *SMALL, "stages=[unet]", "unet.control=true"]))
@@ -120,10 +120,10 @@ def test_a_finished_stage_leaves_the_same_again(out: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "message"),
     [
         (["stages=[unett]"], r"stages: there is no stage 'unett'; did you mean 'unet'\?"),
-        (["stages=[clip,unet]"], r"stages: 'unet' needs 'vae', which has left no vae in .*; run it too\."),
+        (["stages=[clip,unet]"], r"stages: 'unet' needs 'vae', but there is no vae in .*; run it too\."),
         (["stages=unet"], r"stages=unet: must be a list, as in stages=\[unet\]\."),
         (
             ["clip.merges=abc", "unet.lr=fast"],
@@ -135,17 +135,17 @@ def test_a_finished_stage_leaves_the_same_again(out: Path) -> None:
         (["unet.caption_dropout=2"], r"unet\.caption_dropout=2: must be at most 1\."),
         (["vae.crop=13"], r"vae\.crop=13: must be a multiple of 8, the VAE's factor, and at most size=64\."),
         (["clip.merges=-1"], r"clip\.merges=-1: must be at least 0\."),
-        (["scenes=10"], r"scenes=10: are few; with held_out=8 at least 24 are needed"),
+        (["scenes=10"], r"scenes=10: is too few; with held_out=8 at least 24 are needed"),
         (["images=/no/such"], r"/no/such: there is no such folder\."),
     ],
 )
-def test_mistakes_are_said_before_anything_is_made(overrides: list[str], said: str, tmp_path: Path) -> None:
-    with pytest.raises(DiffPercError, match=said):
+def test_mistakes_are_reported_before_anything_is_written(overrides: list[str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(DiffPercError, match=message):
         pretrain(composed("pretrain", [f"out='{tmp_path}/new'", *SMALL, *overrides]))
     assert not list(tmp_path.iterdir())
 
 
-def test_unit_latents_decode_to_the_same_picture() -> None:
+def test_unit_latents_decode_to_the_same_image() -> None:
     torch.manual_seed(0)
     vae = AutoencoderKL(
         block_out_channels=(8, 8), norm_num_groups=1, latent_channels=4,
@@ -154,10 +154,10 @@ def test_unit_latents_decode_to_the_same_picture() -> None:
     image = torch.rand(4, 3, 32, 32) * 2 - 1
     with torch.no_grad():
         before = vae.encode(image).latent_dist
-        shown = vae.decode(before.mode()).sample
+        decoded = vae.decode(before.mode()).sample
         to_unit_latents(vae, before.mode())
         after = vae.encode(image).latent_dist
-        torch.testing.assert_close(vae.decode(after.mode()).sample, shown, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(vae.decode(after.mode()).sample, decoded, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(after.mode().mean((0, 2, 3)), torch.zeros(4), rtol=0, atol=1e-5)
     torch.testing.assert_close(after.mode().std((0, 2, 3)), torch.ones(4), rtol=1e-4, atol=1e-4)
     ratio = (after.std / before.std).mean((0, 2, 3))
@@ -174,8 +174,15 @@ def test_retrieval_is_the_share_of_right_partners(monkeypatch: pytest.MonkeyPatc
     assert logged["val/retrieval"] == 0.5
 
 
-def test_captioned_photographs_are_a_corpus(tmp_path: Path) -> None:
-    """The middle square; images without a caption are left out."""
+def test_similarity_is_computed_in_float32_under_autocast() -> None:
+    image, text = torch.randn(2, 16, 64, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = similarity(image, text)
+    assert torch.equal(mixed, image @ text.T)
+
+
+def test_captioned_images_are_a_corpus(tmp_path: Path) -> None:
+    """The central square; images without a caption are left out."""
     folder = tmp_path / "photos"
     folder.mkdir()
     rows = []
@@ -185,23 +192,21 @@ def test_captioned_photographs_are_a_corpus(tmp_path: Path) -> None:
         Image.fromarray(pixels).save(folder / f"{i}.png")
         rows.append({"file_name": f"{i}.png", "captions": [f"picture {i}", "other"] if i else []})
     (folder / "metadata.jsonl").write_text("\n".join(json.dumps(r) for r in rows))
-    assert [said for _, said in captioned_images(folder)] == ["picture 1", "picture 2", "picture 3"]
-    found = corpus(tmp_path / "corpus", str(folder), 0, 1, 16, 1)
+    assert [caption for _, caption in captioned_images(folder)] == ["picture 1", "picture 2", "picture 3"]
+    found = prepare_corpus(tmp_path / "corpus", str(folder), 0, 1, 16, 1)
     assert found.captions == ("picture 1", "picture 2", "picture 3")
     assert [int(found.images[i].min()) for i in range(3)] == [100, 150, 200]
     assert (list(found.train), list(found.test)) == ([0, 1], [2])
-    with pytest.raises(ConfigError, match=r"has 3 pictures of 16 pixels; at least 6 of 16 are needed"):
-        corpus(tmp_path / "corpus", str(folder), 0, 2, 16, 1)
-    with pytest.raises(
-        ConfigError, match=r"photos: has 3 pictures with captions; with held_out=2 at least 6 are needed"
-    ):
-        corpus(tmp_path / "other", str(folder), 0, 2, 16, 1)
+    with pytest.raises(ConfigError, match=r"has 3 images of 16 pixels; at least 6 of 16 are needed"):
+        prepare_corpus(tmp_path / "corpus", str(folder), 0, 2, 16, 1)
+    with pytest.raises(ConfigError, match=r"photos: has 3 images with captions; with held_out=2 at least 6 are needed"):
+        prepare_corpus(tmp_path / "other", str(folder), 0, 2, 16, 1)
     with pytest.raises(DataError, match=r"no metadata\.jsonl or metadata\.csv with captions of images"):
         captioned_images(tmp_path / "corpus")
 
 
-def test_captions_of_ones_own_make_a_tokenizer_of_their_words(tmp_path: Path) -> None:
-    """And one begun with other tokens is not gone on with."""
+def test_a_tokenizer_is_trained_on_the_captions_of_given_images(tmp_path: Path) -> None:
+    """A text encoder that was begun with other tokens is not resumed."""
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
     rows = [{"file_name": f"{i}.png", "captions": ["a zebra grazing near giraffes"]} for i in range(24)]
@@ -216,10 +221,10 @@ def test_captions_of_ones_own_make_a_tokenizer_of_their_words(tmp_path: Path) ->
     assert len(tokenizer.tokenize("aardvark")) > 1  # held out
     encoder = CLIPTextModel.from_pretrained(out / "text_encoder")
     assert encoder.get_input_embeddings().num_embeddings == len(tokenizer)
-    # the vector of a sentence is that of its end, not of the padding behind it
+    # the vector of a sentence is that of its end token, not of the padding behind it
     ids = tokenizer(["a zebra"], padding="max_length", max_length=9, return_tensors="pt")["input_ids"]
-    said = encoder(input_ids=ids)
-    assert torch.equal(said.pooler_output[0], said.last_hidden_state[0, 3])
+    encoded = encoder(input_ids=ids)
+    assert torch.equal(encoded.pooler_output[0], encoded.last_hidden_state[0, 3])
     with pytest.raises(
         ConfigError, match=r"clip\.merges=3 gives 517 tokens; the text encoder in .* was begun with others"
     ):
@@ -232,7 +237,7 @@ def test_captions_of_ones_own_make_a_tokenizer_of_their_words(tmp_path: Path) ->
 
 
 def test_the_error_of_the_noise_follows_from_that_of_the_velocity(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A UNet that says nothing about empty pictures: its noise is what is noisy, weakened by the share that is kept."""
+    """With latents of zero and a predicted velocity of zero, the errors follow from the noise schedule alone."""
     config = json.loads((config_folder("tiny") / "unet" / "config.json").read_text())
     module = Denoiser(config, torch.zeros(77, 128), lr=1.0, weight_decay=0.0, caption_dropout=0.1)
     torch.nn.init.zeros_(module.unet.conv_out.weight)
@@ -250,8 +255,8 @@ def test_the_error_of_the_noise_follows_from_that_of_the_velocity(monkeypatch: p
     assert logged["val/noise_without_caption"] == logged["val/noise_other_caption"] == logged["val/noise"]
 
 
-def test_a_third_of_the_training_is_where_perception_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Timesteps are thousandths of the square of a uniform number: its root at 100 is 0.316, its mean 333."""
+def test_a_third_of_the_training_is_at_the_timesteps_of_perception(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Timesteps are 1000 u^2, u uniform in [0, 1]: a share of sqrt(0.1) = 0.316 is below 100, the mean is 333."""
     config = json.loads((config_folder("tiny") / "unet" / "config.json").read_text())
     module = Denoiser(config, torch.zeros(1, 1), lr=1.0, weight_decay=0.0, caption_dropout=0.1)
     drawn: list[Tensor] = []

@@ -1,4 +1,4 @@
-"""The small model that comes with the package: that it is pretrained, by what it can do on scenes it has never seen."""
+"""The packaged small model is pretrained: what it can do on scenes that it was never trained on."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ def scenes() -> Scenes:
 
 
 @torch.no_grad()
-def test_clip_finds_the_sentence_about_a_picture(scenes: Scenes) -> None:
+def test_clip_finds_the_caption_of_an_image(scenes: Scenes) -> None:
     images, sentences = scenes
     vision = CLIPVisionModelWithProjection.from_pretrained(TINY / "image_encoder", dtype=torch.float32).eval()
     text = CLIPTextModelWithProjection.from_pretrained(TINY / "text_encoder", dtype=torch.float32).eval()
     ids = token_ids(CLIPTokenizer.from_pretrained(TINY / "tokenizer"), sentences)
-    pictures = F.normalize(vision(pixel_values=normalised(images)).image_embeds, dim=-1)
+    vectors = F.normalize(vision(pixel_values=normalised(images)).image_embeds, dim=-1)
     words = F.normalize(text(input_ids=ids).text_embeds, dim=-1)
-    right = (pictures @ words.T).argmax(1) == torch.arange(COUNT)
+    right = (vectors @ words.T).argmax(1) == torch.arange(COUNT)
     assert right.float().mean() >= 0.8
 
 
 @torch.no_grad()
-def test_the_vae_gives_back_the_picture_and_latents_of_deviation_one(scenes: Scenes) -> None:
+def test_the_vae_reconstructs_images_from_latents_of_unit_variance(scenes: Scenes) -> None:
     images, _ = scenes
     vae = AutoencoderKL.from_pretrained(TINY / "vae", torch_dtype=torch.float32).eval()
     latents = vae.encode(images * 2 - 1).latent_dist.mode()
@@ -61,8 +61,8 @@ def test_the_vae_gives_back_the_picture_and_latents_of_deviation_one(scenes: Sce
 
 
 @torch.no_grad()
-def test_the_unet_uses_the_caption_to_see_through_noise(scenes: Scenes) -> None:
-    """At step 850 of 1000: its own caption beats none, and none beats another's."""
+def test_the_unet_uses_the_caption_to_remove_noise(scenes: Scenes) -> None:
+    """At timestep 850 of 1000: the image's caption beats none, and none beats that of another image."""
     images, sentences = scenes
     backbone = StableDiffusionBackbone(pretrained="tiny").eval()
     unet = UNet2DConditionModel.from_pretrained(TINY / "unet", torch_dtype=torch.float32).eval()
@@ -83,11 +83,11 @@ def test_the_unet_uses_the_caption_to_see_through_noise(scenes: Scenes) -> None:
         }.items()
     }
     assert error["own"] < 0.95 * error["none"] < 0.9 * error["another's"]
-    # what is learned without looking: nothing, an error of 1
+    # a constant prediction has an error of 1
     assert error["own"] < 0.75
 
 
-def test_diffusers_draws_what_a_caption_says() -> None:
+def test_diffusers_draws_the_colours_of_a_caption() -> None:
     """Rooms whose walls are blue are bluer than rooms whose walls are red."""
     pipeline = StableDiffusionPipeline.from_pretrained(TINY, torch_dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
@@ -102,7 +102,7 @@ def test_diffusers_draws_what_a_caption_says() -> None:
 
 
 @torch.no_grad()
-def test_of_several_pictures_the_one_nearest_to_the_caption_is_kept() -> None:
+def test_of_several_images_the_one_most_similar_to_the_caption_is_kept() -> None:
     captions = ["a blue sofa in a hall", "a large green plant in a corridor"]
     vision = CLIPVisionModelWithProjection.from_pretrained(TINY / "image_encoder", dtype=torch.float32).eval()
     text = CLIPTextModelWithProjection.from_pretrained(TINY / "text_encoder", dtype=torch.float32).eval()

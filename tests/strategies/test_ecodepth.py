@@ -37,7 +37,7 @@ class TestECoDepth(StrategyContract):
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A small classifier that transformers wrote, with weights large enough to tell images apart."""
+    """A small classifier that transformers wrote, with weights large enough to distinguish images."""
     torch.manual_seed(1)
     ViTForImageClassification(ViTConfig(**VIT, initializer_range=0.5)).save_pretrained(tmp_path / "vit")
     return tmp_path / "vit"
@@ -81,7 +81,7 @@ def test_an_image_is_padded_to_a_square_with_black_at_the_right_or_bottom(
 
 @torch.no_grad()
 def test_latents_are_scaled_and_one_token_reaches_the_unet_at_time_1(backbone: StableDiffusionBackbone) -> None:
-    """What the model's strategy gets are latents times 0.18215."""
+    """The model multiplies latents by 0.18215 before it calls the strategy."""
     torch.manual_seed(2)
     strategy = ECoDepth(backbone, TEXTS["scene"], vit=VIT)
     model = TestECoDepth.around(backbone, strategy, TEXTS["scene"]).eval()
@@ -105,7 +105,7 @@ def test_the_classifier_stays_frozen(backbone: StableDiffusionBackbone) -> None:
     assert not any(p.requires_grad for p in strategy.classifier.parameters())
 
 
-def test_random_weights_are_said(backbone: StableDiffusionBackbone, caplog: pytest.LogCaptureFixture) -> None:
+def test_random_weights_are_logged(backbone: StableDiffusionBackbone, caplog: pytest.LogCaptureFixture) -> None:
     strategy = ECoDepth(backbone, TEXTS["scene"], vit=VIT)
     with caplog.at_level(logging.WARNING):
         strategy.initialise(backbone)

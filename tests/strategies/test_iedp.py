@@ -32,7 +32,9 @@ class TestIEDPWithAttentionMaps(StrategyContract):
         return TEXTS[request.param]
 
 
-def test_branches_that_share_attention_channels_have_equally_many_tokens(backbone: StableDiffusionBackbone) -> None:
+def test_branches_that_share_attention_channels_have_the_same_number_of_tokens(
+    backbone: StableDiffusionBackbone,
+) -> None:
     with pytest.raises(ConfigError, match=r"strategy.queries is 7 and the explicit branch has 4 tokens.*queries=4"):
         IEDP(backbone, TEXTS["names"], queries=7, attention=[16])
     assert IEDP(backbone, TEXTS["names"]).queries.shape[0] == 4
@@ -70,7 +72,7 @@ def test_the_query_block_is_the_formula() -> None:
 
 
 def test_prediction_does_not_read_the_label(backbone: StableDiffusionBackbone, batch: Batch) -> None:
-    """The explicit branch exists in training only; the implicit one sees the image alone."""
+    """The explicit branch exists in training only; the implicit one depends on the image alone."""
     strategy = IEDP(backbone, TEXTS["scene"]).eval()
     strategy.initialise(backbone)
     with torch.no_grad():

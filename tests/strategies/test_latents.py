@@ -15,7 +15,7 @@ class TestLatents(StrategyContract):
     trained = 1
 
     def test_the_expression_counts(self, model: PerceptionModel, batch: Batch, text: TextSpec) -> None:
-        """It does not: there is nothing that could hear it."""
+        """Overrides the contract's test: the expression has no effect, because no UNet reads its tokens."""
         if text.kind != "expression":
             pytest.skip("this text has no expression")
         with torch.no_grad():

@@ -48,7 +48,7 @@ def test_the_pyramid_is_read_out_level_by_level(backbone: StableDiffusionBackbon
 
 
 def test_steps_change_prompts_times_adapters_and_nothing_else(backbone: StableDiffusionBackbone) -> None:
-    """One to three steps (methods.md 2.1): what is a step's own is there three times; shared prompts once."""
+    """One to three steps (methods.md 2.1): per-step tensors exist three times, shared prompts once."""
 
     def names(steps: int, **options: Any) -> set[str]:
         return {
@@ -64,7 +64,7 @@ def test_steps_change_prompts_times_adapters_and_nothing_else(backbone: StableDi
 
 
 def test_refinement_is_the_loop_of_the_paper(backbone: StableDiffusionBackbone, batch: Batch) -> None:
-    """By hand: own prompts, adapter and time each step, feedback through the output layers, last step read out."""
+    """By hand: prompts, adapter and time per step, feedback through the output layers, last step read out."""
     strategy = MetaPrompts(backbone, TEXTS["scene"], prompts=6, steps=2).eval()
     with torch.no_grad():
         latents = backbone.encode(batch.image)
@@ -83,7 +83,7 @@ def test_refinement_is_the_loop_of_the_paper(backbone: StableDiffusionBackbone, 
     torch.testing.assert_close(branch.features.maps[0], expected, rtol=1e-3, atol=1e-4)
 
 
-def test_a_batch_of_as_many_images_as_prompts_is_nothing_special(backbone: StableDiffusionBackbone) -> None:
+def test_a_batch_may_have_as_many_images_as_prompts(backbone: StableDiffusionBackbone) -> None:
     """The released code changes the context's shape there (methods.md 2.1)."""
     strategy = MetaPrompts(backbone, TEXTS["scene"], prompts=4, steps=1).eval()
     images = torch.rand(4, 3, 64, 64)
@@ -93,6 +93,6 @@ def test_a_batch_of_as_many_images_as_prompts_is_nothing_special(backbone: Stabl
     torch.testing.assert_close(four[:3], three, rtol=1e-3, atol=1e-4)
 
 
-def test_no_step_is_refused(backbone: StableDiffusionBackbone) -> None:
+def test_zero_steps_are_refused(backbone: StableDiffusionBackbone) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         MetaPrompts(backbone, TEXTS["scene"], steps=0)

@@ -103,7 +103,7 @@ def written(folder: Path, captions: Any) -> str:
 
 
 @torch.no_grad()
-def test_tokens_are_the_text_encoders_of_the_caption_and_latents_are_scaled(backbone: StableDiffusionBackbone) -> None:
+def test_tokens_come_from_the_caption_and_latents_are_scaled(backbone: StableDiffusionBackbone) -> None:
     """methods.md 5: 77 tokens, no adapter, time 1, latents times 0.18215."""
     strategy = TADP(backbone, TEXTS["scene"])
     encoder = backbone.text_encoder()
@@ -118,7 +118,7 @@ def test_tokens_are_the_text_encoders_of_the_caption_and_latents_are_scaled(back
     torch.testing.assert_close(model(Batch(image, caption=SENTENCES)).dense, expected)
 
 
-def test_attention_maps_have_a_channel_a_token(backbone: StableDiffusionBackbone) -> None:
+def test_attention_maps_have_one_channel_per_token(backbone: StableDiffusionBackbone) -> None:
     assert TADP(backbone, TEXTS["names"], attention=[16, 32]).out_spec.channels == (32, 64 + 77, 96 + 77, 128)
     assert TADP(backbone, TEXTS["expression"], attention=[16]).out_spec.channels == (32, 64 + 77 + 6, 96, 128)
 
@@ -140,7 +140,7 @@ def test_the_longest_end_of_a_path_is_looked_up() -> None:
     assert caption_of(captions, "/data/11.jpg") is None
 
 
-def test_a_file_goes_before_the_data_set_and_that_before_the_captioner(
+def test_a_file_precedes_the_data_set_and_the_data_set_the_captioner(
     backbone: StableDiffusionBackbone, blip: Path, captioner: Captioner, tmp_path: Path
 ) -> None:
     file = written(tmp_path, {"b/1.jpg": " from the file ", "2.jpg": ""})
@@ -148,7 +148,7 @@ def test_a_file_goes_before_the_data_set_and_that_before_the_captioner(
     batch = Batch(image, caption=("from the data", "from the data", "", ""), meta=paths("b/1.jpg", "2.jpg", "3", "4"))
     strategy = TADP(backbone, TEXTS["scene"], file, str(blip))
     strategy.initialise(backbone)
-    assert strategy._writer is None
+    assert strategy._captioner is None
     found = strategy.sentences(batch)
     assert found == ["from the file", "from the data", *captioner(image[2:])]
     assert TADP(backbone, TEXTS["scene"], file).sentences(batch) == ["from the file", "from the data", "", ""]
@@ -157,7 +157,7 @@ def test_a_file_goes_before_the_data_set_and_that_before_the_captioner(
     assert strategy.state_dict().keys() == TADP(backbone, TEXTS["scene"]).state_dict().keys()
 
 
-def test_an_image_without_a_caption_is_said_once(
+def test_an_image_without_a_caption_is_reported_once(
     backbone: StableDiffusionBackbone, caplog: pytest.LogCaptureFixture
 ) -> None:
     strategy = TADP(backbone, TEXTS["scene"])
@@ -165,36 +165,36 @@ def test_an_image_without_a_caption_is_said_once(
     with caplog.at_level(logging.WARNING):
         assert strategy.sentences(batch) == ["", ""]
         strategy.sentences(batch)
-    assert caplog.text.count("a/1.jpg has no caption, the empty sentence stands in") == 1
+    assert caplog.text.count("a/1.jpg has no caption, the empty sentence is used instead") == 1
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (None, r"captions.json cannot be read as json \(FileNotFoundError\); scripts/caption_images.py writes"),
         ("{", r"captions.json cannot be read as json \(JSONDecodeError\)"),
         ('["a"]', r'must hold \{"image.jpg": "a sentence", ...\}'),
-        ('{"a.jpg": "a", "b.jpg": ["b"]}', r"'b.jpg' has no sentence but \['b'\]"),
+        ('{"a.jpg": "a", "b.jpg": ["b"]}', r"the caption of 'b.jpg' must be a sentence, found \['b'\]"),
     ],
 )
 def test_a_wrong_captions_file_is_reported_before_training(
-    backbone: StableDiffusionBackbone, tmp_path: Path, content: str | None, said: str
+    backbone: StableDiffusionBackbone, tmp_path: Path, content: str | None, message: str
 ) -> None:
     file = tmp_path / "captions.json"
     if content is not None:
         file.write_text(content)
     strategy = TADP(backbone, TEXTS["scene"], str(file))
-    with pytest.raises(DataError, match="strategy.captions: .*" + said):
+    with pytest.raises(DataError, match="strategy.captions: .*" + message):
         strategy.initialise(backbone)
-    # after loading a checkpoint `initialise` is not called: where the first image of a data set needs it
+    # `initialise` is not called for a checkpoint: then the first image of a data set reports it
     with pytest.raises(DataError, match=r"strategy\.captions: "):
         strategy.sentences(Batch(torch.rand(1, 3, 64, 64), meta=paths("1.jpg")))
-    photograph = Batch(torch.rand(1, 3, 64, 64), caption=("a room",))
-    assert strategy.sentences(photograph) == ["a room"]
+    without_path = Batch(torch.rand(1, 3, 64, 64), caption=("a room",))
+    assert strategy.sentences(without_path) == ["a room"]
 
 
-def test_the_captioner_is_deterministic_and_looks_at_the_image(captioner: Captioner) -> None:
-    """Greedy, 40 to 77 tokens, a sentence an image whatever its batch mates."""
+def test_the_captioner_is_deterministic_and_depends_on_the_image(captioner: Captioner) -> None:
+    """Greedy, 40 to 77 tokens, one sentence per image, independent of the rest of the batch."""
     image = torch.rand(3, 3, 48, 30)
     torch.manual_seed(1)
     first = captioner(image)
@@ -204,12 +204,12 @@ def test_the_captioner_is_deterministic_and_looks_at_the_image(captioner: Captio
     assert len(set(first)) > 1
     ids = captioner.model.generate(torch.rand(1, 3, 32, 32), do_sample=False, min_new_tokens=40, max_new_tokens=77)
     assert 40 < ids.shape[1] <= 78
-    # start, end and padding are no words
+    # start, end and padding tokens are not part of the sentence
     assert all(set(sentence.split()) <= {*WORDS.split()[5:], "[UNK]", "[MASK]"} for sentence in first)
 
 
-def test_the_captioner_sees_what_its_processor_would_show(captioner: Captioner) -> None:
-    """CLIP's mean and deviation; an image of the model's size is not resampled."""
+def test_the_captioner_normalises_images_as_its_processor_does(captioner: Captioner) -> None:
+    """CLIP's mean and standard deviation; an image of the model's size is not resampled."""
     seen: list[torch.Tensor] = []
     hook = captioner.model.vision_model.register_forward_pre_hook(
         lambda _, __, given: seen.append(given["pixel_values"]), with_kwargs=True
@@ -234,8 +234,8 @@ def test_a_captioner_without_its_tokenizer_or_weights_is_refused(blip: Path, tmp
         load_captioner("./nowhere", "strategy.captioner")
 
 
-def test_a_photograph_is_predicted_with_a_caption(tmp_path: Path) -> None:
-    """From a checkpoint whose captions are on another machine."""
+def test_an_image_is_predicted_with_a_caption(tmp_path: Path) -> None:
+    """From a checkpoint whose captions file is on another machine."""
     photo = np.random.default_rng(0).integers(0, 255, (75, 130, 3), np.uint8)
     torch.manual_seed(0)
     cfg = composed("strategy=tadp", "dataset.size=[64,64]", "dataset.val_size=2")
@@ -261,7 +261,7 @@ def test_a_photograph_is_predicted_with_a_caption(tmp_path: Path) -> None:
         ("pose", PosePredictor, {"boxes": [[0, 0, 60, 70], [60, 0, 70, 70]]}),
     ],
 )
-def test_every_task_takes_a_caption(task: str, kind: Any, options: dict[str, Any]) -> None:
+def test_every_task_accepts_a_caption(task: str, kind: Any, options: dict[str, Any]) -> None:
     photo = np.random.default_rng(0).integers(0, 255, (75, 130, 3), np.uint8)
     torch.manual_seed(0)
     cfg = composed(f"task={task}", "strategy=tadp", "dataset.size=[64,64]", "dataset.val_size=2")
@@ -296,7 +296,7 @@ def script() -> ModuleType:
     return module
 
 
-def test_the_script_captions_a_folder_and_goes_on_where_it_stopped(
+def test_the_script_captions_a_folder_and_resumes_where_it_stopped(
     blip: Path, captioner: Captioner, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     generator = np.random.default_rng(0)
@@ -320,7 +320,7 @@ def test_the_script_captions_a_folder_and_goes_on_where_it_stopped(
     assert caption_of(expected, f"/elsewhere/{name}") == expected[name]
     assert not out.with_name(out.name + ".part").exists()
     (tmp_path / "images/a/4.png").unlink()
-    # nothing is left to do: the model is not even looked for
+    # nothing is left to do, so the model is not loaded
     assert main([*arguments[:2], "--model", "./nowhere"]) == 0
     assert main([str(tmp_path), str(out), "--pattern", "*.png"]) == 2
     assert "there is no image that matches '*.png'" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from diffperc.encoders.clip_image import text_encoder_at
 from diffperc.errors import ConfigError, WeightsError
 from diffperc.layers.blocks import ResidualTokenMLP
 from diffperc.strategies import VPD
-from diffperc.strategies.text_table import TextTable
+from diffperc.strategies.parts.text_table import TextTable
 from diffperc.types import Batch, TextSpec
 from diffperc.weights.locate import architecture
 from tests.contracts.strategy import TEXTS, StrategyContract
@@ -30,14 +30,14 @@ class TestVPDWithAttentionMaps(StrategyContract):
     overrides = {"attention": [16, 32], "templates": "a photo of a {}"}  # noqa: RUF012
 
 
-def test_without_adapter_the_unet_gets_the_text_as_it_is(backbone: StableDiffusionBackbone, batch: Batch) -> None:
+def test_without_adapter_the_unet_gets_the_text_vectors(backbone: StableDiffusionBackbone, batch: Batch) -> None:
     plain, adapted = (VPD(backbone, TEXTS["names"], templates="a {}", adapter=adapter) for adapter in (False, True))
     assert torch.equal(plain._tokens(batch), plain.table.vectors.expand(len(batch), -1, -1))
     assert not torch.equal(adapted._tokens(batch), plain._tokens(batch))
     assert not list(plain.parameters())
 
 
-def test_the_table_gives_a_labels_row_and_the_mean_where_it_is_unknown() -> None:
+def test_the_table_returns_the_row_of_a_label_and_the_mean_for_an_unknown_one() -> None:
     table = TextTable(("a", "b", "c"), 4)
     table.vectors.copy_(torch.arange(12.0).reshape(3, 4))
     rows = table.one(torch.tensor([2, -1, 0]), 3)
@@ -45,7 +45,7 @@ def test_the_table_gives_a_labels_row_and_the_mean_where_it_is_unknown() -> None
     assert table.one(None, 2).tolist() == [[[4, 5, 6, 7]]] * 2
 
 
-def test_the_table_leaves_out_what_does_not_occur() -> None:
+def test_the_table_zeroes_names_that_do_not_occur() -> None:
     """methods.md 3: rows of absent classes are zero."""
     table = TextTable(("a", "b", "c"), 2)
     table.vectors.copy_(torch.arange(1.0, 7).reshape(3, 2))
@@ -53,7 +53,7 @@ def test_the_table_leaves_out_what_does_not_occur() -> None:
     assert table.present(labels).tolist() == [[[1, 2], [0, 0], [5, 6]], [[0, 0]] * 3]
 
 
-def test_the_adapter_starts_as_nearly_nothing() -> None:
+def test_the_adapter_starts_near_the_identity() -> None:
     """c + gamma * mlp(c), gamma 1e-4 (methods.md 0.6)."""
     adapter = ResidualTokenMLP(8)
     tokens = torch.randn(2, 3, 8)
@@ -75,7 +75,7 @@ def test_class_embeddings_come_from_a_file(backbone: StableDiffusionBackbone, tm
         short.initialise(backbone)
 
 
-def test_a_data_set_without_names_is_refused_with_what_to_do(backbone: StableDiffusionBackbone) -> None:
+def test_a_data_set_without_names_is_refused(backbone: StableDiffusionBackbone) -> None:
     with pytest.raises(ConfigError, match=r"has\s+none. Use strategy=meta_prompts"):
         VPD(backbone, TextSpec("scene"))
 
@@ -87,7 +87,7 @@ def test_a_template_needs_a_place_for_the_name(backbone: StableDiffusionBackbone
         VPD(backbone, TEXTS["names"], templates=["a {}", "a photo"]).initialise(backbone)
 
 
-def test_names_are_made_with_the_template(backbone: StableDiffusionBackbone) -> None:
+def test_names_are_inserted_into_the_template(backbone: StableDiffusionBackbone) -> None:
     torch.manual_seed(5)
     expected = backbone.text_encoder().encode([f"a {n} here" for n in TEXTS["names"].names], 20).pooled
     strategy = VPD(backbone, TEXTS["names"], templates="a {} here")
@@ -100,7 +100,7 @@ def test_names_are_made_with_the_template(backbone: StableDiffusionBackbone) -> 
 def test_computed_vectors_are_kept_and_belong_to_their_encoder(
     backbone: StableDiffusionBackbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second time nothing is encoded; another encoder or another name is not served from the cache."""
+    """The second call encodes nothing; another encoder or another name is not served from the cache."""
     monkeypatch.setenv("DIFFPERC_CACHE", str(tmp_path))
     encoder, other = backbone.text_encoder(), backbone.text_encoder()
     first = name_embeddings(encoder, ("chair", "bed"), ["a {}"])
@@ -114,7 +114,7 @@ def test_computed_vectors_are_kept_and_belong_to_their_encoder(
 
 @pytest.mark.parametrize("size", [(64, 64), (64, 128)])
 def test_attention_maps_are_the_last_channels(backbone: StableDiffusionBackbone, size: tuple[int, int]) -> None:
-    """At any shape; they are probabilities over the names and carry no gradient (methods.md 0.5)."""
+    """At any shape; they are probabilities over the names and have no gradient (methods.md 0.5)."""
     strategy = VPD(backbone, TEXTS["names"], templates="a {}", attention=[16, 32])
     strategy.initialise(backbone)
     images = torch.rand(2, 3, *size)
@@ -163,7 +163,7 @@ def test_the_released_class_vectors_load(dataset: str) -> None:
 @pytest.mark.skipif(not WEIGHTS.is_dir(), reason="the released class vectors are not on this machine")
 @pytest.mark.parametrize("dataset", RELEASED)
 def test_class_vectors_made_from_names_are_near_the_released_ones(dataset: str) -> None:
-    """Where CLIP's text encoder is: the one of Stable Diffusion 1.5, in the hub's cache or at DIFFPERC_TEST_CLIP."""
+    """Needs the text encoder of Stable Diffusion 1.5, in the hub's cache or at DIFFPERC_TEST_CLIP."""
     file, experiment = RELEASED[dataset]
     cfg = composed(experiment)
     where = os.environ.get("DIFFPERC_TEST_CLIP", f"{cfg.backbone.pretrained}@{cfg.backbone.revision}")
@@ -176,5 +176,5 @@ def test_class_vectors_made_from_names_are_near_the_released_ones(dataset: str) 
     templates = imagenet_templates() if cfg.strategy.templates == "imagenet" else cfg.strategy.templates
     made = name_embeddings(encoder, names, templates)
     similar = torch.nn.functional.cosine_similarity(made, released)
-    # how ADE20K's file was made is not known (methods.md 1.1)
+    # it is not known how ADE20K's file was computed (methods.md 1.1)
     assert similar.median() > (0.999 if dataset == "nyuv2" else 0.9)

@@ -11,30 +11,30 @@ from diffperc.types import Features
 
 
 class Auxiliary(NamedTuple):
-    """A further output of a head in training: the weight of its loss, and (B, K, h, w)."""
+    """A further output of a head in training: (B, K, h, w), and the weight of its loss."""
 
     weight: float
     dense: Tensor
 
 
 class Head(nn.Module, ABC):
-    """Reads features, knows nothing of the strategy they come from.
+    """Computes a task's raw output from features, whichever strategy they come from.
 
     Two stages, because the maps of a padded image are cropped between them: VPD aggregates the padded maps and decodes
     the cropped ones (methods.md 1.3).
 
     Args of every constructor:
-        spec: the features it gets.
-        out_channels: K, given by the task.
+        spec: channels and strides of the features.
+        out_channels: K, which the task defines.
 
     Attributes:
-        align_corners: how its output is brought to the size of the image.
+        align_corners: how its output is resized to the image.
     """
 
     align_corners: bool = False
 
     def aggregate(self, features: Features) -> Features:
-        """Combine maps at the sizes the backbone made; by default nothing."""
+        """Combine maps at the backbone's sizes; by default the features as they are."""
         return features
 
     @abstractmethod
@@ -42,5 +42,5 @@ class Head(nn.Module, ABC):
         """Aggregated features to (B, K, h, w)."""
 
     def auxiliary(self, features: Features) -> tuple[Auxiliary, ...]:
-        """Further outputs that are trained beside the first; by default none."""
+        """Further outputs whose losses are added in training; by default none."""
         return ()

@@ -1,4 +1,4 @@
-"""The decoder of VPD's and Meta Prompts' depth models (methods.md 1.3 and 2.1): transposed convolutions to full size."""
+"""The depth decoder of VPD and Meta Prompts: transposed convolutions up to full size (methods.md 1.3, 2.1)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from diffperc.layers.blocks import convolution_norm_relu, deconvolutions, init_n
 from diffperc.types import Features, FeatureSpec
 
 _GROUPS = 16
-_STEPS = 3  # transposed convolutions at most; the rest of the way is bilinear
+_STEPS = 3  # transposed convolutions at most; further doublings are bilinear
 
 
 class Aggregation(nn.Module):
-    """Four maps to one at the third stride, as VPD's depth model.
+    """Four maps to one at the third stride, as in VPD's depth model.
 
-    The finest is halved twice, the second once, the coarsest doubled (nearest); concatenated, 1x1 convolution, group
-    norm, ReLU.
+    The finest map is halved twice, the second once, the coarsest doubled (nearest). They are concatenated, followed by a
+    1x1 convolution, group norm and ReLU.
     """
 
     def __init__(self, spec: FeatureSpec, channels: int) -> None:
@@ -38,27 +38,27 @@ class Aggregation(nn.Module):
 
     def forward(self, features: Features) -> Features:
         m = features.maps
-        size = m[2].shape[-2:]
-        coarse = F.interpolate(m[3], size=size, mode="nearest")
+        coarse = F.interpolate(m[3], size=m[2].shape[-2:], mode="nearest")
         fused = self.fuse(torch.cat([self.fine(m[0]), self.middle(m[1]), m[2], coarse], 1))
         return Features((fused,), self.out_spec)
 
 
 class DeconvHead(Head):
-    """[Aggregation of four maps], three transposed convolutions, 3x3 convolution, bilinear doublings, two convolutions.
+    """Up to three transposed convolutions, a 3x3 convolution, bilinear doublings, two more 3x3 convolutions.
 
-    A single map (meta prompts' readout at stride 8) is decoded as it is; four maps are aggregated at stride 32 first.
+    A single map (the readout of Meta Prompts at stride 8) is decoded as it is; four maps are aggregated at stride 32
+    first.
 
     Args:
         spec: one map or four.
         out_channels: K.
-        neck_channels: of the aggregated map, 1536 as published.
-        filters: of the transposed convolutions, 32 as published.
-        channels: of the convolutions at full size, 192 as published.
-        out_stride: pixels of the image an output cell covers, 1 as published; 2 decodes a quarter of the cells.
-        init_std: of the first weights, 0.001 as published; None: torch's own.
-        init_bias: of the output, 0 as published. A first guess of the right size (for depth the logit of the usual depth
-            over the largest) spares a small network from losing its features while it learns the mean.
+        neck_channels: channels of the aggregated map, 1536 as published.
+        filters: channels of the transposed convolutions, 32 as published.
+        channels: channels of the convolutions at full size, 192 as published.
+        out_stride: side of an output cell in image pixels, 1 as published; 2 decodes a quarter of the cells.
+        init_std: standard deviation of the initial weights, 0.001 as published; None keeps torch's own initialisation.
+        init_bias: initial bias of the output, 0 as published. A value near the mean target (for depth, the logit of the
+            usual depth over the largest) keeps a small network from losing its features while it learns the mean.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Feature pyramid neck and head of VPD's segmentation (methods.md 1.1; Lin et al. 2017, Kirillov et al. 2019)."""
+"""The feature pyramid of VPD's segmentation model (methods.md 1.1; Lin et al. 2017, Kirillov et al. 2019)."""
 
 from __future__ import annotations
 
@@ -7,30 +7,31 @@ from torch.nn import functional as F
 
 from diffperc.heads.base import Head
 from diffperc.layers.blocks import convolution_norm_relu
+from diffperc.layers.resize import resize_bilinear
 from diffperc.types import Features, FeatureSpec
 
 
 class FPNHead(Head):
-    """Neck: 1x1 laterals, nearest top-down sums, 3x3 outputs. Head: each level brought to the finest, summed, 1x1.
+    """A top-down pyramid whose levels are upsampled to the finest one, summed and classified.
 
-    Level i goes through max(1, i) times [3x3 convolution, batch norm, ReLU], each but level 0's followed by a bilinear
-    doubling.
+    Neck: 1x1 lateral convolutions, nearest-neighbour top-down sums, 3x3 output convolutions. Level i of the head: max(1, i)
+    times [3x3 convolution, batch norm, ReLU], each followed by a bilinear doubling except in level 0.
 
     Args:
         spec: any number of maps.
         out_channels: K.
-        channels: of neck and head, 256 as published.
-        dropout: of whole channels before the last convolution, 0.1 as published.
+        channels: channels of neck and head, 256 as published.
+        dropout: probability that a channel is dropped before the last convolution, 0.1 as published.
     """
 
     def __init__(self, spec: FeatureSpec, out_channels: int, channels: int = 256, dropout: float = 0.1) -> None:
         super().__init__()
         self.laterals = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in spec.channels)
         self.outputs = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in spec.channels)
-        self.levels = nn.ModuleList(
-            nn.ModuleList(convolution_norm_relu(channels, channels, bias=False) for _ in range(max(1, i)))
-            for i in range(len(spec.channels))
-        )
+        self.levels = nn.ModuleList()
+        for i in range(len(spec.channels)):
+            blocks = (convolution_norm_relu(channels, channels, bias=False) for _ in range(max(1, i)))
+            self.levels.append(nn.ModuleList(blocks))
         self.dropout = nn.Dropout2d(dropout)
         self.classify = nn.Conv2d(channels, out_channels, 1)
 
@@ -39,16 +40,10 @@ class FPNHead(Head):
         maps = [lateral(m) for lateral, m in zip(self.laterals, features.maps, strict=True)]
         for i in range(len(maps) - 1, 0, -1):
             maps[i - 1] = maps[i - 1] + F.interpolate(maps[i], size=maps[i - 1].shape[-2:], mode="nearest")
-        size = maps[0].shape[-2:]
-        total: Tensor | None = None
-        for i, (output, convolutions) in enumerate(zip(self.outputs, self.levels, strict=True)):
-            h = output(maps[i])
-            for convolution in convolutions:  # type: ignore[attr-defined]
-                h = convolution(h)
-                if i > 0:
-                    h = F.interpolate(h, scale_factor=2, mode="bilinear", align_corners=False)
-            if h.shape[-2:] != size:
-                h = F.interpolate(h, size=size, mode="bilinear", align_corners=False)
-            total = h if total is None else total + h
-        assert total is not None
+        total = self.levels[0][0](self.outputs[0](maps[0]))  # type: ignore[index]
+        for i in range(1, len(maps)):
+            h = self.outputs[i](maps[i])
+            for block in self.levels[i]:  # type: ignore[attr-defined]
+                h = F.interpolate(block(h), scale_factor=2, mode="bilinear", align_corners=False)
+            total = total + resize_bilinear(h, total.shape[-2:])
         return self.classify(self.dropout(total))

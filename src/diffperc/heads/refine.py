@@ -1,25 +1,25 @@
-"""The decoder of VPD's referring segmentation (methods.md 1.2): coarse to fine, two convolutions a level."""
+"""The decoder of VPD's referring segmentation: coarse to fine, two convolutions per level (methods.md 1.2)."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from diffperc.heads.base import Head
 from diffperc.layers.blocks import convolution_norm_relu
+from diffperc.layers.resize import resize_bilinear
 from diffperc.types import Features, FeatureSpec
 
 
 class RefineHead(Head):
-    """From the coarsest map: bring up to the next finer one, concatenate, twice [3x3 convolution, batch norm, ReLU].
+    """From the coarsest map upwards: resize to the next finer map, concatenate, twice [3x3 convolution, batch norm, ReLU].
 
     Every resizing aligns corners, as published.
 
     Args:
         spec: any number of maps.
         out_channels: K.
-        channels: of all inner maps; None: half of the coarsest map's, 640 as published.
+        channels: channels of all inner maps; None: half those of the coarsest map, 640 as published.
     """
 
     align_corners = True
@@ -44,7 +44,6 @@ class RefineHead(Head):
         """See `Head.forward`; the output has the finest map's size."""
         *fine, h = features.maps
         for level, m in zip(self.levels, reversed(fine), strict=True):
-            if h.shape[-2:] != m.shape[-2:]:
-                h = F.interpolate(h, size=m.shape[-2:], mode="bilinear", align_corners=True)
+            h = resize_bilinear(h, m.shape[-2:], align_corners=True)
             h = level(torch.cat([h, m], 1))
         return self.classify(h)

@@ -1,4 +1,4 @@
-"""UPerNet with an auxiliary head, of Meta Prompts' segmentation (methods.md 2.2; Xiao et al. 2018)."""
+"""UPerNet with an auxiliary head, as in the segmentation model of Meta Prompts (methods.md 2.2; Xiao et al. 2018)."""
 
 from __future__ import annotations
 
@@ -6,27 +6,24 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from diffperc.heads.base import Auxiliary, Head
 from diffperc.layers.blocks import convolution_norm_relu
+from diffperc.layers.resize import resize_bilinear
 from diffperc.types import Features, FeatureSpec
 
 
-def _resize(h: Tensor, size: torch.Size) -> Tensor:
-    return h if h.shape[-2:] == size else F.interpolate(h, size=size, mode="bilinear", align_corners=False)
-
-
 class UPerHead(Head):
-    """Pyramid pooling on the coarsest map, a top-down pyramid below it, all levels fused; one FCN beside it.
+    """Pyramid pooling on the coarsest map, a top-down pyramid below it, all levels fused; an auxiliary FCN on one map.
 
     Args:
         spec: two maps or more.
         out_channels: K.
-        channels: of all inner maps, 512 as published.
+        channels: channels of all inner maps, 512 as published.
         pools: sides of the pooled maps.
-        dropout: of whole channels before the last convolutions, 0 (ADE20K) or 0.1 (Cityscapes) as published.
-        auxiliary_weight: of the loss of the FCN on the third map; 0 leaves it out.
+        dropout: probability that a channel is dropped before the last convolutions, 0 (ADE20K) or 0.1 (Cityscapes) as
+            published.
+        auxiliary_weight: weight of the loss of the FCN on the third map; 0 leaves the FCN out.
     """
 
     def __init__(
@@ -65,14 +62,14 @@ class UPerHead(Head):
     def forward(self, features: Features) -> Tensor:
         """See `Head.forward`; the output has the finest map's size."""
         *fine, coarse = features.maps
-        pooled = [_resize(pool(coarse), coarse.shape[-2:]) for pool in self.pools]
+        pooled = [resize_bilinear(pool(coarse), coarse.shape[-2:]) for pool in self.pools]
         top = self.bottleneck(torch.cat([coarse, *pooled], 1))
         maps = [lateral(m) for lateral, m in zip(self.laterals, fine, strict=True)] + [top]
         for i in range(len(maps) - 1, 0, -1):
-            maps[i - 1] = maps[i - 1] + _resize(maps[i], maps[i - 1].shape[-2:])
+            maps[i - 1] = maps[i - 1] + resize_bilinear(maps[i], maps[i - 1].shape[-2:])
         maps = [smooth(m) for smooth, m in zip(self.smooth, maps[:-1], strict=True)] + [top]
-        size = maps[0].shape[-2:]
-        return self.classify(self.fuse(torch.cat([_resize(m, size) for m in maps], 1)))
+        resized = [resize_bilinear(m, maps[0].shape[-2:]) for m in maps]
+        return self.classify(self.fuse(torch.cat(resized, 1)))
 
     def auxiliary(self, features: Features) -> tuple[Auxiliary, ...]:
         """See `Head.auxiliary`."""

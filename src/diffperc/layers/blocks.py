@@ -1,6 +1,9 @@
-"""Small blocks that methods.md names more than once."""
+"""Small blocks that several strategies and heads use."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +15,8 @@ class TokenMLP(nn.Module):
     """Linear-GELU-Linear on the last axis, the "adapter" of methods.md 0.6 and the projector of methods.md 3.
 
     Args:
-        inputs, width: channels before and after; the hidden layer is as wide as the output.
+        inputs: channels before.
+        width: channels after, and of the hidden layer.
     """
 
     def __init__(self, inputs: int, width: int) -> None:
@@ -38,16 +42,20 @@ class ResidualTokenMLP(nn.Module):
 
 
 def deconvolutions(inputs: int, filters: int, steps: int, kernel: int) -> nn.Sequential:
-    """`steps` times [transposed convolution of stride 2, batch norm, ReLU]: size x 2^steps, `filters` channels.
+    """`steps` times [transposed convolution of stride 2, batch norm, ReLU].
 
     Args:
-        kernel: 2 (depth head) or 4 (meta prompts' neck); both double the size exactly.
+        inputs: channels before.
+        filters: channels after each step.
+        steps: number of doublings of the size.
+        kernel: 2 (depth head) or 4 (neck of Meta Prompts); both double the size exactly.
     """
     padding = {2: 0, 4: 1}[kernel]
     layers: list[nn.Module] = []
-    for step in range(steps):
-        deconv = nn.ConvTranspose2d(inputs if step == 0 else filters, filters, kernel, 2, padding, bias=False)
-        layers += [deconv, BatchNorm2d(filters), nn.ReLU()]
+    for _ in range(steps):
+        deconvolution = nn.ConvTranspose2d(inputs, filters, kernel, 2, padding, bias=False)
+        layers += [deconvolution, BatchNorm2d(filters), nn.ReLU()]
+        inputs = filters
     return nn.Sequential(*layers)
 
 
@@ -58,25 +66,24 @@ def convolution_norm_relu(inputs: int, outputs: int, kernel: int = 3, bias: bool
 
 
 def init_normal(module: nn.Module, std: float | None) -> None:
-    """N(0, std) for convolutions and zero for their biases, as the released depth decoders (methods.md 1.3).
+    """Weights of convolutions from N(0, std), biases zero, as in the released depth decoders (methods.md 1.3).
 
     Args:
-        std: 0.001 as published; None keeps torch's own initialisation, which narrow layers need: with 16 channels 0.001
-            is so little that batch norm's epsilon swallows the signal.
+        std: standard deviation, 0.001 as published. None keeps torch's own initialisation, which narrow layers need:
+            with 16 channels 0.001 is so little that batch norm's epsilon dominates the signal.
     """
-    if std is None:
-        return
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(layer.weight, std=std)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+    if std is not None:
+        _init_convolutions(module, partial(nn.init.normal_, std=std))
 
 
 def init_truncated(module: nn.Module, std: float = 0.02) -> None:
-    """Truncated normal for convolutions and zero for their biases, as the released necks (methods.md 1.3)."""
+    """Weights of convolutions from a truncated normal, biases zero, as in the released necks (methods.md 1.3)."""
+    _init_convolutions(module, partial(nn.init.trunc_normal_, std=std))
+
+
+def _init_convolutions(module: nn.Module, init_weight: Callable[[Tensor], Tensor]) -> None:
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.trunc_normal_(layer.weight, std=std)
+            init_weight(layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

@@ -1,26 +1,31 @@
-"""Batch normalisation that means the same in one process and in many."""
+"""Batch normalisation that gives the same result in one process and in several."""
 
 from __future__ import annotations
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
-from diffperc.layers.reduce import global_sums
+from diffperc.layers.reduce import global_sums, is_distributed
 
 
 class BatchNorm2d(nn.BatchNorm2d):
     """`torch.nn.BatchNorm2d` whose training statistics cover all processes of a distributed run.
 
     The published recipes use synchronised statistics (methods.md 1.1, 1.2). torch's `SyncBatchNorm` refuses CPU tensors,
-    so a run over two CPU processes would silently train another model than one process with the same global batch.
-    Input and output: (B, C, H, W).
+    so without this class a run over two CPU processes would silently train another model than one process with the same
+    global batch. Input and output: (B, C, H, W).
     """
 
+    # always set, with the options used here
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
     def forward(self, input: Tensor) -> Tensor:
-        if not (self.training and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        if not (self.training and is_distributed()):
             return super().forward(input)
-        # one reduction of (count, sum, sum of squares), in float32 as in mixed precision runs the input may be bf16
+        # one reduction of (count, sum, sum of squares), in float32, because the input may be in half precision
         x = input.float()
         count = x.new_full((1,), float(x.numel() // x.shape[1]))
         local = torch.cat([count, x.sum((0, 2, 3)), (x * x).sum((0, 2, 3))])
@@ -33,10 +38,6 @@ class BatchNorm2d(nn.BatchNorm2d):
         return out.to(input.dtype)
 
     def _update_running(self, mean: Tensor, unbiased_var: Tensor) -> None:
-        momentum = self.momentum if self.momentum is not None else 0.1
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        self.running_mean.lerp_(mean, momentum)
-        self.running_var.lerp_(unbiased_var, momentum)
-        if self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(unbiased_var, self.momentum)
+        self.num_batches_tracked.add_(1)

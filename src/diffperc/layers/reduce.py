@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class _AllReduce(torch.autograd.Function):
-    """The sum, whose gradient is the sum of the gradients: each process's loss depends on what all of them put in.
+    """The sum over the processes, whose gradient is the sum of the gradients: each loss depends on all the inputs.
 
     PyTorch's own (`torch.distributed.nn.functional.all_reduce`) is deprecated in 2.13 in favour of a private module.
     """
@@ -28,16 +28,21 @@ class _AllReduce(torch.autograd.Function):
         return total
 
 
-def global_sums(sums: Tensor) -> Tensor:
-    """The sums of all processes, with gradients to each; `sums` itself where there is one process.
+def is_distributed() -> bool:
+    """Whether this run has several processes."""
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
-    A loss made of them is that of one process with the same global batch, and so are its gradients after DDP has
-    averaged them.
+
+def global_sums(sums: Tensor) -> Tensor:
+    """The sums over all processes, with gradients to each; `sums` itself where there is one process.
+
+    A loss computed from them equals that of one process with the same global batch, and so do its gradients after DDP
+    has averaged them.
 
     Args:
         sums: of any shape, the same on all processes.
     """
-    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-        total: Tensor = _AllReduce.apply(sums)
-        return total
-    return sums
+    if not is_distributed():
+        return sums
+    total: Tensor = _AllReduce.apply(sums)
+    return total

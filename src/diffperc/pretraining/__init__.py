@@ -1,4 +1,4 @@
-"""Pretraining of a small latent diffusion model: CLIP's encoders, a VAE, a UNet, one after the other."""
+"""Pretraining of a small latent diffusion model in stages: CLIP's encoders, a VAE, a UNet, the VAE's decoder."""
 
 from diffperc.pretraining.run import pretrain
 

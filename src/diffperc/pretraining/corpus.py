@@ -1,11 +1,11 @@
-"""Captioned pictures of one size, kept in two files so that the stages read them fast."""
+"""The images and captions of the pretraining, at one size, in two files that the stages read fast."""
 
 from __future__ import annotations
 
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,15 +23,18 @@ from diffperc.scenes import caption, render, sample_scene
 # far from the scenes that tasks train and validate on (`diffperc.data.Scenes`)
 _SEED = 7_000_001
 
+Pair = tuple[NDArray[np.uint8], str]
+"""An image (S, S, 3) and its caption."""
+
 
 @dataclass(frozen=True)
 class Corpus:
-    """Pictures and a sentence about each.
+    """Images and one caption per image.
 
     Attributes:
         images: (N, S, S, 3) uint8, mapped from disk.
         captions: N sentences.
-        held_out: the last so many are never trained on.
+        held_out: number of images, the last ones, that are never trained on.
     """
 
     images: NDArray[np.uint8]
@@ -39,66 +42,81 @@ class Corpus:
     held_out: int
 
     @property
+    def everything(self) -> range:
+        """Indices of all images."""
+        return range(len(self.captions))
+
+    @property
     def train(self) -> range:
         """Indices to train on."""
-        return range(len(self.captions) - self.held_out)
+        return self.everything[: len(self.captions) - self.held_out]
 
     @property
     def test(self) -> range:
         """Indices held out."""
-        return range(len(self.captions) - self.held_out, len(self.captions))
+        return self.everything[len(self.captions) - self.held_out :]
 
 
-def corpus(folder: Path, images: str | None, scenes: int, held_out: int, size: int, processes: int) -> Corpus:
-    """The corpus of a run; made where it is not there yet.
+def prepare_corpus(folder: Path, images: str | None, scenes: int, held_out: int, size: int, processes: int) -> Corpus:
+    """Open the corpus in a folder; where there is none, make it first.
 
     Args:
-        folder: where it is kept, in ``images.npy`` and ``captions.json``.
-        images: a folder with a metadata file that has captions; None: rendered scenes.
-        scenes: how many of them.
-        held_out: of all pictures, how many are never trained on.
+        folder: of the corpus, ``images.npy`` and ``captions.json``.
+        images: a folder of images with a metadata file that has captions; None renders scenes.
+        scenes: number of scenes to render.
+        held_out: number of images that are never trained on.
         size: side in pixels.
-        processes: that render.
+        processes: number of processes that read or render.
 
     Raises:
         DataError: an image cannot be read.
-        ConfigError: there are too few pictures, or those in the folder are of another size or number.
+        ConfigError: there are too few images, or those in the folder have another size or number.
     """
-    file, text = folder / "images.npy", folder / "captions.json"
-    if not text.is_file():
-        given = captioned_images(Path(images).expanduser()) if images is not None else []
-        count = len(given) if images is not None else scenes
-        if count < 3 * held_out:
-            where = (
-                f"{images}: has {count} pictures with captions" if images is not None else f"scenes={count}: are few"
-            )
-            raise ConfigError(f"{where}; with held_out={held_out} at least {3 * held_out} are needed.")
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished = folder / "unfinished.npy"
-        pixels = np.lib.format.open_memmap(unfinished, "w+", np.uint8, (count, size, size, 3))
-        make = partial(_photo, given, size) if images is not None else partial(_scene, size)
-        captions = []
-        with Progress(transient=True) as progress:
-            bar = progress.add_task("pictures", total=count)
-            for i, (picture, sentence) in enumerate(_each(make, count, processes)):
-                pixels[i] = picture
-                captions.append(sentence)
-                progress.advance(bar)
-        pixels.flush()
-        os.replace(unfinished, file)
-        text.write_text(json.dumps(captions), encoding="utf-8")
-    found = Corpus(np.load(file, mmap_mode="r"), tuple(json.loads(text.read_text(encoding="utf-8"))), held_out)
-    if len(found.train) < 2 * held_out or found.images.shape[1] != size:
+    if not (folder / "captions.json").is_file():
+        make, count = _source(images, scenes, held_out, size)
+        _write(folder, _pairs(make, count, processes), count, size)
+    pixels = np.load(folder / "images.npy", mmap_mode="r")
+    captions = json.loads((folder / "captions.json").read_text(encoding="utf-8"))
+    corpus = Corpus(pixels, tuple(captions), held_out)
+    if len(corpus.train) < 2 * held_out or pixels.shape[1] != size:
         raise ConfigError(
-            f"{folder}: has {len(found.captions)} pictures of {found.images.shape[1]} pixels; at least {3 * held_out} of "
-            f"{size} are needed. Remove it to have it made anew, or correct scenes, held_out and size."
+            f"{folder}: has {len(captions)} images of {pixels.shape[1]} pixels; at least {3 * held_out} of "
+            f"{size} are needed. Remove the folder so that it is made again, or correct scenes, held_out and size."
         )
-    return found
+    return corpus
 
 
-def _each(
-    make: partial[tuple[NDArray[np.uint8], str]], count: int, processes: int
-) -> Iterator[tuple[NDArray[np.uint8], str]]:
+def _source(images: str | None, scenes: int, held_out: int, size: int) -> tuple[Callable[[int], Pair], int]:
+    """A function from an index to an image and its caption, and the number of images."""
+    make: Callable[[int], Pair]
+    if images is None:
+        make, count = partial(_rendered, size), scenes
+        problem = f"scenes={scenes}: is too few"
+    else:
+        files = captioned_images(Path(images).expanduser())
+        make, count = partial(_read, files, size), len(files)
+        problem = f"{images}: has {count} images with captions"
+    if count < 3 * held_out:
+        raise ConfigError(f"{problem}; with held_out={held_out} at least {3 * held_out} are needed.")
+    return make, count
+
+
+def _write(folder: Path, pairs: Iterator[Pair], count: int, size: int) -> None:
+    """Write the corpus; the captions come last, so a folder that has them is complete."""
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / "unfinished.npy"
+    pixels = np.lib.format.open_memmap(unfinished, "w+", np.uint8, (count, size, size, 3))
+    captions = []
+    with Progress(transient=True) as progress:
+        for i, (image, sentence) in enumerate(progress.track(pairs, total=count, description="images")):
+            pixels[i] = image
+            captions.append(sentence)
+    pixels.flush()
+    os.replace(unfinished, folder / "images.npy")
+    (folder / "captions.json").write_text(json.dumps(captions), encoding="utf-8")
+
+
+def _pairs(make: Callable[[int], Pair], count: int, processes: int) -> Iterator[Pair]:
     if processes < 2:
         yield from map(make, range(count))
         return
@@ -106,15 +124,15 @@ def _each(
         yield from pool.imap(make, range(count), chunksize=16)
 
 
-def _scene(size: int, index: int) -> tuple[NDArray[np.uint8], str]:
+def _rendered(size: int, index: int) -> Pair:
     scene = sample_scene(_SEED, index)
     drawn = render(scene, (size, size))
     return drawn.image, caption(scene, drawn)
 
 
-def _photo(given: list[tuple[Path, str]], size: int, index: int) -> tuple[NDArray[np.uint8], str]:
-    """The middle of a photograph, as a square."""
-    file, sentence = given[index]
+def _read(files: list[tuple[Path, str]], size: int, index: int) -> Pair:
+    """The central square of an image file, resized."""
+    file, sentence = files[index]
     pixels = read_image(file)
     height, width = pixels.shape[:2]
     side = min(height, width)

@@ -1,4 +1,4 @@
-"""Conditioning strategies: what drives the UNet, and how often."""
+"""Strategies: what conditions the UNet, how many passes it takes, and which maps the head gets."""
 
 from diffperc.strategies.base import Strategy
 from diffperc.strategies.ecodepth import ECoDepth

@@ -1,4 +1,4 @@
-"""The protocol of a strategy."""
+"""The protocol of a strategy, and small functions that most strategies call."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from diffperc.types import Batch, Branch, FeatureSpec, TextSpec
 
 
 class Strategy(nn.Module, ABC):
-    """Owns the loop over the backbone: which tokens, which time, how many passes, which maps the head gets.
+    """Owns the loop over the backbone: which tokens, which timestep, how many passes, which maps the head gets.
 
-    The constructor takes the backbone for its widths and the task's text for its names, and allocates; what comes from
-    pretrained encoders is filled in by `initialise`, which is not called when a checkpoint brings everything.
+    The constructor gets the backbone for its widths and the task's text for its names, and allocates all tensors.
+    `initialise` fills in those that come from pretrained encoders; it is not called when a checkpoint is loaded.
 
     Attributes:
-        out_spec: the features that `forward` returns.
-        latent_scale: what latents are multiplied by; 1 in VPD and Meta Prompts (methods.md 0.2).
+        out_spec: channels and strides of the features that `forward` returns.
+        latent_scale: factor on the latents; 1 in VPD and Meta Prompts (methods.md 0.2).
     """
 
     out_spec: FeatureSpec
@@ -28,14 +28,14 @@ class Strategy(nn.Module, ABC):
     @property
     @abstractmethod
     def trains(self) -> tuple[str, ...]:
-        """Names of the backbone parts that get a gradient; the others are frozen."""
+        """Names of the backbone parts (`Backbone.parts`) that are trained; the others are frozen."""
 
     def initialise(self, backbone: Backbone) -> None:
-        """Fill in what comes from the encoders that belong to the backbone's weights."""
+        """Fill in what comes from pretrained encoders; by default nothing."""
 
     @abstractmethod
     def forward(self, backbone: Backbone, latents: Tensor, batch: Batch) -> list[Branch]:
-        """Latents (B, 4, h, w) and their batch to branches; the first predicts, the rest exist in training only."""
+        """Latents (B, 4, h, w) and their batch to branches; the first predicts, the others exist in training only."""
 
 
 def constant_timestep(latents: Tensor, timestep: int) -> Tensor:
@@ -44,12 +44,12 @@ def constant_timestep(latents: Tensor, timestep: int) -> Tensor:
 
 
 def with_expression(tokens: Tensor, batch: Batch) -> Tensor:
-    """Tokens (B, N, D), and behind them those of the expression where the task brings one: (B, N + T, D)."""
+    """Tokens (B, N, D), followed by those of the expression where the batch has one: (B, N + T, D)."""
     if batch.expression_tokens is None:
         return tokens
     return torch.cat([tokens, batch.expression_tokens.to(tokens.dtype)], 1)
 
 
 def expression_length(text: TextSpec) -> int:
-    """T, the tokens that `with_expression` appends."""
+    """T, the number of tokens that `with_expression` appends."""
     return text.length if text.kind == "expression" else 0

@@ -1,15 +1,15 @@
-"""ECoDepth: the image's own content as one token (Patni et al., CVPR 2024, arXiv 2403.18807; methods.md 4).
+"""ECoDepth: one token computed from the image's content (Patni et al., CVPR 2024, arXiv 2403.18807; methods.md 4).
 
-A frozen ViT classifier looks at the image, padded to a square; its logits choose among learned embeddings:
+The image, padded to a square, is classified by a frozen ViT. The logits weight learned embeddings:
 
     weights = softmax(Linear-GELU-Linear(logits));  token = adapter(weights @ embeddings)
 
-The adapter is VPD's, with its gain; latents are multiplied by 0.18215; timestep 1; one pass. For referring segmentation,
-which the paper does not treat, the expression's tokens stand behind the token.
+The adapter is that of VPD. Latents are multiplied by 0.18215; timestep 1; one pass. In referring segmentation, which the
+paper does not treat, the expression's tokens are appended.
 
 Differences from the released code (its first version, which the paper describes):
-- The cross-attention over a single token is computed as the constant it is, see VPD.
-- The released loss is ten times ours, which AdamW does not see but for its epsilon.
+- The cross-attention over a single token is replaced by its constant result, see VPD.
+- The released loss is ten times as large, which has no effect with AdamW, apart from its epsilon.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ _HIDDEN, _EMBEDDINGS = 400, 100
 
 
 class ECoDepth(Strategy):
-    """One token an image, mixed of learned embeddings by what a frozen classifier sees.
+    """One token per image, a mean of learned embeddings weighted by the output of a frozen classifier.
 
     Args:
-        backbone: for its widths.
-        text: whose expressions are appended.
+        backbone: gives the widths.
+        text: gives the length of expressions.
         classifier: a folder that transformers wrote, or a hub id with ``@commit``; None: random weights.
         vit: see `ImageClassifier`.
-        timestep: diffusion timestep the UNet is told.
-        latent_scale: what latents are multiplied by; 0.18215 brings those of Stable Diffusion to about deviation 1.
+        timestep: diffusion timestep of the UNet's pass.
+        latent_scale: factor on the latents; 0.18215 gives those of Stable Diffusion a standard deviation of about 1.
 
     Raises:
         ConfigError: see `ImageClassifier`.
@@ -69,7 +69,9 @@ class ECoDepth(Strategy):
     @property
     def trains(self) -> tuple[str, ...]:
         """The attention scores only where there is more than one token, see VPD."""
-        return ("features", "time_embedding", *(("attention_scores",) if self.count > 1 else ()))
+        if self.count == 1:
+            return ("features", "time_embedding")
+        return ("features", "time_embedding", "attention_scores")
 
     def initialise(self, backbone: Backbone) -> None:
         """Load the classifier."""
@@ -77,8 +79,8 @@ class ECoDepth(Strategy):
             load_classifier(self.classifier, self.source, "strategy.classifier")
             return
         log.warning(
-            "strategy.classifier is null: ECoDepth's image classifier has RANDOM weights and says next to nothing about "
-            "the image. Good for trying things; for results set strategy.classifier."
+            "strategy.classifier is null: ECoDepth's image classifier has RANDOM weights, so its token carries almost no "
+            "information about the image. That is enough to try things; for results set strategy.classifier."
         )
 
     def forward(self, backbone: Backbone, latents: Tensor, batch: Batch) -> list[Branch]:
@@ -94,6 +96,6 @@ class ECoDepth(Strategy):
 
 
 def _square(image: Tensor) -> Tensor:
-    """Black at the right or at the bottom, up to a square."""
+    """Pad images (B, 3, H, W) to squares with black, at the right or at the bottom."""
     height, width = image.shape[-2:]
     return F.pad(image, (0, max(height - width, 0), 0, max(width - height, 0)))

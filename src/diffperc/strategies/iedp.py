@@ -1,23 +1,23 @@
 """IEDP: implicit and explicit language guidance (Wang et al., TMM 2025, arXiv 2404.07600; methods.md 3).
 
-Implicit branch: tokens of a frozen CLIP image encoder, projected; learned queries attend to themselves and to them in
-one pre-norm decoder block:
+Implicit branch: the tokens of a frozen CLIP image encoder are projected. Learned queries attend to each other and to
+these tokens in one pre-norm decoder block:
 
     Qs = Q + SA(LN(Q));  Qc = Qs + CA(LN(Qs), LN(F));  tokens = Qc + FFN(LN(Qc))
 
-Explicit branch, in training only: text of the true label through VPD's adapter. Both branches share the UNet and the
-head; the loss is L_implicit + weight * L_explicit. Prediction uses the implicit branch alone.
+Explicit branch, in training only: the text vectors of the ground truth's labels, through VPD's adapter. Both branches
+share the UNet and the head; the loss is L_implicit + weight * L_explicit. Prediction uses the implicit branch alone.
 
 The explicit text is
 
-- depth: one vector an image, that of its scene label;
-- segmentation: one vector a class, zero for classes that do not occur in the crop; pose: the same with keypoint names;
-- referring: the same with the category of what is meant. The expression's tokens stand behind those of both branches.
+- depth: one vector per image, that of its scene label;
+- segmentation: one vector per class, zero for classes that do not occur in the crop; pose: the same with keypoint names;
+- referring: the same with the referent's category. The expression's tokens are appended to those of both branches.
 
-With `attention` both branches have equally many tokens, because their maps share the head (methods.md 3).
+With `attention` both branches must have the same number of tokens, because their maps share the head (methods.md 3).
 
-There is no public code. Our guesses, each a field: CLIP ViT-L/14 patch tokens with the class token, projector
-Linear-GELU-Linear, one query a name (77 for depth), 8 heads, one block, explicit weight 1, prompt "a photo of a {}".
+There is no public code. Our assumptions: CLIP ViT-L/14 patch tokens with the class token, projector Linear-GELU-Linear,
+one query per name (77 for depth), 8 heads, one block, explicit weight 1, prompt "a photo of a {}".
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from diffperc.backbones import Backbone
 from diffperc.encoders.clip_image import ClipImageEncoder
 from diffperc.errors import ConfigError
 from diffperc.layers.blocks import ResidualTokenMLP, TokenMLP
-from diffperc.strategies.attention_maps import append, widened
 from diffperc.strategies.base import Strategy, constant_timestep, expression_length, with_expression
-from diffperc.strategies.text_table import Templates, TextTable
+from diffperc.strategies.parts.attention_maps import append_attention, widened
+from diffperc.strategies.parts.text_table import Templates, TextTable
 from diffperc.types import Batch, Branch, Conditioning, TextSpec
 
 
@@ -42,8 +42,8 @@ class QueryBlock(nn.Module):
 
     Args:
         width: D.
-        heads: of both attentions.
-        expansion: hidden width of the feed-forward layers, in D.
+        heads: number of heads of both attentions.
+        expansion: hidden width of the feed-forward layers, in multiples of D.
     """
 
     def __init__(self, width: int, heads: int = 8, expansion: int = 4) -> None:
@@ -56,7 +56,7 @@ class QueryBlock(nn.Module):
 
     def forward(self, queries: Tensor, image: Tensor) -> Tensor:
         """Queries (N, D) and image tokens (B, P, D) to (B, N, D)."""
-        # the queries see one another before they see an image: once, whatever the batch
+        # self-attention comes before the image enters, so it is computed once for the whole batch
         q = queries[None]
         s = self.norm_self(q)
         q = q + self.self_attention(s, s, s, need_weights=False)[0]
@@ -67,21 +67,21 @@ class QueryBlock(nn.Module):
 
 
 class IEDP(Strategy):
-    """Learned queries over CLIP image tokens; in training also the true labels' text.
+    """Learned queries over CLIP's image tokens; in training also the text of the labels.
 
     Args:
-        backbone: for its widths, and as the source of CLIP's encoders.
-        text: whose names are the explicit branch's text.
-        queries: number of tokens of the implicit branch; None: one a name, 77 for depth.
-        heads: of the query block.
-        explicit_weight: of the explicit branch's loss; 0 leaves the branch out.
-        templates: of the explicit branch, with one ``{}``.
-        timestep: diffusion timestep the UNet is told.
+        backbone: gives the widths and CLIP's encoders.
+        text: gives the names for the explicit branch, and the length of expressions.
+        queries: number of tokens of the implicit branch; None: one per name, 77 for depth.
+        heads: number of heads in the query block.
+        explicit_weight: weight of the explicit branch's loss; 0 leaves the branch out.
+        templates: sentences of the explicit branch, with one ``{}`` for the name.
+        timestep: diffusion timestep of the UNet's passes.
         attention: strides in image pixels at which attention maps are appended to the features.
         detach_attention: no gradient through the appended maps.
 
     Raises:
-        ConfigError: the explicit branch has no names, or with `attention` another number of tokens.
+        ConfigError: the explicit branch has no names, or with `attention` a different number of tokens.
     """
 
     def __init__(
@@ -97,9 +97,9 @@ class IEDP(Strategy):
         detach_attention: bool = True,
     ) -> None:
         super().__init__()
-        width, names = backbone.token_dim, len(text.names)
-        count = queries or (77 if text.kind == "scene" or not names else names)
-        explicit = 1 if text.kind == "scene" else names
+        width = backbone.token_dim
+        count = queries or _default_queries(text)
+        explicit = 1 if text.kind == "scene" else len(text.names)
         if attention and explicit_weight and explicit != count:
             raise ConfigError(
                 f"strategy.queries is {count} and the explicit branch has {explicit} tokens; with strategy.attention their "
@@ -148,4 +148,10 @@ class IEDP(Strategy):
     def _branch(self, backbone: Backbone, latents: Tensor, tokens: Tensor, name: str, weight: float) -> Branch:
         conditioning = Conditioning(tokens, constant_timestep(latents, self.timestep))
         features = backbone.extract(latents, conditioning, self.attention)
-        return Branch(append(features, self.attention, self.detach_attention), name, weight)
+        return Branch(append_attention(features, self.attention, self.detach_attention), name, weight)
+
+
+def _default_queries(text: TextSpec) -> int:
+    if text.kind == "scene" or not text.names:
+        return 77
+    return len(text.names)

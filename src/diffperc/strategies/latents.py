@@ -1,7 +1,7 @@
-"""The control without a UNet: the head reads the latents. What a strategy gains over this, the UNet has given.
+"""The control without a UNet: the head reads the latents. A strategy's gain over this control comes from the UNet.
 
-Nothing but the head is learned, and words are not heard: for referring segmentation it can only learn what is usually
-meant. Not from a paper.
+Only the head is trained. The expression is not used, so in referring segmentation the head can only learn which objects
+are referred to most often. Not from a paper.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ class Latents(Strategy):
     """No UNet: the latents are the features.
 
     Args:
-        backbone: for the stride of its latents.
-        text: not needed here.
+        backbone: gives channels and stride of the latents.
+        text: not used.
     """
 
     def __init__(self, backbone: Backbone, text: TextSpec) -> None:
@@ -27,7 +27,7 @@ class Latents(Strategy):
 
     @property
     def trains(self) -> tuple[str, ...]:
-        """Nothing of the backbone."""
+        """No part of the backbone."""
         return ()
 
     def forward(self, backbone: Backbone, latents: Tensor, batch: Batch) -> list[Branch]:

@@ -1,18 +1,18 @@
 """Meta Prompts: learned prompts, recurrent refinement, prompt readout (Wan et al., arXiv 2312.14733; methods.md 2).
 
-For each step prompts (N, D), their adapter and a time embedding:
+Step i has prompts (N, D), an adapter and a time embedding:
 
     features_i = UNet(latents_i, tokens_i = mlp_i(prompts_i), time embedding t_i)
     latents_{i+1} = the UNet's own output layers on the finest map of features_i
 
-The last step's maps are re-arranged by its tokens, map_n = <map, token_n>: fused into one map first (depth, methods.md
-2.1; prompts and adapter of their own for each step), or level by level (segmentation, methods.md 2.2; one set of prompts
-for all steps, no adapter). For referring segmentation, which the paper does not treat, the expression's tokens stand
-behind the prompts and are read out with them.
+The last step's maps are projected on its tokens, map_n = <map, token_n>: after they are fused into one map (depth,
+methods.md 2.1; separate prompts and adapters per step), or level by level (segmentation, methods.md 2.2; one set of
+prompts for all steps, no adapter). In referring segmentation, which the paper does not treat, the expression's tokens are
+appended to the prompts and read out with them.
 
 Differences from the released code:
-- A batch of as many images as prompts works (released: another shape, methods.md 2.1).
-- The learned vectors t_i stand in for the output of the time embedding; the layers they replace are frozen, not deleted.
+- A batch with as many images as prompts works (in the released code its shape is misread, methods.md 2.1).
+- The learned vectors t_i replace the output of the time embedding; the layers they replace are frozen, not deleted.
 """
 
 from __future__ import annotations
@@ -25,24 +25,28 @@ from torch import Tensor, nn
 from diffperc.backbones import Backbone
 from diffperc.layers.blocks import TokenMLP
 from diffperc.strategies.base import Strategy, expression_length, with_expression
-from diffperc.strategies.readout import FusedReadout, PyramidReadout
-from diffperc.types import Batch, Branch, Conditioning, TextSpec
+from diffperc.strategies.parts.readout import FusedReadout, PyramidReadout
+from diffperc.types import Batch, Branch, Conditioning, Features, TextSpec
 
 
 class MetaPrompts(Strategy):
     """Learned prompts, read out by the same prompts.
 
     Args:
-        backbone: for its widths.
-        text: whose expressions are appended.
-        prompts: N, number of learned prompts, and of channels the head gets in each map.
-        steps: passes of the UNet, each on what the one before predicts.
-        shared: one set of prompts for all steps, instead of one a step.
-        adapter: an MLP between prompts and tokens, one a step.
-        readout: ``fused``: one map at the finest stride; ``pyramid``: a map a level, each at twice its size.
+        backbone: gives the widths.
+        text: gives the length of expressions.
+        prompts: N, number of learned prompts, and of the channels that the head gets in each map.
+        steps: passes of the UNet, each on the latents that the previous one predicts.
+        shared: one set of prompts for all steps, instead of one per step.
+        adapter: an MLP between prompts and tokens, one per step.
+        readout: ``fused``: one map at the finest stride; ``pyramid``: one map per level, at twice the level's size.
         supervise_steps: weight of the loss on the readout of every step but the last; 0, as published, reads out the
-            last alone.
-        init_std: of the fused readout's decoders, 0.001 as published; None: torch's own.
+            last step alone.
+        init_std: standard deviation of the initial weights in the fused readout's decoders, 0.001 as published; None
+            keeps torch's own initialisation.
+
+    Raises:
+        ValueError: `steps` is less than 1, or `readout` is unknown.
     """
 
     def __init__(
@@ -78,22 +82,26 @@ class MetaPrompts(Strategy):
     @property
     def trains(self) -> tuple[str, ...]:
         """The output layers only where they feed a further step."""
-        return ("features", "attention_scores", *(("output",) if self.steps > 1 else ()))
+        if self.steps == 1:
+            return ("features", "attention_scores")
+        return ("features", "attention_scores", "output")
 
     def forward(self, backbone: Backbone, latents: Tensor, batch: Batch) -> list[Branch]:
         """`steps` passes; see `Strategy.forward`."""
-        branches: list[Branch] = []
-        for step in range(self.steps):
-            tokens = with_expression(self._tokens(step).expand(len(batch), -1, -1), batch)
-            time = self.times[step].expand(len(batch), -1)
-            features = backbone.extract(latents, Conditioning(tokens, time_embedding=time))
-            if step == self.steps - 1:
-                branches.insert(0, Branch(self.readout(features, tokens), "meta_prompts"))
-            else:
-                latents = backbone.to_latents(features)
-                if self.training and self.supervise_steps:
-                    branches.append(Branch(self.readout(features, tokens), f"step{step + 1}", self.supervise_steps))
-        return branches
+        intermediate: list[Branch] = []
+        for step in range(self.steps - 1):
+            features, tokens = self._extract(backbone, latents, batch, step)
+            latents = backbone.to_latents(features)
+            if self.training and self.supervise_steps:
+                intermediate.append(Branch(self.readout(features, tokens), f"step{step + 1}", self.supervise_steps))
+        features, tokens = self._extract(backbone, latents, batch, self.steps - 1)
+        return [Branch(self.readout(features, tokens), "meta_prompts"), *intermediate]
+
+    def _extract(self, backbone: Backbone, latents: Tensor, batch: Batch, step: int) -> tuple[Features, Tensor]:
+        """One pass: its features, and the tokens (B, N, D) that conditioned it."""
+        tokens = with_expression(self._tokens(step).expand(len(batch), -1, -1), batch)
+        time = self.times[step].expand(len(batch), -1)
+        return backbone.extract(latents, Conditioning(tokens, time_embedding=time)), tokens
 
     def _tokens(self, step: int) -> Tensor:
         prompts = self.prompts[min(step, len(self.prompts) - 1)]

@@ -1,22 +1,23 @@
-"""TADP: a caption of the image (Kondapaneni et al., CVPR 2024, arXiv 2310.00031; methods.md 5).
+"""TADP: a caption of the image as condition (Kondapaneni et al., CVPR 2024, arXiv 2310.00031; methods.md 5).
 
-The caption's 77 token vectors of the backbone's own frozen text encoder, without an adapter; timestep 1; one pass. Where
-`attention` asks for them, cross-attention maps become further channels of the feature maps, as in VPD. For referring
-segmentation, which the paper does not treat, the expression's tokens stand behind the caption's.
+Tokens: the caption's 77 vectors from the backbone's own frozen text encoder, without an adapter; timestep 1; one pass.
+With `attention`, cross-attention maps become further channels of the feature maps, as in VPD. In referring segmentation,
+which the paper does not treat, the expression's tokens are appended to the caption's.
 
-An image's caption is the first there is of
+An image's caption comes from the first of these that has one:
 
 - a file (`captions`), which ``scripts/caption_images.py`` writes;
 - the data set, or ``caption=`` in prediction (`Batch.caption`);
-- a captioner (`captioner`), which looks at what the network sees: the crop in training, each window in evaluation;
-- the empty sentence.
+- a captioner (`captioner`), which gets the network's input: the crop in training, each window in evaluation.
+
+An image without a caption gets the empty sentence.
 
 Differences from the released code:
-- Latents are the posterior's mean times 0.18215; the reported rows draw a sample of it, in evaluation too.
-- The captioner is BLIP, theirs BLIP-2; the least and largest numbers of tokens are theirs.
-- Neither class names beside the caption nor the cross-domain prompts.
+- Latents are the posterior's mean times 0.18215; the published results used a sample of it, in evaluation too.
+- The captioner is BLIP instead of BLIP-2, with the same minimum and maximum number of tokens.
+- Class names are not appended to the caption, and the cross-domain prompts are not included.
 
-With referring segmentation a checkpoint holds the text encoder twice: the task's own reads the expressions.
+In referring segmentation a checkpoint holds the text encoder twice, because the task has its own for the expressions.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from torch import Tensor
 from diffperc.backbones import Backbone
 from diffperc.encoders.captioner import Captioner, load_captioner
 from diffperc.errors import DataError
-from diffperc.strategies.attention_maps import append, widened
 from diffperc.strategies.base import Strategy, constant_timestep, expression_length, with_expression
+from diffperc.strategies.parts.attention_maps import append_attention, widened
 from diffperc.types import Batch, Branch, Conditioning, TextSpec
 
 log = logging.getLogger(__name__)
@@ -41,15 +42,15 @@ _LENGTH = 77
 
 
 class TADP(Strategy):
-    """A sentence about the image.
+    """The tokens of a caption.
 
     Args:
-        backbone: for its widths, and for its text encoder, which the strategy keeps.
-        text: whose expressions are appended.
+        backbone: gives the widths and the text encoder, of which the strategy keeps a copy.
+        text: gives the length of expressions.
         captions: a json file ``{"image.jpg": "a sentence", ...}``; a key is a file name or the end of a path.
-        captioner: a folder of BLIP that transformers wrote, or a hub id with ``@commit``; loaded when an image needs it.
-        timestep: diffusion timestep the UNet is told.
-        latent_scale: what latents are multiplied by; 0.18215 brings those of Stable Diffusion to about deviation 1.
+        captioner: a BLIP folder that transformers wrote, or a hub id with ``@commit``; loaded when an image needs it.
+        timestep: diffusion timestep of the UNet's pass.
+        latent_scale: factor on the latents; 0.18215 gives those of Stable Diffusion a standard deviation of about 1.
         attention: strides in image pixels at which attention maps are appended; 16 and 32 as published.
         detach_attention: no gradient through the appended maps, as in VPD.
     """
@@ -71,10 +72,10 @@ class TADP(Strategy):
         self.attention, self.detach_attention = tuple(attention), detach_attention
         self.text_encoder = backbone.expression_encoder(_LENGTH)
         self.out_spec = widened(backbone.spec, self.attention, _LENGTH + expression_length(text))
-        # read and loaded when they are needed; not part of a checkpoint
+        # loaded when they are needed; not part of a checkpoint
         self._table: Mapping[str, str] | None = None
-        self._writer: Captioner | None = None
-        self._silence_is_known = False
+        self._captioner: Captioner | None = None
+        self._warned = False
 
     @property
     def trains(self) -> tuple[str, ...]:
@@ -91,42 +92,55 @@ class TADP(Strategy):
         tokens = with_expression(self.text_encoder(self.sentences(batch)), batch)
         conditioning = Conditioning(tokens, constant_timestep(latents, self.timestep))
         features = backbone.extract(latents, conditioning, self.attention)
-        return [Branch(append(features, self.attention, self.detach_attention), "caption")]
+        return [Branch(append_attention(features, self.attention, self.detach_attention), "caption")]
 
     def sentences(self, batch: Batch) -> list[str]:
-        """A caption an image.
+        """One caption per image.
 
         Raises:
             DataError: see `read_captions`.
             WeightsError: the captioner cannot be loaded.
         """
         found = [self._given(batch, i) for i in range(len(batch))]
-        without = [i for i, sentence in enumerate(found) if not sentence]
-        if without and self.captioner is not None:
-            if self._writer is None:
-                self._writer = load_captioner(self.captioner, "strategy.captioner")
-            for i, sentence in zip(without, self._writer(batch.image[without]), strict=True):
-                found[i] = sentence
-        elif without and not self._silence_is_known:
-            self._silence_is_known = True
-            name = (batch.meta[without[0]].path if batch.meta else "") or "the image"
-            log.warning(
-                "strategy=tadp: %s has no caption, the empty sentence stands in (said once). Captions come from the data "
-                "set, strategy.captions=file.json, strategy.captioner=model, or caption=... in prediction.",
-                name,
-            )
+        missing = [i for i, sentence in enumerate(found) if not sentence]
+        if not missing:
+            return found
+        if self.captioner is None:
+            self._warn_once(_path(batch, missing[0]))
+            return found
+        if self._captioner is None:
+            self._captioner = load_captioner(self.captioner, "strategy.captioner")
+        for i, sentence in zip(missing, self._captioner(batch.image[missing]), strict=True):
+            found[i] = sentence
         return found
 
     def _given(self, batch: Batch, i: int) -> str:
-        """The caption that stands in the file or else in the batch; empty where there is none."""
-        path = batch.meta[i].path if batch.meta else ""  # of a data set; a photograph to predict has none
-        if self.captions is not None and path:
-            if self._table is None:  # a checkpoint was loaded
-                self._table = read_captions(self.captions)
-            sentence = caption_of(self._table, path)
-            if sentence:
-                return sentence
-        return batch.caption[i].strip() if batch.caption is not None else ""
+        """The caption in the file, else the one in the batch; empty where there is neither."""
+        sentence = self._from_file(_path(batch, i))
+        if not sentence and batch.caption is not None:
+            return batch.caption[i].strip()
+        return sentence
+
+    def _from_file(self, path: str) -> str:
+        if self.captions is None or not path:
+            return ""
+        if self._table is None:  # `initialise` was not called, because a checkpoint was loaded
+            self._table = read_captions(self.captions)
+        return caption_of(self._table, path) or ""
+
+    def _warn_once(self, path: str) -> None:
+        if not self._warned:
+            self._warned = True
+            log.warning(
+                "strategy=tadp: %s has no caption, the empty sentence is used instead (reported once). Captions come from "
+                "the data set, strategy.captions=file.json, strategy.captioner=model, or caption=... in prediction.",
+                path or "the image",
+            )
+
+
+def _path(batch: Batch, i: int) -> str:
+    """The image's path; empty where it is not of a data set."""
+    return batch.meta[i].path if batch.meta else ""
 
 
 def read_captions(path: str) -> dict[str, str]:
@@ -144,14 +158,16 @@ def read_captions(path: str) -> dict[str, str]:
         ) from error
     if not isinstance(content, dict):
         raise DataError(f'strategy.captions: {path} must hold {{"image.jpg": "a sentence", ...}}.')
-    wrong = next((name for name, sentence in content.items() if not isinstance(sentence, str)), None)
-    if wrong is not None:
-        raise DataError(f"strategy.captions: {path}: '{wrong}' has no sentence but {content[wrong]!r}.")
+    for name, sentence in content.items():
+        if not isinstance(sentence, str):
+            raise DataError(
+                f"strategy.captions: {path}: the caption of '{name}' must be a sentence, found {sentence!r}."
+            )
     return {PurePath(name).as_posix(): sentence.strip() for name, sentence in content.items()}
 
 
 def caption_of(captions: Mapping[str, str], path: str) -> str | None:
-    """The caption whose key is the longest end of a path, in whole names of folders and file; None if there is none."""
+    """The caption whose key is the longest end of the path, in whole folder and file names; None if there is none."""
     rest = PurePath(path).as_posix()
     while rest not in captions:
         _, slash, rest = rest.partition("/")

@@ -1,7 +1,7 @@
-"""The control: the same UNet, told nothing but what the task itself says.
+"""The control without a condition: the UNet gets the empty sentence.
 
-Context: the 77 token vectors of the empty sentence, as in Stable Diffusion's unconditional branch, and for referring
-segmentation the expression behind them; timestep 1 as VPD. Nothing is learned besides the UNet. Not from a paper.
+Tokens: the 77 vectors of the empty sentence, as in Stable Diffusion's unconditional branch, followed in referring
+segmentation by those of the expression. Timestep 1, as in VPD. Only the UNet and the head are trained. Not from a paper.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ class Unconditional(Strategy):
     """The empty prompt.
 
     Args:
-        backbone: for its widths.
-        text: not needed here.
-        timestep: diffusion timestep the UNet is told.
+        backbone: gives the widths.
+        text: not used.
+        timestep: diffusion timestep of the UNet's pass.
         length: number of tokens of the empty sentence.
     """
 

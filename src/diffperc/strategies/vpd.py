@@ -1,19 +1,19 @@
 """VPD: visual perception with a pretrained diffusion model (Zhao et al., ICCV 2023; methods.md 1).
 
-Text through a residual adapter with learned gain, ``c + gamma * mlp(c)``; timestep 1; one pass. The text is
+Text vectors go through a residual adapter with learned gain, ``c + gamma * mlp(c)``; timestep 1; one pass. They are
 
-- depth: one vector an image, that of its scene label averaged over 80 templates;
-- segmentation: one vector a class, all of them for every image;
+- depth: one vector per image, that of its scene label averaged over 80 templates;
+- segmentation: one vector per class, all of them for every image;
 - referring: the token vectors of the expression;
-- pose (not in the paper): one vector a keypoint name, as for classes.
+- pose (not in the paper): one vector per keypoint name, as for classes.
 
-Where there are many tokens, cross-attention maps become further channels of the feature maps (`attention`).
+With several tokens, cross-attention maps can become further channels of the feature maps (`attention`).
 
 Differences from the released code:
-- The cross-attention over a single token is computed as the constant it is, and the query and key weights that it
-  cannot train are frozen (in the released code they only decay).
-- An unknown scene gets the mean of the table, where the released code stops.
-- Any image size and shape, where the released code takes a few squares.
+- The cross-attention over a single token is replaced by its constant result. The query and key weights, which get no
+  gradient from it, are frozen (in the released code weight decay still shrinks them).
+- An unknown scene gets the mean of the table; the released code fails.
+- Any image size and shape is accepted; the released code accepts a few squares.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from torch import Tensor, nn
 
 from diffperc.backbones import Backbone
 from diffperc.layers.blocks import ResidualTokenMLP
-from diffperc.strategies.attention_maps import append, widened
 from diffperc.strategies.base import Strategy, constant_timestep
-from diffperc.strategies.text_table import Templates, TextTable
+from diffperc.strategies.parts.attention_maps import append_attention, widened
+from diffperc.strategies.parts.text_table import Templates, TextTable
 from diffperc.types import Batch, Branch, Conditioning, TextSpec
 
 
 class VPD(Strategy):
-    """Text and adapter.
+    """Text vectors and their adapter.
 
     Args:
-        backbone: for its widths.
-        text: what there is to say.
-        timestep: diffusion timestep the UNet is told.
-        templates: sentences with one ``{}`` for the name, averaged over; or ``imagenet``, CLIP's 80.
-        class_embeddings: a file with the table (names, D); None computes it with the text encoder.
+        backbone: gives the widths.
+        text: gives the names, or the length of expressions.
+        timestep: diffusion timestep of the UNet's pass.
+        templates: sentences with one ``{}`` for the name, whose vectors are averaged; or ``imagenet``, CLIP's 80.
+        class_embeddings: a file with the table (names, D); None computes the table with the text encoder.
         attention: strides in image pixels at which attention maps are appended; 16 and 32 as published.
         detach_attention: no gradient through the appended maps, as in the released training (methods.md 0.5).
-        adapter: False hands the UNet the text as it is, the paper's ablation.
+        adapter: False leaves the adapter out, the paper's ablation.
     """
 
     def __init__(
@@ -67,7 +67,9 @@ class VPD(Strategy):
     @property
     def trains(self) -> tuple[str, ...]:
         """The attention scores only where there is more than one token: a softmax over one has no effect."""
-        return ("features", "time_embedding", *(("attention_scores",) if self.count > 1 else ()))
+        if self.count == 1:
+            return ("features", "time_embedding")
+        return ("features", "time_embedding", "attention_scores")
 
     def initialise(self, backbone: Backbone) -> None:
         """Fill the table of text vectors."""
@@ -78,7 +80,7 @@ class VPD(Strategy):
         """One pass; see `Strategy.forward`."""
         conditioning = Conditioning(self._tokens(batch), constant_timestep(latents, self.timestep))
         features = backbone.extract(latents, conditioning, self.attention)
-        return [Branch(append(features, self.attention, self.detach_attention), "text")]
+        return [Branch(append_attention(features, self.attention, self.detach_attention), "text")]
 
     def _tokens(self, batch: Batch) -> Tensor:
         if self.table is None:

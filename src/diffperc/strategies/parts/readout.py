@@ -1,4 +1,4 @@
-"""Meta prompts' readouts: features re-arranged by the tokens that drove them (methods.md 2.1, 2.2)."""
+"""The readouts of Meta Prompts: products of features with the tokens that conditioned them (methods.md 2.1, 2.2)."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def _by_tokens(feature: Tensor, tokens: Tensor) -> Tensor:
 
 
 class FusedReadout(nn.Module):
-    """Maps of all strides to the finest, one fused map as wide as the tokens, and its product with the tokens.
+    """All maps at the finest stride, fused to one map of D channels, and its product with the tokens.
 
-    Finest map: 3x3 convolution, group norm, ReLU. Coarser ones: transposed convolutions up to the finest size, 3x3
-    convolution back to their width. Concatenated, 3x3 convolution to D, group norm, ReLU.
+    Finest map: 3x3 convolution, group norm, ReLU. Coarser maps: transposed convolutions up to the finest size, 3x3
+    convolution back to their number of channels. Concatenated: 3x3 convolution to D channels, group norm, ReLU.
 
     Args:
-        spec: of the backbone's maps.
+        spec: channels and strides of the backbone's maps.
         width: D of the tokens.
         tokens: N.
-        init_std: of the decoders' first weights; see `init_normal`.
+        init_std: standard deviation of the decoders' initial weights; see `init_normal`.
     """
 
     def __init__(self, spec: FeatureSpec, width: int, tokens: int, init_std: float | None = 0.001) -> None:
@@ -54,16 +54,16 @@ class FusedReadout(nn.Module):
     def forward(self, features: Features, tokens: Tensor) -> Features:
         """Features and tokens (B, N, D) to one map (B, N, h, w) at the finest map's size."""
         size = features.maps[0].shape[-2:]
-        # odd sizes overshoot by less than one coarse cell
+        # upsampled maps are larger where a size was odd, by less than one coarse cell
         levels = [level(m)[..., : size[0], : size[1]] for level, m in zip(self.levels, features.maps, strict=True)]
         return Features((_by_tokens(self.fuse(torch.cat(levels, 1)), tokens),), self.out_spec)
 
 
 class PyramidReadout(nn.Module):
-    """Each level by itself: twice the size (bilinear), 3x3 convolution to D, group norm, ReLU, product with the tokens.
+    """Per level: bilinear doubling, 3x3 convolution to D channels, group norm, ReLU, product with the tokens.
 
     Args:
-        spec: of the backbone's maps.
+        spec: channels and strides of the backbone's maps.
         width: D of the tokens.
         tokens: N.
     """
@@ -74,7 +74,7 @@ class PyramidReadout(nn.Module):
         self.out_spec = FeatureSpec((tokens,) * len(spec.channels), tuple(s // 2 for s in spec.strides))
 
     def forward(self, features: Features, tokens: Tensor) -> Features:
-        """Features and tokens (B, N, D) to one map (B, N, 2h, 2w) a level."""
+        """Features and tokens (B, N, D) to one map (B, N, 2h, 2w) per level."""
         maps = []
         for level, feature in zip(self.levels, features.maps, strict=True):
             larger = F.interpolate(feature, scale_factor=2, mode="bilinear", align_corners=False)

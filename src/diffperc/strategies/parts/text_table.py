@@ -1,4 +1,4 @@
-"""One frozen text vector a name: VPD's conditioning for depth and segmentation (methods.md 1.1, 1.3)."""
+"""One frozen text vector per name: VPD's conditioning for depth and segmentation (methods.md 1.1, 1.3)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TextTable(nn.Module):
     """A table (K, D) of text vectors, kept as a buffer so that a checkpoint needs no text encoder.
 
     Args:
-        names: of the rows.
+        names: one per row.
         width: D.
 
     Raises:
@@ -34,7 +34,7 @@ class TextTable(nn.Module):
         if not names:
             raise ConfigError(
                 "strategy: this one makes its text from the data set's scene labels or class names, and the data set has "
-                "none. Use strategy=meta_prompts or strategy=unconditional, or name them in `dataset.scenes`."
+                "none. Use strategy=meta_prompts or strategy=unconditional, or list the labels in `dataset.scenes`."
             )
         self.names = tuple(names)
         self.register_buffer("vectors", torch.zeros(len(self.names), width))
@@ -43,12 +43,13 @@ class TextTable(nn.Module):
         """Compute the vectors with the backbone's text encoder, or read them from a file.
 
         Args:
-            templates: sentences with one ``{}``, averaged over; or ``imagenet``, CLIP's 80.
-            path: a file with one tensor (K, D), loaded without running code; None computes.
+            backbone: gives the text encoder.
+            templates: sentences with one ``{}`` for the name, whose vectors are averaged; or ``imagenet``, CLIP's 80.
+            path: a file with one tensor (K, D), loaded without running code; None computes the vectors.
 
         Raises:
-            ConfigError: a template has no ``{}``.
-            WeightsError: the file holds something else.
+            ConfigError: a template does not hold exactly one ``{}``.
+            WeightsError: the file cannot be read or holds something else.
         """
         if path is None:
             sentences = _sentences(templates)
@@ -66,7 +67,7 @@ class TextTable(nn.Module):
         self.vectors.copy_(table)
 
     def one(self, index: Tensor | None, batch_size: int) -> Tensor:
-        """Ids (B,) to tokens (B, 1, D); where the id is unknown (-1, or None for all), the mean of the table."""
+        """Ids (B,) to tokens (B, 1, D); an unknown id (-1, or None for all images) gets the mean of the table."""
         mean = self.vectors.mean(0, keepdim=True)
         if index is None:
             return mean.expand(batch_size, 1, -1)
@@ -74,7 +75,7 @@ class TextTable(nn.Module):
         return torch.cat([self.vectors, mean])[index][:, None]
 
     def present(self, labels: Tensor) -> Tensor:
-        """Labels (B, K) to tokens (B, K, D), the rows of names that do not occur being zero (methods.md 3)."""
+        """Labels (B, K) to tokens (B, K, D); the rows of names that do not occur are zero (methods.md 3)."""
         return self.vectors * labels[..., None].to(self.vectors.dtype)
 
 
@@ -82,7 +83,7 @@ def _sentences(templates: Templates) -> Sequence[str]:
     if templates == "imagenet":
         return imagenet_templates()
     sentences = [templates] if isinstance(templates, str) else list(templates)
-    wrong = [s for s in sentences if s.count("{}") != 1]
+    wrong = [sentence for sentence in sentences if sentence.count("{}") != 1]
     if wrong or not sentences:
         raise ConfigError(
             f"strategy.templates: each must hold one {{}} for the name, found {wrong or 'none'}; or write imagenet."

@@ -1,0 +1,1 @@
+"""Parts of strategies: text vectors, attention maps as channels, readouts."""
