@@ -23,7 +23,7 @@ from omegaconf import OmegaConf
 from diffperc.config.comments import key_sentences
 from diffperc.config.find import conf_dir
 from diffperc.config.help import read_help
-from diffperc.config.validate import _parameters
+from diffperc.config.signatures import signature_of
 
 Schema = dict[str, Any]
 # an interpolation, or a value that is not given yet, stands for any type
@@ -44,8 +44,11 @@ def train_schema() -> Schema:
             definitions[f"{group}.{target}"] = _definition(get_object(target), keys)
         if classes:
             properties[group] = _choice(group, list(classes))
-    # protocols stand in data sets, by task
-    by_task = {"type": "object", "additionalProperties": properties.pop("protocol")}
+    # a task brings a protocol, a data set may have others by task
+    protocol = properties.pop("protocol")
+    for target in _classes("task"):
+        definitions[f"task.{target}"]["properties"]["protocol"] = protocol
+    by_task = {"type": "object", "additionalProperties": protocol}
     for target in _classes("dataset"):
         definitions[f"dataset.{target}"]["properties"]["protocols"] = by_task
     properties["recipe"] = {"type": "object", "properties": _recipe()}
@@ -100,12 +103,12 @@ def _choice(group: str, targets: list[str]) -> Schema:
 
 def _definition(kind: type, keys: set[str]) -> Schema:
     """The arguments of a class. Those that it needs and its yaml files lack are left out: they are added at build time."""
-    parameters, open_ended = _parameters(kind)
-    needed = {name for name, (is_needed, _) in parameters.items() if is_needed}
+    signature = signature_of(kind)
+    needed = {name for name, parameter in signature.parameters.items() if parameter.required} - signature.supplied
     defaults, descriptions = _defaults(kind), _descriptions(kind)
     properties: dict[str, Schema] = {"_target_": {"type": "string"}}
-    for name in sorted(parameters.keys() - (needed - keys)):
-        own = _or_open(_type(parameters[name][1]))
+    for name in sorted(signature.parameters.keys() - signature.supplied - (needed - keys)):
+        own = _or_open(_type(signature.parameters[name].annotation))
         properties[name] = {**own, **defaults.get(name, {}), **descriptions.get(name, {})}
     return {
         "description": (inspect.getdoc(kind) or "").split("\n")[0],
@@ -113,7 +116,7 @@ def _definition(kind: type, keys: set[str]) -> Schema:
         "properties": properties,
         "patternProperties": {"^_.*_$": {}},
         "required": ["_target_", *sorted(needed & keys)],
-        "additionalProperties": open_ended,
+        "additionalProperties": signature.open_ended,
     }
 
 
@@ -121,9 +124,9 @@ def _recipe() -> dict[str, Schema]:
     """Every key of a recipe, with the types of the arguments that point to it, else of its values."""
     pointed: dict[str, list[Schema]] = {}
     for target, argument, key in _pointers():
-        parameters, _ = _parameters(get_object(target))
+        parameters = signature_of(get_object(target)).parameters
         if argument in parameters:
-            pointed.setdefault(key, []).append(_type(parameters[argument][1]))
+            pointed.setdefault(key, []).append(_type(parameters[argument].annotation))
     own: dict[str, list[Schema]] = {}
     sentences: dict[str, str] = {}
     for file in sorted((conf_dir() / "recipe").rglob("*.yaml")):

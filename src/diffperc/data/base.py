@@ -26,8 +26,10 @@ class PerceptionDataset(Dataset[Sample], ABC):
         info: what it offers.
         split: ``train`` or ``val``.
         one_size: whether all images, and their ground truth, are of one size as stored.
+        supplied: arguments that come from the program and not from a configuration.
     """
 
+    supplied: ClassVar[tuple[str, ...]] = ("split", "target", "diagnostics")
     provides: ClassVar[tuple[str, ...]] = ()
     any_target: ClassVar[bool] = False
     classes: ClassVar[tuple[str, ...]] = ()

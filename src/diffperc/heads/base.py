@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -29,8 +29,10 @@ class Head(nn.Module, ABC):
 
     Attributes:
         align_corners: how its output is resized to the image.
+        supplied: arguments that come from the program and not from a configuration.
     """
 
+    supplied: ClassVar[tuple[str, ...]] = ("spec", "out_channels")
     align_corners: bool = False
 
     def aggregate(self, features: Features) -> Features:

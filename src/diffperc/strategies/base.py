@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +21,10 @@ class Strategy(nn.Module, ABC):
     Attributes:
         out_spec: channels and strides of the features that `forward` returns.
         latent_scale: factor on the latents; 1 in VPD and Meta Prompts (methods.md 0.2).
+        supplied: arguments that come from the program and not from a configuration.
     """
 
+    supplied: ClassVar[tuple[str, ...]] = ("backbone", "text")
     out_spec: FeatureSpec
     latent_scale: float = 1.0
 
