@@ -18,7 +18,7 @@ def run(cfg: DictConfig) -> None:
 
     from diffperc.checkpoints import import_official
     from diffperc.errors import ConfigError, WeightsError
-    from diffperc.weights.locate import read_state
+    from diffperc.weights.read import read_state
 
     for key in ("ckpt", "out", "text_encoder"):
         if cfg[key] in (None, ""):

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from diffperc.backbones import StableDiffusionBackbone
 from diffperc.backbones.vae import small_vae
 from diffperc.errors import WeightsError
-from diffperc.weights.locate import architecture
+from diffperc.weights.architecture import architecture
 from tests.conftest import SHARED
 
 NARROW = {

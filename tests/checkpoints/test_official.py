@@ -14,7 +14,7 @@ from diffperc.backbones import StableDiffusionBackbone
 from diffperc.checkpoints import from_original, identify, import_official, to_original
 from diffperc.errors import CheckpointError, ConfigError, WeightsError
 from diffperc.types import Batch
-from diffperc.weights.locate import architecture
+from diffperc.weights.architecture import architecture
 from tests.parity.authors import NARROW, authors_state
 
 KINDS = list(NARROW)

@@ -17,7 +17,7 @@ from diffperc.encoders.clip_image import ClipImageEncoder
 from diffperc.errors import WeightsError
 from diffperc.types import Conditioning
 from diffperc.weights import ldm_names as ldm
-from diffperc.weights.locate import architecture, config_folder
+from diffperc.weights.architecture import architecture, config_folder
 
 ARCH = architecture("tiny", None)
 # as in Stable Diffusion's VAE

@@ -31,7 +31,8 @@ from diffperc.pretraining.corpus import Corpus, corpus
 from diffperc.pretraining.samples import CAPTIONS, draw
 from diffperc.pretraining.unet import SCHEDULE, Denoiser
 from diffperc.pretraining.vae import Autoencoder, Decoding, to_unit_latents
-from diffperc.weights.locate import config_folder, quiet_loading
+from diffperc.weights.architecture import config_folder
+from diffperc.weights.quiet import quiet_loading
 
 STAGES = ("clip", "vae", "unet", "decoder")
 # the stages that one builds on, and what they leave
