@@ -114,7 +114,7 @@ def test_the_number_of_steps_is_read_off(kind: str, steps: int) -> None:
     assert sum("cross_unet_conv" in name for name in imported.unused) == 4 * (steps - 1)
 
 
-def test_data_sets_are_told_by_classes_and_tokens() -> None:
+def test_classes_and_tokens_determine_the_data_set() -> None:
     city = import_official(authors_state("meta_prompts_segmentation", width=64, dataset="cityscapes"))
     assert (city.dataset, city.alternatives) == ("cityscapes", ("cityscapes",))
     assert city.task.info.classes[:2] == ("road", "sidewalk")
@@ -128,7 +128,7 @@ def test_data_sets_are_told_by_classes_and_tokens() -> None:
     assert import_official(short, "refcoco+").dataset == "refcoco+"
 
 
-def test_kittis_depth_models_look_like_nyuv2s() -> None:
+def test_kittis_depth_models_have_the_shapes_of_nyuv2s() -> None:
     state = authors_state("meta_prompts_depth", width=64)
     nyu, kitti = import_official(state), import_official(state, "kitti")
     assert nyu.alternatives == kitti.alternatives == ("nyuv2", "kitti")
@@ -194,7 +194,7 @@ def test_a_file_without_counts_of_batches_is_whole() -> None:
     assert import_official(old).task.state_dict().keys() == import_official(state).task.state_dict().keys()
 
 
-def test_what_the_tensors_say_cannot_be_talked_away() -> None:
+def test_a_data_set_that_the_tensors_rule_out_is_refused() -> None:
     state = authors_state("vpd_referring", width=64)
     with pytest.raises(ConfigError, match=r"this vpd_referring checkpoint is not one of 'refcocog'.* Known: refcoco"):
         import_official(state, "refcocog")

@@ -35,20 +35,16 @@ class AttentionProcessor:
             attn: the diffusers `Attention` layer, with its projections.
             hidden_states: (B, queries, C).
             encoder_hidden_states: tokens (B, N, D), or None for self-attention.
-            attention_mask: not used; diffusers passes it.
-            temb: not used; diffusers passes it.
+            attention_mask, temb: not used; diffusers passes them.
             record: receives the probabilities (B, queries, N) of cross-attention.
 
         Returns:
             (B, queries, C).
         """
-        if encoder_hidden_states is None:
-            context, record = hidden_states, None
-        else:
-            context = encoder_hidden_states
+        is_cross = encoder_hidden_states is not None
+        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         value = attn.to_v(context)
-        is_single_token = encoder_hidden_states is not None and context.shape[1] == 1
-        if is_single_token and record is None:
+        if is_cross and context.shape[1] == 1 and record is None:
             result: Tensor = attn.to_out[0](value)
             return result.expand(-1, hidden_states.shape[1], -1)
 
@@ -56,12 +52,17 @@ class AttentionProcessor:
             return x.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
 
         q, k, v = heads(attn.to_q(hidden_states)), heads(attn.to_k(context)), heads(value)
-        if record is None:
-            out = F.scaled_dot_product_attention(q, k, v)
-        else:
-            scores = (q @ k.transpose(-1, -2)).to(at_least_float32(q.dtype)) * q.shape[-1] ** -0.5
-            probabilities = scores.softmax(-1)
+        if is_cross and record is not None:
+            probabilities = _probabilities(q, k)
             record.append(probabilities.mean(1))
             out = probabilities.to(v.dtype) @ v
+        else:
+            out = F.scaled_dot_product_attention(q, k, v)
         result = attn.to_out[0](out.transpose(1, 2).flatten(2))
         return result
+
+
+def _probabilities(q: Tensor, k: Tensor) -> Tensor:
+    """softmax(Q K^T / sqrt(d)): (B, heads, queries, d) and (B, heads, N, d) to (B, heads, queries, N), at least float32."""
+    scores = (q @ k.transpose(-1, -2)).to(at_least_float32(q.dtype)) * q.shape[-1] ** -0.5
+    return scores.softmax(-1)

@@ -69,7 +69,7 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def text_encoder(self) -> TextEncoder:
-        """The text encoder that belongs to these weights. It is loaded anew at every call and not part of the module."""
+        """The text encoder that belongs to these weights. It is loaded at every call and not part of the module."""
 
     @abstractmethod
     def expression_encoder(self, length: int) -> ExpressionEncoder:

@@ -88,6 +88,6 @@ def load_classifier(classifier: ImageClassifier, where: str, key: str) -> None:
         found, expected = getattr(loaded.config, name), getattr(own, name)
         if found != expected:
             raise WeightsError(
-                f"{key}: {name} of {folder} is {found}, expected {expected}; set strategy.vit to what its config.json says."
+                f"{key}: {name} of {folder} is {found}, expected {expected}; set strategy.vit as in its config.json."
             )
     classifier.model.load_state_dict(loaded.state_dict())

@@ -1,4 +1,4 @@
-"""CLIP's frozen image encoder, for the strategies that look at the image."""
+"""CLIP's frozen image encoder, for strategies that condition on the image."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class TextEncoder:
         return TextEncoding(output.last_hidden_state, output.pooler_output)
 
     def fingerprint(self) -> str:
-        """A hash that is equal for equal weights, so that a cache can tell which encoder made its vectors."""
+        """A hash that is equal for equal weights, by which a cache keeps the vectors of different encoders apart."""
         digest = hashlib.sha256(str(len(self.tokenizer)).encode())
         for parameter in self.model.parameters():
             digest.update(parameter.detach().float().sum(dtype=torch.float64).numpy().tobytes())

@@ -12,6 +12,8 @@ from diffperc.weights.locate import PARTS, WeightsSource, shipped_models
 from diffperc.weights.read import read_config, read_state
 
 Architecture = dict[str, dict[str, Any]]
+# parts without which there is no backbone
+_NEEDED = ("unet", "vae")
 # the width of the text tokens that the UNet attends to identifies Stable Diffusion 1.x and 2.x
 _TOKEN_WIDTHS = {768: "sd15", 1024: "sd21"}
 _TOKEN_WEIGHT = f"{ldm.UNET}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
@@ -59,11 +61,13 @@ def _read_folder(folder: Path) -> Architecture:
     Raises:
         WeightsError: that of the UNet or of the VAE is missing, or one is damaged.
     """
-    files = {part: folder / part / "config.json" for part in PARTS}
-    missing = [f"no {part}/config.json" for part in ("unet", "vae") if not files[part].is_file()]
-    if missing:
-        raise WeightsError(f"{folder}: {' and '.join(missing)}; not a diffusers folder.")
-    found = {part: read_config(file) for part, file in files.items() if file.is_file()}
+    found: Architecture = {}
+    for part in PARTS:
+        file = folder / part / "config.json"
+        if file.is_file():
+            found[part] = read_config(file)
+        elif part in _NEEDED:
+            raise WeightsError(f"{folder}: no {part}/config.json; not a diffusers folder.")
     if "image_encoder" not in found:
         # Stable Diffusion's own folders have none; CLIP ViT-L/14's belongs to its text encoder
         found["image_encoder"] = read_config(config_folder("sd15") / "image_encoder/config.json")

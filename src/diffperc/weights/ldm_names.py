@@ -100,7 +100,12 @@ def vae_modules(config: Mapping[str, Any]) -> ModuleNames:
 
 def _nested(ldm: str, diffusers: str, inner: Mapping[str, str]) -> ModuleNames:
     """The modules inside two modules that correspond."""
-    return {f"{ldm}.{a}": f"{diffusers}.{b}" for a, b in inner.items()}
+    return with_prefixes(inner, f"{ldm}.", f"{diffusers}.")
+
+
+def with_prefixes(modules: Mapping[str, str], ldm: str, diffusers: str) -> ModuleNames:
+    """The names with a prefix before each."""
+    return {ldm + a: diffusers + b for a, b in modules.items()}
 
 
 def inverted(modules: Mapping[str, str]) -> ModuleNames:

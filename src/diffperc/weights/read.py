@@ -113,7 +113,7 @@ def _unpickled(path: Path) -> Any:
     """The content of a torch file; besides tensors, only what `_PLAIN` lists."""
     with torch.serialization.safe_globals(_PLAIN):
         # files written by torch before 1.6 are not archives and cannot be mapped
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path) or None)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
 
 
 def _why_unreadable(error: Exception) -> str:

@@ -27,9 +27,9 @@ def identify(state: State) -> str:
         WeightsError: it is none of them.
     """
     state = bare(state)
-    if any(name.startswith(ldm.UNET) for name in state):
+    if _any_begins(state, ldm.UNET):
         return "stable_diffusion"
-    if any(name.startswith("model.backbone.") for name in state):
+    if _any_begins(state, "model.backbone."):
         raise WeightsError("this is a checkpoint of diffperc already; evaluate and predict read it as it is.")
     # a share, because one missing tensor must not hide what the file is
     shares = {kind: _share_of_markers(layout, state) for kind, layout in LAYOUTS.items()}
@@ -53,5 +53,9 @@ def bare(state: Mapping[str, Any]) -> dict[str, Tensor]:
 
 def _share_of_markers(layout: type[Layout], state: State) -> float:
     """The share of a layout's markers with which a tensor's name begins, from 0 to 1."""
-    found = [marker for marker in layout.markers if any(name.startswith(marker) for name in state)]
+    found = [marker for marker in layout.markers if _any_begins(state, marker)]
     return len(found) / len(layout.markers)
+
+
+def _any_begins(state: State, prefix: str) -> bool:
+    return any(name.startswith(prefix) for name in state)

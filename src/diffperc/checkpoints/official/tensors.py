@@ -20,6 +20,7 @@ _UNUSED = ("sd_model.", "encoder_vq.post_quant_conv.")
 # the text encoder has its own weights, which the authors' files do not hold
 _EXPRESSION = "model.expression."
 _COUNTER = "num_batches_tracked"
+_INTEGERS = (torch.int64, torch.int32)
 
 
 def put_in_place(task: nn.Module, layout: Layout, arch: Architecture) -> tuple[dict[str, str], list[str]]:
@@ -63,12 +64,12 @@ def authors_names(own: Iterable[str], layout: Layout, arch: Architecture) -> dic
 
 def _modules(layout: Layout, arch: Architecture) -> ldm.ModuleNames:
     """Prefixes of all modules: the authors' names, and ours."""
-    modules = layout.modules()
-    for theirs, ours in ldm.unet_modules(arch["unet"]).items():
-        modules[layout.root + UNET + theirs] = f"model.backbone.unet.{ours}"
-    for theirs, ours in ldm.vae_modules(arch["vae"]).items():
-        modules[layout.root + VAE + theirs] = f"model.backbone.vae.{ours}"
-    return modules
+    unet, vae = ldm.unet_modules(arch["unet"]), ldm.vae_modules(arch["vae"])
+    return {
+        **layout.modules(),
+        **ldm.with_prefixes(unet, layout.root + UNET, "model.backbone.unet."),
+        **ldm.with_prefixes(vae, layout.root + VAE, "model.backbone.vae."),
+    }
 
 
 def _aliases(layout: Layout) -> list[str]:
@@ -124,10 +125,9 @@ def _check_complete(
 
 def _check_numbers(name: str, tensor: Tensor) -> None:
     """Raise a `WeightsError` unless a tensor holds finite floating point numbers, or counts batches."""
-    is_plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
-    has_numbers = tensor.is_floating_point() or (name.endswith(_COUNTER) and not tensor.is_complex())
-    if not is_plain or not has_numbers:
-        kind = "quantized" if tensor.is_quantized else f"{tensor.dtype}, {tensor.layout}, on {tensor.device}"
+    has_numbers = tensor.is_floating_point() or (name.endswith(_COUNTER) and tensor.dtype in _INTEGERS)
+    if not has_numbers or tensor.layout != torch.strided or tensor.device.type != "cpu":
+        kind = f"{tensor.dtype}, {tensor.layout}, on {tensor.device}"
         raise WeightsError(f"'{name}' is no plain tensor of floating point numbers ({kind}): save it as float32.")
     if not torch.isfinite(tensor.float()).all():
         raise WeightsError(f"'{name}' holds numbers that are not finite: the training that wrote it had diverged.")
