@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from diffperc.errors import WeightsError
 from diffperc.weights.locate import locate_at
-from diffperc.weights.read import read_config, read_state
+from diffperc.weights.read import as_float32, read_config, read_state
 
 _KEY = "backbone.vae"
 _TAESD = "madebyollin/taesd"
@@ -71,7 +71,7 @@ def small_vae(where: str, replaced: dict[str, Any], is_random: bool) -> tuple[di
     else:
         config, state = _small_config(source.path), read_state(source.path / _WEIGHTS)
     config |= {"_class_name": "AutoencoderTiny", "scaling_factor": _STABLE_DIFFUSION}
-    return config, _small_encoder(state)
+    return config, as_float32(_small_encoder(state))
 
 
 def _small_config(folder: Path) -> dict[str, Any]:
@@ -85,12 +85,12 @@ def _small_config(folder: Path) -> dict[str, Any]:
 
 
 def _small_encoder(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The float32 tensors of TAESD's encoder in diffusers' names."""
-    encoder = {name: tensor.float() for name, tensor in state.items() if name.startswith("encoder.")}
+    """The tensors of TAESD's encoder in diffusers' names."""
+    encoder = {name: tensor for name, tensor in state.items() if name.startswith("encoder.")}
     if encoder:
         return encoder
     # in the author's own file, which holds the encoder alone, names begin with the number of the layer
-    return {f"encoder.layers.{name}": tensor.float() for name, tensor in state.items()}
+    return {f"encoder.layers.{name}": tensor for name, tensor in state.items()}
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ from diffperc.weights import ldm_names as ldm
 from diffperc.weights.architecture import Architecture, architecture, config_folder
 from diffperc.weights.assign import assign
 from diffperc.weights.locate import WeightsSource, locate_at
-from diffperc.weights.read import read_config, read_state, without_prefix
+from diffperc.weights.read import as_float32, read_config, read_state, without_prefix
 
 
 class TextEncoding(NamedTuple):
@@ -198,5 +198,5 @@ def _assign_original(model: CLIPTextModel, source: WeightsSource) -> None:
     state = without_prefix(state, "text_model.")
     # transformers 5 dropped the inner 'text_model.' of this class
     inner = "text_model." if hasattr(model, "text_model") else ""
-    tensors = {inner + k: v.float() for k, v in state.items() if not k.endswith("position_ids")}
-    assign(model, tensors, source.name)
+    tensors = {inner + k: v for k, v in state.items() if not k.endswith("position_ids")}
+    assign(model, as_float32(tensors), source.name)

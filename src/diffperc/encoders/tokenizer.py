@@ -21,8 +21,8 @@ _KNOWN = ("a photo of a cat", [49406, 320, 1125, 539, 320, 2368, 49407])
 def _byte_symbols() -> list[str]:
     """The 256 printable symbols that stand for the bytes, in the order of CLIP's ids: printable bytes first."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = 256 - len(printable)
-    return [chr(b) for b in printable] + [chr(256 + i) for i in range(others)]
+    others = range(256, 512 - len(printable))
+    return [*map(chr, printable), *map(chr, others)]
 
 
 def tokenizer_from_merges(merges: Sequence[str]) -> CLIPTokenizer:
@@ -33,8 +33,7 @@ def tokenizer_from_merges(merges: Sequence[str]) -> CLIPTokenizer:
     symbols = _byte_symbols()
     word_ends = [symbol + "</w>" for symbol in symbols]
     pairs = [tuple(merge.split()) for merge in merges]
-    merged = ["".join(pair) for pair in pairs]
-    tokens = [*symbols, *word_ends, *merged, _START, _END]
+    tokens = [*symbols, *word_ends, *map("".join, pairs), _START, _END]
     vocabulary = {token: i for i, token in enumerate(tokens)}
     return CLIPTokenizer(vocab=vocabulary, merges=pairs, model_max_length=77)
 

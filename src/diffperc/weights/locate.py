@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -13,7 +14,9 @@ from diffperc.errors import WeightsError
 PARTS = ("unet", "vae", "text_encoder", "image_encoder")
 _SUFFIXES = (".ckpt", ".safetensors", ".pt", ".bin")
 # which files of a hub repository are needed: not the same weights a second time in other formats and precisions
-_PIPELINE = [f"{part}/*{end}" for part in PARTS for end in ("config.json", "model.safetensors")] + ["tokenizer/*"]
+_CONFIGS = [f"{part}/*config.json" for part in PARTS]
+_WEIGHTS = [f"{part}/*model.safetensors" for part in PARTS]
+_PIPELINE = (*_CONFIGS, *_WEIGHTS, "tokenizer/*")
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class WeightsSource:
 def locate(
     pretrained: str,
     revision: str | None = None,
-    patterns: list[str] | None = None,
+    patterns: Sequence[str] = _PIPELINE,
     key: str = "backbone.pretrained",
     kinds: str = "tiny, a diffusers folder, a .ckpt or .safetensors file, a hub id (owner/name), or null for random weights",
 ) -> WeightsSource:
@@ -56,10 +59,10 @@ def locate(
         return WeightsSource(pretrained, path)
     if not _is_hub_id(pretrained):
         raise WeightsError(f"{key}: there is no file or folder '{pretrained}'. Give {kinds}.")
-    return WeightsSource(pretrained, _download(pretrained, revision, patterns or _PIPELINE, key, kinds))
+    return WeightsSource(pretrained, _download(pretrained, revision, patterns, key, kinds))
 
 
-def locate_at(where: str, patterns: list[str], key: str, kinds: str) -> WeightsSource:
+def locate_at(where: str, patterns: Sequence[str], key: str, kinds: str) -> WeightsSource:
     """As `locate`, from a single text: a path, or a hub id with ``@commit``."""
     if Path(where).expanduser().exists():
         return locate(where, None, patterns, key, kinds)
@@ -78,13 +81,13 @@ def _is_hub_id(name: str) -> bool:
     return re.fullmatch(r"[^./~][^/]*/[^/]*", name) is not None and not name.endswith(_SUFFIXES)
 
 
-def _download(repository: str, revision: str | None, patterns: list[str], key: str, kinds: str) -> Path:
+def _download(repository: str, revision: str | None, patterns: Sequence[str], key: str, kinds: str) -> Path:
     """The local folder of a hub repository, from the cache where it is there."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(patterns)))
     except (OSError, HfHubHTTPError, ValueError) as error:
         raise WeightsError(
             f"{key}: the hub model '{repository}' (revision {revision or 'main'}) is not in the local "

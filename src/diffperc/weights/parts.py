@@ -10,7 +10,7 @@ from diffperc.errors import WeightsError
 from diffperc.weights import ldm_names as ldm
 from diffperc.weights.architecture import Architecture
 from diffperc.weights.locate import WeightsSource
-from diffperc.weights.read import read_state, without_prefix
+from diffperc.weights.read import as_float32, read_state, without_prefix
 
 _FILES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 _LDM = {"unet": (ldm.UNET, ldm.unet_from_ldm), "vae": (ldm.VAE, ldm.vae_from_ldm)}
@@ -27,7 +27,7 @@ def part_state(source: WeightsSource, part: str, arch: Architecture) -> dict[str
     state = _from_file(source, part, arch) if source.is_file else _from_folder(source, part)
     if part == "vae":
         state = _with_current_names(ldm.encoding_half(state))
-    return {name: tensor.float() for name, tensor in state.items()}
+    return as_float32(state)
 
 
 def _from_file(source: WeightsSource, part: str, arch: Architecture) -> dict[str, Tensor]:

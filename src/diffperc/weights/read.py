@@ -91,6 +91,11 @@ def without_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
+def as_float32(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors in float32, the precision in which models are built here."""
+    return {name: tensor.float() for name, tensor in state.items()}
+
+
 def read_config(file: Path) -> dict[str, Any]:
     """A model's ``config.json``.
 
