@@ -24,7 +24,7 @@ from torchmetrics.image import PeakSignalNoiseRatio
 
 from diffperc.backbones.vae import latents_of, small_vae, vae_encoder
 from diffperc.data.formats.images import read_image
-from diffperc.weights.locate import architecture
+from diffperc.weights.architecture import architecture
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ def write(folder: Path) -> None:
     from diffusers import AutoencoderKL, UNet2DConditionModel
 
     from diffperc.weights import ldm_names as ldm
-    from diffperc.weights.locate import architecture
+    from diffperc.weights.architecture import architecture
 
     arch = architecture("sd15", None)
     torch.manual_seed(0)

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from diffperc.backbones import StableDiffusionBackbone
 from diffperc.pretraining.corpus import prepare_corpus
 from diffperc.types import Conditioning
-from diffperc.weights.locate import config_folder
+from diffperc.weights.architecture import config_folder
 
 PARTS = ("text_encoder", "image_encoder", "vae", "unet")
 

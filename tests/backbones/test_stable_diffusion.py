@@ -173,7 +173,7 @@ def test_wrong_shapes_are_refused_with_both_shapes(backbone: StableDiffusionBack
         backbone.extract(latents(), conditioning(backbone), attention=[64])
 
 
-def test_random_weights_are_said_loudly(caplog: pytest.LogCaptureFixture) -> None:
+def test_random_weights_are_logged_as_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     StableDiffusionBackbone(config="tiny")
     assert "RANDOM weights" in caplog.text
 

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from diffperc.backbones import StableDiffusionBackbone
 from diffperc.backbones.vae import small_vae
 from diffperc.errors import WeightsError
-from diffperc.weights.locate import architecture
+from diffperc.weights.architecture import architecture
 from tests.helpers import SHARED
 
 NARROW = {
@@ -71,11 +71,11 @@ def test_other_latents_and_other_files_are_refused(model: AutoencoderTiny, tmp_p
 
 
 def test_the_released_encoder_gives_latents_of_stable_diffusions_scale() -> None:
-    """Photographs' latents have a deviation of about 1 after the factor 0.18215, which was chosen for that."""
+    """Latents of real images have a standard deviation of about 1 after the factor 0.18215, which was chosen for that."""
     file = SHARED.parent / "weights/taesd_encoder.safetensors"
     photos = sorted((SHARED / "photos").glob("*.jpg"))[:8]
     if not file.is_file() or not photos:
-        pytest.skip("TAESD's weights and photographs are not on this machine")
+        pytest.skip("TAESD's weights and real images are not on this machine")
     from diffperc.data.formats.images import read_image
 
     backbone = StableDiffusionBackbone(config="tiny", vae=str(file))

@@ -11,10 +11,9 @@ from torch import Tensor
 
 from diffperc import load
 from diffperc.backbones import StableDiffusionBackbone
-from diffperc.checkpoints import from_original, identify, import_official, to_original
+from diffperc.checkpoints import identify, import_official, to_original
 from diffperc.errors import CheckpointError, ConfigError, WeightsError
 from diffperc.types import Batch
-from diffperc.weights.locate import architecture
 from tests.fakes.authors import NARROW, authors_state
 
 KINDS = list(NARROW)
@@ -114,7 +113,7 @@ def test_the_number_of_steps_is_read_off(kind: str, steps: int) -> None:
     assert sum("cross_unet_conv" in name for name in imported.unused) == 4 * (steps - 1)
 
 
-def test_data_sets_are_told_by_classes_and_tokens() -> None:
+def test_classes_and_tokens_determine_the_data_set() -> None:
     city = import_official(authors_state("meta_prompts_segmentation", width=64, dataset="cityscapes"))
     assert (city.dataset, city.alternatives) == ("cityscapes", ("cityscapes",))
     assert city.task.info.classes[:2] == ("road", "sidewalk")
@@ -128,7 +127,7 @@ def test_data_sets_are_told_by_classes_and_tokens() -> None:
     assert import_official(short, "refcoco+").dataset == "refcoco+"
 
 
-def test_kittis_depth_models_look_like_nyuv2s() -> None:
+def test_kittis_depth_models_have_the_shapes_of_nyuv2s() -> None:
     state = authors_state("meta_prompts_depth", width=64)
     nyu, kitti = import_official(state), import_official(state, "kitti")
     assert nyu.alternatives == kitti.alternatives == ("nyuv2", "kitti")
@@ -194,7 +193,7 @@ def test_a_file_without_counts_of_batches_is_whole() -> None:
     assert import_official(old).task.state_dict().keys() == import_official(state).task.state_dict().keys()
 
 
-def test_what_the_tensors_say_cannot_be_talked_away() -> None:
+def test_a_data_set_that_the_tensors_rule_out_is_refused() -> None:
     state = authors_state("vpd_referring", width=64)
     with pytest.raises(ConfigError, match=r"this vpd_referring checkpoint is not one of 'refcocog'.* Known: refcoco"):
         import_official(state, "refcocog")
@@ -217,35 +216,3 @@ def test_doubles_and_halves_become_float32() -> None:
         imported = import_official(other)
         assert {p.dtype for p in imported.task.parameters()} == {torch.float32}
         assert torch.equal(imported.task.model.strategy.adapter.gamma, other["encoder.gamma"].float())
-
-
-def test_original_names_and_back() -> None:
-    """The names are those of methods.md 0.9; going there and back changes nothing."""
-    tiny = architecture("tiny", None)
-    # as in Stable Diffusion's VAE
-    backbone = StableDiffusionBackbone(config={**tiny, "vae": {**tiny["vae"], "mid_block_add_attention": True}})
-    parts = {
-        "unet": backbone.unet.state_dict(),
-        "vae": backbone.vae.state_dict(),
-        "text_encoder": {"text_model.final_layer_norm.weight": torch.ones(3)},
-    }
-    original = to_original(parts)
-    for theirs, ours in {
-        "model.diffusion_model.time_embed.2.bias": parts["unet"]["time_embedding.linear_2.bias"],
-        "model.diffusion_model.input_blocks.4.1.proj_in.weight": parts["unet"][
-            "down_blocks.1.attentions.0.proj_in.weight"
-        ],
-        "model.diffusion_model.output_blocks.5.2.conv.weight": parts["unet"]["up_blocks.1.upsamplers.0.conv.weight"],
-        "model.diffusion_model.out.2.weight": parts["unet"]["conv_out.weight"],
-        "first_stage_model.encoder.norm_out.bias": parts["vae"]["encoder.conv_norm_out.bias"],
-        "cond_stage_model.transformer.text_model.final_layer_norm.weight": torch.ones(3),
-    }.items():
-        assert torch.equal(original[theirs], ours), theirs
-    assert original["first_stage_model.encoder.mid.attn_1.q.weight"].shape[2:] == (1, 1)
-    again = from_original({**original, "betas": torch.zeros(1000), "first_stage_model.decoder.x": torch.zeros(1)})
-    assert again.keys() == parts.keys()
-    for part, tensors in parts.items():
-        assert again[part].keys() == tensors.keys()
-        assert all(torch.equal(again[part][k], v) for k, v in tensors.items())
-    with pytest.raises(WeightsError, match=r"no tensors under 'model\.diffusion_model\.'"):
-        from_original({"x": torch.zeros(1)})

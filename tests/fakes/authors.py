@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from diffperc.checkpoints.native import empty_task
-from diffperc.checkpoints.official.importer import authors_names, info_of
+from diffperc.checkpoints.official.importer import info_of
 from diffperc.checkpoints.official.layouts import LAYOUTS
+from diffperc.checkpoints.official.tensors import authors_names
 from diffperc.config.compose import composed
-from diffperc.weights.locate import architecture
+from diffperc.weights.architecture import architecture
 
 SMALL = {"unet": [32, 64, 64, 64], "vae": [32, 32, 32, 32]}
 FULL = {"unet": [320, 640, 1280, 1280], "vae": [128, 256, 512, 512]}

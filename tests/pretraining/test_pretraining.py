@@ -26,7 +26,7 @@ from diffperc.pretraining.corpus import prepare_corpus
 from diffperc.pretraining.unet import Denoiser
 from diffperc.pretraining.vae import to_unit_latents
 from diffperc.types import Conditioning
-from diffperc.weights.locate import config_folder
+from diffperc.weights.architecture import config_folder
 
 SMALL = [
     "scenes=24",

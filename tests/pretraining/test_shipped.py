@@ -16,7 +16,7 @@ from diffperc.pretraining.clip import token_ids
 from diffperc.pretraining.samples import draw
 from diffperc.pretraining.unet import SCHEDULE
 from diffperc.scenes import caption, render, sample_scene
-from diffperc.weights.locate import config_folder
+from diffperc.weights.architecture import config_folder
 
 TINY = config_folder("tiny")
 # of 24,000 scenes of this seed the last 512 were held out

@@ -9,14 +9,13 @@ from hydra.utils import instantiate
 
 from diffperc.backbones import StableDiffusionBackbone
 from diffperc.data import ADE20K
-from diffperc.encoders import TextEncoder, imagenet_templates, name_embeddings
-from diffperc.encoders.clip_image import text_encoder_at
+from diffperc.encoders import TextEncoder, imagenet_templates, name_embeddings, text_encoder_at
 from diffperc.errors import ConfigError, WeightsError
 from diffperc.layers.blocks import ResidualTokenMLP
 from diffperc.strategies import VPD
 from diffperc.strategies.parts.text_table import TextTable
 from diffperc.types import Batch, TextSpec
-from diffperc.weights.locate import architecture
+from diffperc.weights.architecture import architecture
 from tests.contracts.strategy import TEXTS, StrategyContract
 from tests.helpers import composed
 

@@ -1,4 +1,4 @@
-"""Attention of the UNet: fused where only the result counts, explicit where the probabilities are asked for."""
+"""Attention in the UNet: fused where only the result is needed, explicit where the probabilities are asked for."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from diffperc.checks import at_least_float32
 
 
 class AttentionProcessor:
-    """A diffusers attention processor without state; probabilities leave through the `record` passed with the call.
+    """A diffusers attention processor without state; it appends probabilities to the `record` passed with the call.
 
-    - Self-attention and ordinary cross-attention go through `scaled_dot_product_attention`.
+    - Self-attention, and cross-attention without a `record`, use `scaled_dot_product_attention`.
     - Cross-attention with a `record` computes softmax(Q K^T / sqrt(d)) explicitly and appends its mean over heads,
       (B, queries, N) (methods.md 0.5).
-    - Over a single token the softmax is 1, so the result is the token's value whatever the query (methods.md 10.8):
+    - Over a single token the softmax is 1, so the result is the token's value for every query (methods.md 10.8), and
       neither queries nor keys are computed.
     """
 
@@ -29,11 +29,22 @@ class AttentionProcessor:
         temb: Tensor | None = None,
         record: list[Tensor] | None = None,
     ) -> Tensor:
-        """(B, queries, C) attending to itself or to tokens (B, N, D)."""
-        cross = encoder_hidden_states is not None
+        """Attend from the hidden states to themselves, or to tokens where there are some.
+
+        Args:
+            attn: the diffusers `Attention` layer, with its projections.
+            hidden_states: (B, queries, C).
+            encoder_hidden_states: tokens (B, N, D), or None for self-attention.
+            attention_mask, temb: not used; diffusers passes them.
+            record: receives the probabilities (B, queries, N) of cross-attention.
+
+        Returns:
+            (B, queries, C).
+        """
+        is_cross = encoder_hidden_states is not None
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         value = attn.to_v(context)
-        if cross and context.shape[1] == 1 and record is None:
+        if is_cross and context.shape[1] == 1 and record is None:
             result: Tensor = attn.to_out[0](value)
             return result.expand(-1, hidden_states.shape[1], -1)
 
@@ -41,12 +52,17 @@ class AttentionProcessor:
             return x.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
 
         q, k, v = heads(attn.to_q(hidden_states)), heads(attn.to_k(context)), heads(value)
-        if cross and record is not None:
-            scores = (q @ k.transpose(-1, -2)).to(at_least_float32(q.dtype)) * q.shape[-1] ** -0.5
-            probabilities = scores.softmax(-1)
+        if is_cross and record is not None:
+            probabilities = _probabilities(q, k)
             record.append(probabilities.mean(1))
             out = probabilities.to(v.dtype) @ v
         else:
             out = F.scaled_dot_product_attention(q, k, v)
         result = attn.to_out[0](out.transpose(1, 2).flatten(2))
         return result
+
+
+def _probabilities(q: Tensor, k: Tensor) -> Tensor:
+    """softmax(Q K^T / sqrt(d)): (B, heads, queries, d) and (B, heads, N, d) to (B, heads, queries, N), at least float32."""
+    scores = (q @ k.transpose(-1, -2)).to(at_least_float32(q.dtype)) * q.shape[-1] ** -0.5
+    return scores.softmax(-1)

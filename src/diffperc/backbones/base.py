@@ -1,4 +1,4 @@
-"""What strategies may ask of a backbone."""
+"""The interface of a backbone, which is all that strategies use."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from diffperc.encoders import ExpressionEncoder, TextEncoder
-from diffperc.encoders.clip_image import ClipImageEncoder
+from diffperc.encoders import ClipImageEncoder, ExpressionEncoder, TextEncoder
 from diffperc.types import Conditioning, Features, FeatureSpec
 
 
@@ -20,10 +19,10 @@ class Backbone(nn.Module, ABC):
         spec: channels and strides of the maps `extract` returns.
         token_dim: D, width of the conditioning tokens.
         time_dim: T, width of a time embedding.
-        latent_channels: of the latents.
+        latent_channels: number of channels of the latents.
         multiple: image sides must be multiples of this many pixels.
-        frozen: nothing of it is trained, whatever a strategy names.
-        architecture: all that is needed to build the backbone again without any file.
+        frozen: whether all its parameters are frozen, whatever parts a strategy names.
+        architecture: configs by part, from which the backbone can be built again without any file.
     """
 
     spec: FeatureSpec
@@ -36,7 +35,11 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, image: Tensor) -> Tensor:
-        """Image (B, 3, H, W) in [0, 1] to latents (B, 4, H/8, W/8): posterior mean, not scaled, without gradient."""
+        """Image (B, 3, H, W) in [0, 1] to latents (B, 4, H/8, W/8): posterior mean, not scaled, without gradient.
+
+        Raises:
+            ValueError: the shape is wrong, or H or W is not a multiple of 8.
+        """
 
     @abstractmethod
     def extract(self, latents: Tensor, conditioning: Conditioning, attention: Collection[int] = ()) -> Features:
@@ -44,26 +47,37 @@ class Backbone(nn.Module, ABC):
 
         Args:
             latents: (B, 4, h, w).
-            conditioning: tokens and time, of the same batch.
+            conditioning: tokens (B, N, D) and time of the same batch.
             attention: strides in image pixels at which cross-attention maps are wanted.
+
+        Returns:
+            Maps (B, Ci, H/si, W/si) for the channels and strides of `spec`, finest first, and by stride the attention
+            maps (B, N, H/s, W/s) that were asked for.
+
+        Raises:
+            ValueError: a shape is wrong, or there is no attention at one of the strides.
         """
 
     @abstractmethod
     def to_latents(self, features: Features) -> Tensor:
-        """The UNet's own output layers on the finest map: (B, C, h, w) to (B, 4, h, w), for feedback."""
+        """Apply the UNet's own output layers to the finest map, for feedback: (B, C, h, w) to (B, 4, h, w)."""
 
     @property
     @abstractmethod
     def parts(self) -> Mapping[str, tuple[nn.Parameter, ...]]:
-        """The trainable parameters by what they serve; a strategy names the parts it uses."""
+        """The trainable parameters, grouped by what they serve; a strategy names the parts that it uses."""
 
     @abstractmethod
     def text_encoder(self) -> TextEncoder:
-        """The text encoder that belongs to these weights. Loaded anew at every call; not part of the module."""
+        """The text encoder that belongs to these weights. It is loaded at every call and not part of the module."""
 
     @abstractmethod
     def expression_encoder(self, length: int) -> ExpressionEncoder:
-        """The text encoder as a part of a model that reads sentences; empty where a checkpoint brings the weights."""
+        """The text encoder as a part of a model that reads sentences; empty where a checkpoint brings the weights.
+
+        Args:
+            length: number of tokens that each sentence is padded or cut to.
+        """
 
     @abstractmethod
     def load_image_encoder(self, encoder: ClipImageEncoder) -> None:
@@ -73,7 +87,7 @@ class Backbone(nn.Module, ABC):
         """
 
     def train_only(self, parts: Collection[str]) -> None:
-        """Let the named parts be trained, unless the backbone is `frozen`, and freeze the rest.
+        """Make the named parts trainable, unless the backbone is `frozen`, and freeze the rest.
 
         Raises:
             ValueError: a name is not among `parts`.
@@ -82,6 +96,8 @@ class Backbone(nn.Module, ABC):
         if unknown:
             raise ValueError(f"unknown backbone parts {sorted(unknown)}; known: {sorted(self.parts)}")
         self.requires_grad_(False)
-        for part in () if self.frozen else parts:
+        if self.frozen:
+            return
+        for part in parts:
             for parameter in self.parts[part]:
                 parameter.requires_grad_(True)

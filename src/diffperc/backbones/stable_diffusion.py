@@ -15,23 +15,21 @@ from torch.nn import functional as F
 from diffperc.backbones.attention import AttentionProcessor
 from diffperc.backbones.base import Backbone
 from diffperc.backbones.unet import Walk
-from diffperc.backbones.vae import keep_the_image, latents_of, small_vae, vae_encoder
+from diffperc.backbones.vae import initialise_to_keep_image, latents_of, small_vae, vae_encoder
 from diffperc.checks import check_shape
-from diffperc.encoders import ExpressionEncoder, TextEncoder
-from diffperc.encoders.clip_image import (
-    ClipImageEncoder,
-    describe_text_encoder,
-    empty_text_encoder,
-    load_image_encoder,
-    load_text_encoder,
-)
+from diffperc.encoders import ClipImageEncoder, ExpressionEncoder, TextEncoder
+from diffperc.encoders.clip_image import load_image_encoder
+from diffperc.encoders.clip_text import describe_text_encoder, empty_text_encoder, load_text_encoder
 from diffperc.errors import WeightsError
 from diffperc.types import Conditioning, Features, FeatureSpec
-from diffperc.weights.locate import architecture, fill, locate, part_state
+from diffperc.weights.architecture import architecture
+from diffperc.weights.assign import assign
+from diffperc.weights.locate import locate
+from diffperc.weights.parts import part_state
 
 log = logging.getLogger(__name__)
 
-# first match wins; what matches none serves the features themselves
+# the first match wins; parameters that match none serve the features themselves
 _PARTS = {
     "time_embedding": re.compile(r"^time_embedding\."),
     "output": re.compile(r"^(conv_norm_out|conv_out)\."),
@@ -53,16 +51,17 @@ class StableDiffusionBackbone(Backbone):
             the original naming, or None for random weights.
         revision: commit of the hub repository.
         config: ``sd15``, ``sd21``, ``tiny``, a folder with configs, or the mapping of a checkpoint; None: as the source.
-        image_encoder: ``{pretrained, revision}`` of the CLIP model whose vision tower goes with these weights.
-        vae: ``taesd``, or a file or folder of its weights, which then encodes images in place of the source's own VAE: a
-            28th of its size, latents nearly the same (docs/taesd.md).
-        frozen: train nothing of the UNet: features as they are, for probing; faster, and the control of fine-tuning.
-        gradient_checkpointing: recompute activations in the backward pass: less memory, about one more forward pass.
+        image_encoder: ``{pretrained, revision}`` of the CLIP model whose vision tower belongs to these weights.
+        vae: ``taesd``, or a file or folder of its weights, which then encodes images in place of the source's own VAE: it
+            is 28 times smaller, and its latents are nearly the same (docs/taesd.md).
+        frozen: train no parameter of the UNet, for probing and as the control of fine-tuning; this is faster.
+        gradient_checkpointing: recompute activations in the backward pass, which takes less memory and about one more
+            forward pass.
         channels_last: memory layout of convolutions; faster on most hardware.
-        empty: allocate nothing for the weights, because a checkpoint brings them.
+        empty: allocate no memory for the weights, because a checkpoint brings them.
 
     Raises:
-        WeightsError: weights were not found, are damaged, or are of another architecture.
+        WeightsError: weights were not found, are damaged, or have another architecture.
     """
 
     def __init__(
@@ -86,7 +85,7 @@ class StableDiffusionBackbone(Backbone):
         self.frozen = frozen
         self.gradient_checkpointing = gradient_checkpointing
         self.channels_last = channels_last
-        self._build(vae, empty)
+        self._build(vae)
         unet = self.architecture["unet"]
         channels = tuple(unet["block_out_channels"])
         factor = 2 ** (len(self.vae.config["block_out_channels"]) - 1)
@@ -99,28 +98,35 @@ class StableDiffusionBackbone(Backbone):
         self._apply_memory_format()
         self.register_load_state_dict_post_hook(lambda module, _: module._apply_memory_format())
 
-    def _build(self, small: str | None, empty: bool) -> None:
-        states: dict[str, dict[str, Tensor]] = {}
-        if small is not None and not empty:
-            self.architecture["vae"], states["vae"] = small_vae(small, self.architecture["vae"], self.is_random)
-        if self._source is not None:
-            for part in ("unet", "vae"):
-                states.setdefault(part, part_state(self._source, part, self.architecture))
-        with torch.device("meta" if empty or self._source else "cpu"):
+    def _build(self, small: str | None) -> None:
+        states = {} if self._empty else self._pretrained_states(small)
+        # without weights of their own, modules need no memory before tensors are assigned
+        with torch.device("meta" if self._empty or self._source else "cpu"):
             self.unet = UNet2DConditionModel.from_config(self.architecture["unet"])
             self.vae = vae_encoder(self.architecture["vae"])
+        where = self._source.name if self._source is not None else "backbone"
         for part, state in states.items():
-            where = self._source.name if self._source is not None else "backbone"
-            fill(getattr(self, part), state, f"{where}, {part}")
-        if self._source is None and not empty:
+            assign(getattr(self, part), state, f"{where}, {part}")
+        if self.is_random and not self._empty:
             log.warning(
                 "backbone.pretrained is null: the UNet and the VAE have RANDOM weights, the control. "
                 "For results set backbone.pretrained."
             )
             if small is None:
-                keep_the_image(self.vae)
+                initialise_to_keep_image(self.vae)
         self.unet.set_attn_processor(AttentionProcessor())
         self.vae.eval().requires_grad_(False)
+
+    def _pretrained_states(self, small: str | None) -> dict[str, dict[str, Tensor]]:
+        """By part, the tensors of those parts that have pretrained weights."""
+        states: dict[str, dict[str, Tensor]] = {}
+        if small is not None:
+            self.architecture["vae"], states["vae"] = small_vae(small, self.architecture["vae"], self.is_random)
+        if self._source is not None:
+            states["unet"] = part_state(self._source, "unet", self.architecture)
+            if small is None:
+                states["vae"] = part_state(self._source, "vae", self.architecture)
+        return states
 
     def _apply_memory_format(self) -> None:
         if self.channels_last:
@@ -128,7 +134,7 @@ class StableDiffusionBackbone(Backbone):
 
     @property
     def is_random(self) -> bool:
-        """True if no pretrained weights were asked for."""
+        """Whether no source of pretrained weights was given."""
         return self._source is None
 
     def train(self, mode: bool = True) -> StableDiffusionBackbone:
@@ -150,10 +156,11 @@ class StableDiffusionBackbone(Backbone):
         """See `Backbone.extract`. Attention maps come from the down and up blocks of the strides asked for."""
         b = check_shape("latents", latents, f"B {self.latent_channels} h w")["B"]
         check_shape("Conditioning.tokens", conditioning.tokens, "B N D", B=b, D=self.token_dim)
-        factor = self.spec.strides[0]
-        known = self.spec.strides[:-1]  # the coarsest blocks have no attention
+        # the coarsest blocks have no attention
+        known = self.spec.strides[:-1]
         if not set(attention) <= set(known):
             raise ValueError(f"attention strides must be of {known}, got {sorted(attention)}")
+        factor = self.spec.strides[0]
         walk = Walk(
             self.unet,
             self._time(conditioning, latents.dtype),
@@ -179,10 +186,9 @@ class StableDiffusionBackbone(Backbone):
     @property
     def parts(self) -> Mapping[str, tuple[nn.Parameter, ...]]:
         """``features``, ``time_embedding``, ``attention_scores`` (useful with two or more tokens), ``output``."""
-        parts: dict[str, list[nn.Parameter]] = {"features": [], **{name: [] for name in _PARTS}}
+        parts: dict[str, list[nn.Parameter]] = {name: [] for name in ("features", *_PARTS)}
         for name, parameter in self.unet.named_parameters():
-            part = next((p for p, pattern in _PARTS.items() if pattern.search(name)), "features")
-            parts[part].append(parameter)
+            parts[_part_of(name)].append(parameter)
         return {name: tuple(parameters) for name, parameters in parts.items()}
 
     def text_encoder(self) -> TextEncoder:
@@ -201,5 +207,13 @@ class StableDiffusionBackbone(Backbone):
 
     def load_image_encoder(self, encoder: ClipImageEncoder) -> None:
         """See `Backbone.load_image_encoder`."""
-        if not self.is_random:
+        if self._source is not None:
             load_image_encoder(encoder, self._source, self._image_encoder_source)
+
+
+def _part_of(name: str) -> str:
+    """The part that a parameter of the UNet belongs to, by its name."""
+    for part, pattern in _PARTS.items():
+        if pattern.search(name):
+            return part
+    return "features"

@@ -1,4 +1,4 @@
-"""The walk over diffusers' UNet, block by block, over its own modules: no hooks, no patching."""
+"""A walk over diffusers' UNet, block by block, through its own modules, without hooks or patches."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from torch.utils.checkpoint import checkpoint
 
 
 class Walk:
-    """One forward pass, with the feature maps and attention maps it has met.
+    """One forward pass, which collects feature maps and attention maps.
 
-    Taps (methods.md 0.4): the second layer of every up block but the last, and the last layer of the last; the UNet's
-    output layers are not run.
+    The feature maps are the outputs of the second layer of every up block but the last, and of the last layer of the last
+    one (methods.md 0.4). The UNet's output layers are not run.
 
     Args:
         unet: a diffusers `UNet2DConditionModel`.
         emb: (B, T) time embedding.
         tokens: (B, N, D).
-        strides: in latent cells, at which attention maps are collected; down and up blocks, not the middle.
+        strides: strides in latent cells at which the attention maps of down and up blocks are collected; those of the
+            middle block are not.
         checkpointing: recompute every layer's activations in the backward pass.
     """
 
@@ -35,7 +36,17 @@ class Walk:
         self.attention: dict[int, list[Tensor]] = {}
 
     def run(self, latents: Tensor) -> list[Tensor]:
-        """Latents (B, 4, h, w) to the tapped maps, finest first."""
+        """Latents (B, 4, h, w) to feature maps (B, Ci, h / 2^i, w / 2^i), finest first."""
+        skips, stride = self._down(latents)
+        self._up(self._middle(skips[-1]), skips, stride)
+        return self.maps
+
+    def attention_maps(self) -> dict[int, Tensor]:
+        """By stride in latent cells, the mean over the layers of that stride: (B, N, h, w)."""
+        return {stride: torch.stack(maps).mean(0) for stride, maps in self.attention.items()}
+
+    def _down(self, latents: Tensor) -> tuple[list[Tensor], int]:
+        """The outputs of the first convolution, of all layers and of all halvings; and the stride of the last one."""
         stride, h = 1, self.unet.conv_in(latents)
         skips = [h]
         for block in self.unet.down_blocks:
@@ -46,22 +57,7 @@ class Walk:
                 h = downsampler(h)
                 skips.append(h)
                 stride *= 2
-        h = self._middle(h)
-        last = len(self.unet.up_blocks) - 1
-        for k, block in enumerate(self.unet.up_blocks):
-            layers = _layers(block)
-            for j, (resnet, attention) in enumerate(layers):
-                h = self._layer(resnet, attention, h, skips.pop(), stride)
-                if j == (len(layers) - 1 if k == last else 1):
-                    self.maps.insert(0, h)
-            for upsampler in block.upsamplers or ():
-                h = upsampler(h)
-                stride //= 2
-        return self.maps
-
-    def attention_maps(self) -> dict[int, Tensor]:
-        """By stride in latent cells: the mean over the layers of that stride, (B, N, h, w)."""
-        return {stride: torch.stack(maps).mean(0) for stride, maps in self.attention.items()}
+        return skips, stride
 
     def _middle(self, h: Tensor) -> Tensor:
         block = self.unet.mid_block
@@ -70,6 +66,19 @@ class Walk:
             h = attention(h, encoder_hidden_states=self.tokens, return_dict=False)[0]
             h = resnet(h, self.emb)
         return h
+
+    def _up(self, h: Tensor, skips: list[Tensor], stride: int) -> None:
+        """Run the up blocks and keep the feature maps."""
+        for block in self.unet.up_blocks:
+            layers = _layers(block)
+            tapped = len(layers) - 1 if block is self.unet.up_blocks[-1] else 1
+            for j, (resnet, attention) in enumerate(layers):
+                h = self._layer(resnet, attention, h, skips.pop(), stride)
+                if j == tapped:
+                    self.maps.insert(0, h)
+            for upsampler in block.upsamplers or ():
+                h = upsampler(h)
+                stride //= 2
 
     def _layer(self, resnet: nn.Module, attention: nn.Module | None, h: Tensor, skip: Tensor | None, s: int) -> Tensor:
         record = attention is not None and s in self.strides
@@ -85,6 +94,7 @@ class Walk:
 
 
 def _layers(block: Any) -> list[tuple[nn.Module, nn.Module | None]]:
+    """The residual blocks, each with its transformer, or None where the block has no attention."""
     return list(zip_longest(block.resnets, getattr(block, "attentions", None) or ()))
 
 
@@ -97,7 +107,10 @@ def _apply(
     tokens: Tensor,
     record: bool,
 ) -> tuple[Tensor, list[Tensor]]:
-    """One residual block and its transformer; the attention maps are returned, so that recomputing cannot add more."""
+    """Run one residual block and its transformer.
+
+    The attention maps are returned, not collected, because gradient checkpointing runs this a second time.
+    """
     if skip is not None:
         if skip.shape[-2:] != h.shape[-2:]:  # odd sizes (methods.md 2.0)
             skip = F.interpolate(skip, size=h.shape[-2:], mode="bilinear")

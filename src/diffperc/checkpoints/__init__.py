@@ -1,7 +1,7 @@
 """Checkpoints: our own, rebuilt without network, and the authors', imported. No code in a file is ever run."""
 
 from diffperc.checkpoints.native import check_fits, checkpoint_in, load, load_task, read_checkpoint
-from diffperc.checkpoints.official.importer import Imported, identify, import_official
+from diffperc.checkpoints.official import Imported, identify, import_official
 from diffperc.checkpoints.stable_diffusion import from_original, to_original
 
 __all__ = [

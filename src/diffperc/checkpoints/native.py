@@ -15,7 +15,7 @@ from diffperc.errors import CheckpointError, WeightsError, did_you_mean
 from diffperc.inference.predictor import Predictor
 from diffperc.tasks import PerceptionTask
 from diffperc.types import DatasetInfo
-from diffperc.weights.locate import read_file
+from diffperc.weights.read import read_file
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

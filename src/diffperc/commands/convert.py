@@ -11,7 +11,7 @@ from rich.table import Table
 
 from diffperc.checkpoints import Imported, import_official
 from diffperc.errors import WeightsError
-from diffperc.weights.locate import read_state
+from diffperc.weights.read import read_state
 
 
 def convert(cfg: DictConfig) -> None:

@@ -81,8 +81,8 @@ def train_run(
     start = time.monotonic()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     train_set, val_set = build_dataset(cfg, "train"), build_dataset(cfg, "val")
-    if cfg.ckpt_path is not None:
-        check_fits(cfg.ckpt_path, read_checkpoint(cfg.ckpt_path), cfg, train_set.info)
+    if cfg.ckpt is not None:
+        check_fits(cfg.ckpt, read_checkpoint(cfg.ckpt), cfg, train_set.info)
     task = build_task(cfg, train_set.info)
     data = PerceptionData(
         train_set,
@@ -111,7 +111,7 @@ def train_run(
             total / 1e6,
             folder,
         )
-    trainer.fit(task, data, ckpt_path=cfg.ckpt_path, weights_only=True)
+    trainer.fit(task, data, ckpt_path=cfg.ckpt, weights_only=True)
     if task.validated_step != trainer.global_step:
         trainer.validate(task, data, verbose=False, weights_only=True)
     checkpoint = folder / "checkpoints" / "last.ckpt"

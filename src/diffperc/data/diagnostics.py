@@ -1,8 +1,8 @@
 """What is wrong with a data set: the first problem stops a training, all of them are what `inspect` lists.
 
 A data set's constructor gets a `Diagnostics` and reports `problem(...)` where something must be fixed and `unused(...)`
-where files or rows are not used. Training passes none, so that the first problem raises; inspection passes a `Collected`, and the
-constructor goes on without the bad part.
+where files or rows are not used. Training passes none, so that the first problem raises; inspection passes a `Collected`,
+and the constructor goes on without the bad part.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""CLIP's text side: tokenizer, encoder, prompts."""
+"""Frozen encoders that turn words or pixels into tokens: CLIP's, a captioner, a classifier."""
 
-from diffperc.encoders.clip_text import ExpressionEncoder, TextEncoder, TextEncoding
+from diffperc.encoders.clip_image import ClipImageEncoder
+from diffperc.encoders.clip_text import ExpressionEncoder, TextEncoder, TextEncoding, text_encoder_at
 from diffperc.encoders.prompts import imagenet_templates, name_embeddings
 from diffperc.encoders.tokenizer import (
     OPENAI_TOKENS,
@@ -14,6 +15,7 @@ from diffperc.encoders.tokenizer import (
 
 __all__ = [
     "OPENAI_TOKENS",
+    "ClipImageEncoder",
     "ExpressionEncoder",
     "TextEncoder",
     "TextEncoding",
@@ -22,6 +24,7 @@ __all__ = [
     "imagenet_templates",
     "merges_of",
     "name_embeddings",
+    "text_encoder_at",
     "token_config",
     "tokenizer_from_merges",
     "train_tokenizer",

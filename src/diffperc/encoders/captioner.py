@@ -1,6 +1,8 @@
-"""A frozen captioner: an image in words. Loaded only to write sentences; never a part of a model or a checkpoint."""
+"""A frozen captioner, which describes an image in words. It is never a part of a model or a checkpoint."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -8,22 +10,23 @@ from torch.nn import functional as F
 from transformers import BertTokenizer, BlipForConditionalGeneration
 
 from diffperc.encoders.clip_image import normalised
+from diffperc.encoders.from_transformers import load_model, load_tokenizer
 from diffperc.errors import WeightsError
-from diffperc.weights.locate import checked, locate_at
+from diffperc.weights.locate import locate_at
 
-# of the captions of TADP's reported rows (methods.md 5)
+# lengths of the captions in TADP's reported rows (methods.md 5)
 MIN_TOKENS, MAX_TOKENS = 40, 77
 
 
 class Captioner:
-    """Writes a sentence about each image: greedily, so that the same image always gets the same one.
+    """Writes one sentence about each image, by greedy decoding, so that the same image always gets the same one.
 
-    Not a module on purpose: what holds it does not save it.
+    Not a module on purpose: a model that holds a captioner does not save it.
 
     Args:
-        model: BLIP.
-        tokenizer: its own.
-        min_tokens, max_tokens: length of a sentence.
+        model: BLIP; it is frozen here.
+        tokenizer: the model's own.
+        min_tokens, max_tokens: length of a sentence in tokens.
     """
 
     def __init__(
@@ -39,11 +42,11 @@ class Captioner:
 
     @torch.no_grad()
     def __call__(self, image: Tensor) -> list[str]:
-        """Images (B, 3, H, W) in [0, 1], of any size, to a sentence each. The model follows them to their device."""
+        """Images (B, 3, H, W) in [0, 1], of any size, to B sentences. The model is moved to the images' device."""
         self.model.to(image.device)
         side = self.model.config.vision_config.image_size
         image = F.interpolate(image.float(), size=(side, side), mode="bicubic", antialias=True).clamp(0, 1)
-        # the precision of a training run must not change what is said
+        # mixed precision in training must not change the captions
         with torch.autocast(image.device.type, enabled=False):
             ids = self.model.generate(
                 normalised(image),
@@ -60,28 +63,30 @@ def load_captioner(where: str, key: str, min_tokens: int = MIN_TOKENS, max_token
 
     Args:
         where: a folder of BLIP that transformers wrote, or a hub id with ``@commit``.
-        key: what the user sets, for messages.
+        key: the name of the setting, for messages.
         min_tokens, max_tokens: see `Captioner`.
 
     Raises:
         WeightsError: there is none, it is incomplete, or the tokenizer is not its own.
     """
-    texts = ["*.json", "vocab.txt"]
-    kinds = "a folder that transformers wrote, or a hub id such as owner/name@commit"
-    source = locate_at(where, [*texts, "model.safetensors"], key, kinds)
-    if source.path.is_dir() and not (source.path / "model.safetensors").is_file():
-        # the hub's blip-image-captioning-base has no other
-        source = locate_at(where, [*texts, "pytorch_model.bin"], key, kinds)
-    model = checked(BlipForConditionalGeneration, str(source.path))
-    try:
-        tokenizer = BertTokenizer.from_pretrained(str(source.path))
-    except Exception as error:  # transformers raises every kind for a damaged folder
-        raise WeightsError(f"{key}: {source.path} has no readable tokenizer ({type(error).__name__}).") from error
+    folder = _folder(where, key)
+    model = load_model(BlipForConditionalGeneration, folder)
+    tokenizer = load_tokenizer(BertTokenizer, folder)
     # transformers returns a tokenizer of five tokens where it found no files; BLIP's start tokens may be missing in it
     rows = int(model.config.text_config.vocab_size)
     if not rows - 2 <= len(tokenizer) <= rows:
         raise WeightsError(
-            f"{key}: the tokenizer in {source.path} has {len(tokenizer)} tokens, the model {rows}; vocab.txt or "
+            f"{key}: the tokenizer in {folder} has {len(tokenizer)} tokens, the model {rows}; vocab.txt or "
             "tokenizer.json is missing or incomplete."
         )
     return Captioner(model, tokenizer, min_tokens, max_tokens)
+
+
+def _folder(where: str, key: str) -> Path:
+    texts = ["*.json", "vocab.txt"]
+    kinds = "a folder that transformers wrote, or a hub id such as owner/name@commit"
+    folder = locate_at(where, [*texts, "model.safetensors"], key, kinds).path
+    if folder.is_dir() and not (folder / "model.safetensors").is_file():
+        # the hub's blip-image-captioning-base has only this file
+        folder = locate_at(where, [*texts, "pytorch_model.bin"], key, kinds).path
+    return folder

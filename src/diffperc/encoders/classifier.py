@@ -1,4 +1,4 @@
-"""A frozen image classifier: what an image shows, as the logits of a vision transformer."""
+"""A frozen image classifier: a vision transformer, whose logits describe what an image shows."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import ViTConfig, ViTForImageClassification
 
+from diffperc.encoders.from_transformers import load_model
 from diffperc.errors import ConfigError, WeightsError, did_you_mean
-from diffperc.weights.locate import checked, locate_at
+from diffperc.weights.locate import locate_at
 
 _CLASSES = 1000  # of ImageNet
-# what must be equal for weights to mean the same
+# fields of the config that must be equal for the weights to fit
 _FIELDS = (
     "hidden_size",
     "num_hidden_layers",
@@ -63,7 +64,7 @@ class ImageClassifier(nn.Module):
         """Image (B, 3, H, W) in [0, 1], resized to the model's square, to logits (B, classes)."""
         side = self.model.config.image_size
         image = F.interpolate(image, size=(side, side), mode="bilinear", antialias=True).clamp(0, 1)
-        # mean and deviation of 0.5
+        # normalised with a mean and a standard deviation of 0.5
         logits: Tensor = self.model(pixel_values=image * 2 - 1).logits
         return logits
 
@@ -72,20 +73,21 @@ def load_classifier(classifier: ImageClassifier, where: str, key: str) -> None:
     """Put pretrained weights into a classifier.
 
     Args:
+        classifier: its fields must fit the weights.
         where: a folder that transformers wrote, or a hub id with ``@commit``.
-        key: what the user sets, for messages.
+        key: the name of the setting, for messages.
 
     Raises:
         WeightsError: there is none, it is incomplete, or of another architecture.
     """
     kinds = "a folder that transformers wrote, a hub id such as owner/name@commit, or null for random weights"
     folder = locate_at(where, ["config.json", "model.safetensors"], key, kinds).path
-    loaded = checked(ViTForImageClassification, str(folder))
+    loaded = load_model(ViTForImageClassification, folder)
     own = classifier.model.config
     for name in _FIELDS:
         found, expected = getattr(loaded.config, name), getattr(own, name)
         if found != expected:
             raise WeightsError(
-                f"{key}: {name} of {folder} is {found}, expected {expected}; set strategy.vit to what its config.json says."
+                f"{key}: {name} of {folder} is {found}, expected {expected}; set strategy.vit as in its config.json."
             )
     classifier.model.load_state_dict(loaded.state_dict())

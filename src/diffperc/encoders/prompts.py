@@ -1,4 +1,4 @@
-"""Prompts made of names, and their vectors."""
+"""Prompts made from names, and their text vectors."""
 
 from __future__ import annotations
 
@@ -26,23 +26,24 @@ def imagenet_templates() -> tuple[str, ...]:
 def name_embeddings(
     encoder: TextEncoder, names: Sequence[str], templates: Sequence[str], max_length: int = 20
 ) -> Tensor:
-    """One vector a name: pooled text vectors, averaged over templates, not normalised (methods.md 1.1, 1.3).
+    """One vector per name: pooled text vectors, averaged over templates, not normalised (methods.md 1.1, 1.3).
 
-    Kept in a cache by names, templates and encoder: with 150 names and 80 templates a large encoder takes minutes.
+    The vectors are cached by names, templates and encoder: with 150 names and 80 templates a large encoder takes minutes.
 
     Args:
+        encoder: computes the vectors.
         names: such as class names or scene labels; underscores are read as spaces.
         templates: sentences with one ``{}``.
-        max_length: tokens a sentence, 20 in VPD's script.
+        max_length: number of tokens per sentence, 20 in VPD's script.
 
     Returns:
-        (len(names), D).
+        (K, D) for K names.
     """
     key = json.dumps([list(names), list(templates), max_length, encoder.fingerprint()])
     file = cache_folder() / "text" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
     try:
         return load_file(file)["vectors"]
-    except (OSError, SafetensorError, KeyError):  # not there yet, or damaged: made anew
+    except (OSError, SafetensorError, KeyError):  # not cached yet, or damaged: computed below
         pass
     rows = []
     for name in names:
@@ -65,5 +66,5 @@ def _keep(file: Path, vectors: Tensor) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         save_file({"vectors": vectors.contiguous()}, unfinished)
         os.replace(unfinished, file)
-    except (OSError, SafetensorError):  # a cache that cannot be written is none
+    except (OSError, SafetensorError):  # where the cache cannot be written there is none
         unfinished.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""CLIP's byte-pair tokenizer, built from its merges alone, and the check every loaded tokenizer goes through."""
+"""CLIP's byte-pair tokenizer, built from its merges alone, and the check that every loaded tokenizer must pass."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ _KNOWN = ("a photo of a cat", [49406, 320, 1125, 539, 320, 2368, 49407])
 def _byte_symbols() -> list[str]:
     """The 256 printable symbols that stand for the bytes, in the order of CLIP's ids: printable bytes first."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = 256 - len(printable)
-    return [chr(b) for b in printable] + [chr(256 + i) for i in range(others)]
+    others = range(256, 512 - len(printable))
+    return [*map(chr, printable), *map(chr, others)]
 
 
 def tokenizer_from_merges(merges: Sequence[str]) -> CLIPTokenizer:
     """A CLIP tokenizer from its byte-pair merges, each ``"left right"``.
 
-    The ids follow CLIP's rule: 256 byte symbols, the same with an end-of-word mark, one id a merge, start, end.
+    The ids follow CLIP's rule: 256 byte symbols, the same with an end-of-word mark, one id per merge, start, end.
     """
     symbols = _byte_symbols()
-    tokens = symbols + [s + "</w>" for s in symbols]
-    pairs = [tuple(m.split()) for m in merges]
-    tokens += ["".join(p) for p in pairs] + [_START, _END]
+    word_ends = [symbol + "</w>" for symbol in symbols]
+    pairs = [tuple(merge.split()) for merge in merges]
+    tokens = [*symbols, *word_ends, *map("".join, pairs), _START, _END]
     vocabulary = {token: i for i, token in enumerate(tokens)}
     return CLIPTokenizer(vocab=vocabulary, merges=pairs, model_max_length=77)
 
 
 def train_tokenizer(sentences: Iterable[str], merges: int) -> CLIPTokenizer:
-    """A CLIP tokenizer whose words are those of some sentences; the same sentences give the same one.
+    """A CLIP tokenizer whose words are those of some sentences; the same sentences give the same tokenizer.
 
     Args:
         sentences: to learn from.
-        merges: at most so many byte-pair merges; fewer where every word is a token of its own before.
+        merges: the highest number of byte-pair merges; there are fewer where every word is a token of its own before.
     """
     bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     # as CLIP's: lower case; letters, single digits, or runs of other signs
@@ -62,7 +62,7 @@ def train_tokenizer(sentences: Iterable[str], merges: int) -> CLIPTokenizer:
 
 
 def token_config(tokenizer: CLIPTokenizer) -> dict[str, int]:
-    """What a text encoder's config says of its tokenizer."""
+    """The fields of a text encoder's config that describe its tokenizer."""
     return {
         "vocab_size": len(tokenizer),
         "bos_token_id": tokenizer.bos_token_id,
@@ -72,7 +72,7 @@ def token_config(tokenizer: CLIPTokenizer) -> dict[str, int]:
 
 
 def clip_tokenizer() -> CLIPTokenizer:
-    """The tokenizer of OpenAI's CLIP, from the merges in this package: no network, no files beside a checkpoint."""
+    """The tokenizer of OpenAI's CLIP, from the merges in this package: no network and no files are needed."""
     packed = resources.files("diffperc.assets").joinpath("clip_merges.txt.gz").read_bytes()
     return tokenizer_from_merges(gzip.decompress(packed).decode().splitlines())
 
@@ -84,13 +84,14 @@ def merges_of(tokenizer: CLIPTokenizer) -> list[str]:
 
 
 def check_tokenizer(tokenizer: CLIPTokenizer, vocabulary: int, where: str) -> CLIPTokenizer:
-    """Return the tokenizer if it can be the right one.
+    """Return the tokenizer if it can be that of a text encoder.
 
-    transformers returns a tokenizer of two or three tokens, without a word, where it found no files.
+    Where transformers finds no files it returns a tokenizer of two or three tokens, without a warning.
 
     Args:
-        vocabulary: number of rows of the text encoder's token table.
-        where: the source, for the message.
+        tokenizer: to be checked.
+        vocabulary: number of rows of the text encoder's embedding table.
+        where: the source, for messages.
 
     Raises:
         WeightsError: the size differs, or a known sentence has other ids.

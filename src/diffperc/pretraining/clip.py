@@ -26,7 +26,7 @@ from diffperc.pretraining.adamw_cosine import adamw_cosine
 from diffperc.pretraining.corpus import Corpus
 from diffperc.pretraining.datasets import ImageDataset, PairDataset
 from diffperc.pretraining.stage import fit_stage, tiny_config
-from diffperc.weights.locate import config_folder
+from diffperc.weights.architecture import config_folder
 
 
 class Contrastive(L.LightningModule):

@@ -19,7 +19,7 @@ from diffperc.pretraining.corpus import Corpus, prepare_corpus
 from diffperc.pretraining.decoder import train_decoder
 from diffperc.pretraining.unet import train_unet
 from diffperc.pretraining.vae import train_vae
-from diffperc.weights.locate import quiet_loading
+from diffperc.weights.quiet import quiet_loading
 
 STAGES: dict[str, Callable[[DictConfig, Path, Corpus], dict[str, float]]] = {
     "clip": train_clip,

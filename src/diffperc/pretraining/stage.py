@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from diffperc.engine.callbacks import PlainProgress, RichProgress
 from diffperc.engine.trainer import checked_trainer
-from diffperc.weights.locate import config_folder
+from diffperc.weights.architecture import config_folder
 
 
 def fit_stage(

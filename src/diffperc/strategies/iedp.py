@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from diffperc.backbones import Backbone
-from diffperc.encoders.clip_image import ClipImageEncoder
+from diffperc.encoders import ClipImageEncoder
 from diffperc.errors import ConfigError
 from diffperc.layers.blocks import ResidualTokenMLP, TokenMLP
 from diffperc.strategies.base import Strategy, constant_timestep, expression_length, with_expression

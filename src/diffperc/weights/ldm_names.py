@@ -1,4 +1,4 @@
-"""Names of Stable Diffusion's original (LDM) checkpoints and of diffusers, both ways (methods.md 0.9).
+"""Names in Stable Diffusion's original (LDM) checkpoints and in diffusers, both ways (methods.md 0.9).
 
 The two differ in the names of modules, and in the VAE's attention, whose 1x1 convolutions became linear layers.
 """
@@ -14,7 +14,8 @@ from torch import Tensor
 from diffperc.errors import WeightsError
 
 UNET, VAE, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer."
-Pairs = dict[str, str]
+# prefixes of tensors' names: those of modules in one naming, and in the other
+ModuleNames = dict[str, str]
 Value = TypeVar("Value")
 
 _RESNET = {
@@ -29,62 +30,87 @@ _VAE_RESNET = {"norm1": "norm1", "conv1": "conv1", "norm2": "norm2", "conv2": "c
 _VAE_ATTENTION = {"norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0"}
 
 
-def _nested(pairs: Pairs, ldm: str, diffusers: str, inner: Mapping[str, str]) -> None:
-    pairs.update({f"{ldm}.{a}": f"{diffusers}.{b}" for a, b in inner.items()})
-
-
-def unet_modules(config: Mapping[str, Any]) -> Pairs:
+def unet_modules(config: Mapping[str, Any]) -> ModuleNames:
     """Module prefixes of the UNet, LDM name to diffusers name, for a diffusers UNet config."""
-    pairs = {
+    modules = {
         "time_embed.0": "time_embedding.linear_1",
         "time_embed.2": "time_embedding.linear_2",
         "input_blocks.0.0": "conv_in",
+        "middle_block.1": "mid_block.attentions.0",
         "out.0": "conv_norm_out",
         "out.2": "conv_out",
     }
-    layers, blocks = int(config["layers_per_block"]), len(config["block_out_channels"])
+    modules |= _nested("middle_block.0", "mid_block.resnets.0", _RESNET)
+    modules |= _nested("middle_block.2", "mid_block.resnets.1", _RESNET)
+    layers, last = int(config["layers_per_block"]), len(config["block_out_channels"]) - 1
     for i, kind in enumerate(config["down_block_types"]):
-        for j in range(layers):
-            n = 1 + (layers + 1) * i + j
-            _nested(pairs, f"input_blocks.{n}.0", f"down_blocks.{i}.resnets.{j}", _RESNET)
-            if "CrossAttn" in kind:
-                pairs[f"input_blocks.{n}.1"] = f"down_blocks.{i}.attentions.{j}"
-        if i < blocks - 1:
-            pairs[f"input_blocks.{(layers + 1) * (i + 1)}.0.op"] = f"down_blocks.{i}.downsamplers.0.conv"
-    _nested(pairs, "middle_block.0", "mid_block.resnets.0", _RESNET)
-    pairs["middle_block.1"] = "mid_block.attentions.0"
-    _nested(pairs, "middle_block.2", "mid_block.resnets.1", _RESNET)
-    for k, kind in enumerate(config["up_block_types"]):
-        attends = "CrossAttn" in kind
-        for j in range(layers + 1):
-            n = (layers + 1) * k + j
-            _nested(pairs, f"output_blocks.{n}.0", f"up_blocks.{k}.resnets.{j}", _RESNET)
-            if attends:
-                pairs[f"output_blocks.{n}.1"] = f"up_blocks.{k}.attentions.{j}"
-        if k < blocks - 1:
-            n = (layers + 1) * k + layers
-            pairs[f"output_blocks.{n}.{2 if attends else 1}.conv"] = f"up_blocks.{k}.upsamplers.0.conv"
-    return pairs
+        modules |= _down_block(i, layers, attends="CrossAttn" in kind, halves=i < last)
+    for i, kind in enumerate(config["up_block_types"]):
+        modules |= _up_block(i, layers + 1, attends="CrossAttn" in kind, doubles=i < last)
+    return modules
 
 
-def vae_modules(config: Mapping[str, Any]) -> Pairs:
+def _down_block(i: int, layers: int, attends: bool, halves: bool) -> ModuleNames:
+    """LDM counts the layers and the halvings of all blocks in one list, behind the first convolution."""
+    modules: ModuleNames = {}
+    first = 1 + (layers + 1) * i
+    for j in range(layers):
+        modules |= _nested(f"input_blocks.{first + j}.0", f"down_blocks.{i}.resnets.{j}", _RESNET)
+        if attends:
+            modules[f"input_blocks.{first + j}.1"] = f"down_blocks.{i}.attentions.{j}"
+    if halves:
+        modules[f"input_blocks.{first + layers}.0.op"] = f"down_blocks.{i}.downsamplers.0.conv"
+    return modules
+
+
+def _up_block(i: int, layers: int, attends: bool, doubles: bool) -> ModuleNames:
+    """On the way up the doubling belongs to the last layer, behind its attention."""
+    modules: ModuleNames = {}
+    first = layers * i
+    for j in range(layers):
+        modules |= _nested(f"output_blocks.{first + j}.0", f"up_blocks.{i}.resnets.{j}", _RESNET)
+        if attends:
+            modules[f"output_blocks.{first + j}.1"] = f"up_blocks.{i}.attentions.{j}"
+    if doubles:
+        place = 2 if attends else 1
+        modules[f"output_blocks.{first + layers - 1}.{place}.conv"] = f"up_blocks.{i}.upsamplers.0.conv"
+    return modules
+
+
+def vae_modules(config: Mapping[str, Any]) -> ModuleNames:
     """Module prefixes of the VAE's encoder, LDM name to diffusers name, for a diffusers VAE config."""
-    pairs = {
+    modules = {
         "quant_conv": "quant_conv",
         "encoder.conv_in": "encoder.conv_in",
         "encoder.norm_out": "encoder.conv_norm_out",
         "encoder.conv_out": "encoder.conv_out",
     }
-    blocks = len(config["block_out_channels"])
+    modules |= _nested("encoder.mid.block_1", "encoder.mid_block.resnets.0", _VAE_RESNET)
+    modules |= _nested("encoder.mid.attn_1", "encoder.mid_block.attentions.0", _VAE_ATTENTION)
+    modules |= _nested("encoder.mid.block_2", "encoder.mid_block.resnets.1", _VAE_RESNET)
+    layers, blocks = int(config["layers_per_block"]), len(config["block_out_channels"])
     for i in range(blocks):
-        for j in range(int(config["layers_per_block"])):
-            _nested(pairs, f"encoder.down.{i}.block.{j}", f"encoder.down_blocks.{i}.resnets.{j}", _VAE_RESNET)
-        if i < blocks - 1:
-            pairs[f"encoder.down.{i}.downsample.conv"] = f"encoder.down_blocks.{i}.downsamplers.0.conv"
-    _nested(pairs, "encoder.mid.block_1", "encoder.mid_block.resnets.0", _VAE_RESNET)
-    _nested(pairs, "encoder.mid.attn_1", "encoder.mid_block.attentions.0", _VAE_ATTENTION)
-    _nested(pairs, "encoder.mid.block_2", "encoder.mid_block.resnets.1", _VAE_RESNET)
-    return pairs
+        for j in range(layers):
+            modules |= _nested(f"encoder.down.{i}.block.{j}", f"encoder.down_blocks.{i}.resnets.{j}", _VAE_RESNET)
+    # the coarsest block does not halve
+    for i in range(blocks - 1):
+        modules[f"encoder.down.{i}.downsample.conv"] = f"encoder.down_blocks.{i}.downsamplers.0.conv"
+    return modules
+
+
+def _nested(ldm: str, diffusers: str, inner: Mapping[str, str]) -> ModuleNames:
+    """The modules inside two modules that correspond."""
+    return with_prefixes(inner, f"{ldm}.", f"{diffusers}.")
+
+
+def with_prefixes(modules: Mapping[str, str], ldm: str, diffusers: str) -> ModuleNames:
+    """The names with a prefix before each."""
+    return {ldm + a: diffusers + b for a, b in modules.items()}
+
+
+def inverted(modules: Mapping[str, str]) -> ModuleNames:
+    """The names the other way round."""
+    return dict(zip(modules.values(), modules.keys(), strict=True))
 
 
 def rename(state: Mapping[str, Value], modules: Mapping[str, str]) -> dict[str, Value]:
@@ -94,16 +120,23 @@ def rename(state: Mapping[str, Value], modules: Mapping[str, str]) -> dict[str, 
         WeightsError: a key has no known prefix.
     """
     renamed, unknown = {}, []
-    for key, tensor in state.items():
-        cuts = [*(m.start() for m in re.finditer(r"\.", key)), len(key)]
-        prefix = next((key[:c] for c in reversed(cuts) if key[:c] in modules), None)
-        if prefix is None:
-            unknown.append(key)
+    for key, value in state.items():
+        prefix = _known_prefix(key, modules)
+        if prefix:
+            renamed[modules[prefix] + key.removeprefix(prefix)] = value
         else:
-            renamed[modules[prefix] + key[len(prefix) :]] = tensor
+            unknown.append(key)
     if unknown:
         raise WeightsError(f"{counted(unknown)} not belong to this architecture, the first is '{unknown[0]}'.")
     return renamed
+
+
+def _known_prefix(key: str, modules: Mapping[str, str]) -> str:
+    """The longest known prefix of a tensor's name, empty if there is none."""
+    prefix = key
+    while prefix and prefix not in modules:
+        prefix = prefix.rpartition(".")[0]
+    return prefix
 
 
 def counted(names: Collection[str]) -> str:
@@ -111,23 +144,28 @@ def counted(names: Collection[str]) -> str:
     return "1 tensor does" if len(names) == 1 else f"{len(names)} tensors do"
 
 
-def _reshape_attention(state: dict[str, Tensor], change: Callable[[Tensor], Tensor], names: str) -> dict[str, Tensor]:
-    pattern = re.compile(rf"^encoder\.mid[._].*?(?:{names})\.weight$")
-    return {k: change(v) if pattern.search(k) else v for k, v in state.items()}
+def encoding_half(vae: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a VAE that turn images into latents."""
+    return {k: v for k, v in vae.items() if k.startswith(("encoder.", "quant_conv."))}
 
 
 def vae_from_ldm(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
     """Encoder and quant_conv in diffusers' names; keys without the ``first_stage_model.`` prefix."""
-    kept = {k: v for k, v in state.items() if k.startswith(("encoder.", "quant_conv."))}
-    renamed = rename(kept, vae_modules(config))
+    renamed = rename(encoding_half(state), vae_modules(config))
     return _reshape_attention(renamed, lambda t: t.flatten(1), r"\.to_[qkv]|\.to_out\.0")
 
 
 def vae_to_ldm(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
     """The inverse of `vae_from_ldm`."""
-    kept = {k: v for k, v in state.items() if k.startswith(("encoder.", "quant_conv."))}
-    renamed = rename(kept, {b: a for a, b in vae_modules(config).items()})
+    renamed = rename(encoding_half(state), inverted(vae_modules(config)))
     return _reshape_attention(renamed, lambda t: t[:, :, None, None], r"attn_1\.(?:q|k|v|proj_out)")
+
+
+def _reshape_attention(state: dict[str, Tensor], change: Callable[[Tensor], Tensor], names: str) -> dict[str, Tensor]:
+    """The VAE's tensors with `change` applied to the weights of its attention, whose names match `names`."""
+    pattern = re.compile(rf"^encoder\.mid[._].*?(?:{names})\.weight$")
+    weights = filter(pattern.search, state)
+    return state | {name: change(state[name]) for name in weights}
 
 
 def unet_from_ldm(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -137,4 +175,4 @@ def unet_from_ldm(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> dic
 
 def unet_to_ldm(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
     """The inverse of `unet_from_ldm`."""
-    return rename(state, {b: a for a, b in unet_modules(config).items()})
+    return rename(state, inverted(unet_modules(config)))

@@ -9,7 +9,7 @@ import lightning as L
 
 
 class EmergencyCheckpoint(L.Callback):
-    """``interrupted.ckpt``, from which a run resumes with ``ckpt_path=``; nothing is written before the first step.
+    """``interrupted.ckpt``, from which a run resumes with ``ckpt=``; nothing is written before the first step.
 
     Not Lightning's `OnExceptionCheckpoint`, in whose presence `fit` loads the last checkpoint it finds unasked. In a
     distributed run the other processes may be gone, and saving would wait for them: the last validation's remains.
@@ -24,4 +24,4 @@ class EmergencyCheckpoint(L.Callback):
     def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
         if trainer.global_step > 0 and trainer.world_size == 1:
             trainer.save_checkpoint(self.path)
-            print(f"what was done so far is kept; resume with ckpt_path={self.path}")
+            print(f"what was done so far is kept; resume with ckpt={self.path}")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from diffperc.backbones import Backbone
 from diffperc.encoders import imagenet_templates, name_embeddings
 from diffperc.errors import ConfigError, WeightsError
-from diffperc.weights.locate import read_file
+from diffperc.weights.read import read_file
 
 Templates = str | Sequence[str]
 

@@ -1,0 +1,61 @@
+"""Which of the released checkpoints a state dict is, by the names of its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from diffperc.checkpoints.official.layouts import LAYOUTS, Layout, State
+from diffperc.errors import WeightsError
+from diffperc.weights import ldm_names as ldm
+from diffperc.weights.read import unwrapped
+
+
+def identify(state: State) -> str:
+    """The kind of a checkpoint.
+
+    Args:
+        state: the authors' state dict, or a file's content around it.
+
+    Returns:
+        ``vpd_depth``, ``vpd_segmentation``, ``vpd_referring``, ``meta_prompts_depth``, ``meta_prompts_segmentation``, or
+        ``stable_diffusion`` for Stable Diffusion itself in the original naming.
+
+    Raises:
+        WeightsError: it is none of them.
+    """
+    state = bare(state)
+    if _any_begins(state, ldm.UNET):
+        return "stable_diffusion"
+    if _any_begins(state, "model.backbone."):
+        raise WeightsError("this is a checkpoint of diffperc already; evaluate and predict read it as it is.")
+    # a share, because one missing tensor must not hide what the file is
+    shares = {kind: _share_of_markers(layout, state) for kind, layout in LAYOUTS.items()}
+    best = max(shares, key=lambda kind: shares[kind])
+    if shares[best] <= 0.5:
+        example = next(iter(state), "")
+        raise WeightsError(
+            f"a state dict of {len(state)} tensors such as '{example}' is none of the known checkpoints: "
+            f"{', '.join(LAYOUTS)}."
+        )
+    return best
+
+
+def bare(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors alone, without the ``module.`` that DistributedDataParallel puts before their names."""
+    tensors = unwrapped(state)
+    while tensors and all(name.startswith("module.") for name in tensors):
+        tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    return tensors
+
+
+def _share_of_markers(layout: type[Layout], state: State) -> float:
+    """The share of a layout's markers with which a tensor's name begins, from 0 to 1."""
+    found = [marker for marker in layout.markers if _any_begins(state, marker)]
+    return len(found) / len(layout.markers)
+
+
+def _any_begins(state: State, prefix: str) -> bool:
+    return any(name.startswith(prefix) for name in state)

@@ -1,0 +1,12 @@
+"""The layouts of the authors' checkpoints, by kind."""
+
+from diffperc.checkpoints.official.layouts.base import Layout, State
+from diffperc.checkpoints.official.layouts.meta_prompts import MetaPromptsDepth, MetaPromptsSegmentation
+from diffperc.checkpoints.official.layouts.vpd import VPDDepth, VPDReferring, VPDSegmentation
+
+LAYOUTS: dict[str, type[Layout]] = {
+    layout.kind: layout
+    for layout in (VPDDepth, VPDSegmentation, VPDReferring, MetaPromptsDepth, MetaPromptsSegmentation)
+}
+
+__all__ = ["LAYOUTS", "Layout", "State"]

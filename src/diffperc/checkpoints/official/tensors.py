@@ -1,0 +1,143 @@
+"""The tensors of the authors' checkpoints: their names there and here, whether they are sound, and putting them in place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from diffperc.checkpoints.official.layouts import Layout
+from diffperc.errors import WeightsError
+from diffperc.weights import ldm_names as ldm
+from diffperc.weights.architecture import Architecture
+from diffperc.weights.assign import misshapen
+
+# prefixes of the UNet and the VAE, behind the layout's root
+UNET, VAE = "unet.unet.diffusion_model.", "encoder_vq."
+# copies of Stable Diffusion's noise schedule, and a layer of the VAE's decoder: no model here reads them
+_UNUSED = ("sd_model.", "encoder_vq.post_quant_conv.")
+# the text encoder has its own weights, which the authors' files do not hold
+_EXPRESSION = "model.expression."
+_COUNTER = "num_batches_tracked"
+_INTEGERS = (torch.int64, torch.int32)
+
+
+def put_in_place(task: nn.Module, layout: Layout, arch: Architecture) -> tuple[dict[str, str], list[str]]:
+    """Assign an authors' tensors to a task, without copying those that are float32 already.
+
+    Args:
+        task: of that layout's experiment, its backbone empty.
+        layout: with the authors' tensors.
+        arch: of the task's backbone.
+
+    Returns:
+        The authors' names by the names of the task's tensors, and the names of tensors that no model here reads.
+
+    Raises:
+        WeightsError: tensors are missing, unexpected, of another shape or kind, or copies of one tensor differ.
+    """
+    aliases = _aliases(layout)
+    prefixes = tuple(layout.root + prefix for prefix in _UNUSED)
+    unused = [name for name in layout.state if name.startswith(prefixes)] + aliases
+    theirs = dict(layout.state)
+    for name in unused:
+        theirs.pop(name)
+    for name, tensor in theirs.items():
+        _check_numbers(name, tensor)
+    renamed = ldm.rename(theirs, _modules(layout, arch))
+    state = {name: _as_here(name, tensor) for name, tensor in renamed.items()}
+    own = task.state_dict()
+    state |= _not_in_file(own.keys() - state.keys(), own, layout)
+    names = authors_names(own, layout, arch)
+    _check_complete(own, state, names, layout.kind)
+    task.load_state_dict(state, assign=True)
+    return names, unused
+
+
+def authors_names(own: Iterable[str], layout: Layout, arch: Architecture) -> dict[str, str]:
+    """The authors' names by ours, of those of our tensors that the authors' file holds."""
+    not_there = (_EXPRESSION, *layout.absent)
+    kept = {name: name for name in own if not name.startswith(not_there)}
+    return ldm.inverted(ldm.rename(kept, ldm.inverted(_modules(layout, arch))))
+
+
+def _modules(layout: Layout, arch: Architecture) -> ldm.ModuleNames:
+    """Prefixes of all modules: the authors' names, and ours."""
+    unet, vae = ldm.unet_modules(arch["unet"]), ldm.vae_modules(arch["vae"])
+    return {
+        **layout.modules(),
+        **ldm.with_prefixes(unet, layout.root + UNET, "model.backbone.unet."),
+        **ldm.with_prefixes(vae, layout.root + VAE, "model.backbone.vae."),
+    }
+
+
+def _aliases(layout: Layout) -> list[str]:
+    """Names of further copies of the UNet's output layers.
+
+    Raises:
+        WeightsError: a copy differs.
+    """
+    if layout.aliases is None:
+        return []
+    found = list(filter(layout.aliases.match, layout.state))
+    for name in found:
+        layer = name.removeprefix(layout.root).partition(".")[2]
+        original = f"{layout.root}{UNET}out.{layer}"
+        if original not in layout.state or not torch.equal(layout.state[name], layout.state[original]):
+            raise WeightsError(
+                f"'{name}' and '{original}' are copies of one tensor in every {layout.kind} checkpoint, and differ here: "
+                "the file is damaged, or was put together from several."
+            )
+    return found
+
+
+def _not_in_file(names: Iterable[str], own: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:
+    """Values of those tensors that an authors' file need not hold."""
+    values = {}
+    for name in names:
+        if name.startswith(layout.absent):
+            # the authors deleted it, because nothing reads it
+            values[name] = torch.zeros(own[name].shape)
+        elif name.startswith(_EXPRESSION) or name.endswith(_COUNTER):
+            # the text encoder is filled already; torch before 0.4.1 did not count batches, and nothing reads the count
+            values[name] = own[name]
+    return values
+
+
+def _check_complete(
+    own: Mapping[str, Tensor], state: Mapping[str, Tensor], names: Mapping[str, str], kind: str
+) -> None:
+    """Raise a `WeightsError` in the authors' names where tensors are missing or of another shape."""
+    problems = []
+    missing = [theirs for ours, theirs in names.items() if ours not in state]
+    if missing:
+        tensors = "tensor" if len(missing) == 1 else "tensors"
+        problems.append(f"{len(missing)} {tensors} missing, the first '{missing[0]}'")
+    wrong = misshapen(own, state)
+    if wrong:
+        first = wrong[0]
+        shape, expected = tuple(state[first].shape), tuple(own[first].shape)
+        problems.append(f"'{names.get(first, first)}' of shape {shape} instead of {expected}")
+    if problems:
+        raise WeightsError(f"a {kind} checkpoint with {', and '.join(problems)}: it is incomplete or damaged.")
+
+
+def _check_numbers(name: str, tensor: Tensor) -> None:
+    """Raise a `WeightsError` unless a tensor holds finite floating point numbers, or counts batches."""
+    has_numbers = tensor.is_floating_point() or (name.endswith(_COUNTER) and tensor.dtype in _INTEGERS)
+    if not has_numbers or tensor.layout != torch.strided or tensor.device.type != "cpu":
+        kind = f"{tensor.dtype}, {tensor.layout}, on {tensor.device}"
+        raise WeightsError(f"'{name}' is no plain tensor of floating point numbers ({kind}): save it as float32.")
+    if not torch.isfinite(tensor.float()).all():
+        raise WeightsError(f"'{name}' holds numbers that are not finite: the training that wrote it had diverged.")
+
+
+def _as_here(name: str, tensor: Tensor) -> Tensor:
+    """The tensor in the shape and precision of this project, by its name here.
+
+    The VAE's attention was made of 1x1 convolutions, and is made of linear layers here; all numbers are float32.
+    """
+    if tensor.dim() == 4 and name.startswith("model.backbone.vae.") and ".attentions." in name:
+        tensor = tensor.flatten(1)
+    return tensor.float() if tensor.is_floating_point() else tensor

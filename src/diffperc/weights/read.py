@@ -1,0 +1,138 @@
+"""Reading files of weights without running the code that a file may hold."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path, PosixPath
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from diffperc.errors import WeightsError
+
+# what training programs put around the tensors
+_WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
+# the first byte of a zip archive, and of a pickle
+_TORCH_BEGINNINGS = (b"P", b"\x80")
+# what training programs store beside tensors: records and numbers, none of which runs code
+_NUMPY_TYPES = [type(np.dtype(code)) for code in "efdbhilBHIL?"]
+_NUMPY_SCALAR = np.float64(0).__reduce__()[0]
+_PLAIN: list[Any] = [
+    argparse.Namespace,
+    PosixPath,
+    datetime.datetime,
+    np.dtype,
+    *_NUMPY_TYPES,
+    _NUMPY_SCALAR,
+    (_NUMPY_SCALAR, "numpy.core.multiarray.scalar"),
+]
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Tensors of a ``.safetensors`` file or of a pickle without code; a nested ``state_dict`` or ``model`` is unpacked.
+
+    Tensors of a pickle are mapped from disk: only those that are used are read.
+
+    Raises:
+        WeightsError: the file is missing, damaged, not a file of weights, or would run code when opened.
+    """
+    content = read_file(path)
+    tensors = unwrapped(content)
+    if tensors:
+        return tensors
+    top = ", ".join(map(str, list(content)[:8])) if isinstance(content, Mapping) else type(content).__name__
+    raise WeightsError(f"{path}: holds no named tensors where they are expected; its top level holds: {top}.")
+
+
+def read_file(path: Path) -> Any:
+    """The content of a file of weights or a checkpoint, without running code; tensors of a pickle are mapped from disk.
+
+    Raises:
+        WeightsError: see `read_state`.
+    """
+    if path.is_dir():
+        raise WeightsError(f"{path}: is a folder, not a file.")
+    if not path.is_file():
+        raise WeightsError(f"{path}: there is no such file.")
+    if path.suffix == ".safetensors":
+        read = load_file
+    elif _first_byte(path) in _TORCH_BEGINNINGS:
+        read = _unpickled
+    else:
+        raise WeightsError(f"{path}: is no file that torch has written; is the download complete, and the right file?")
+    try:
+        return read(path)
+    except Exception as error:  # torch and safetensors raise every kind for damaged files
+        raise WeightsError(f"{path}: {_why_unreadable(error)}") from error
+
+
+def unwrapped(content: Any) -> dict[str, Tensor]:
+    """The named tensors of a file's content, without what training programs put around them, such as ``state_dict``."""
+    if not isinstance(content, Mapping):
+        return {}
+    for wrapper in _WRAPPERS:
+        inner = content.get(wrapper)
+        if isinstance(inner, Mapping) and inner:
+            return unwrapped(inner)
+    return {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
+
+
+def without_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors under a prefix, without it."""
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
+def as_float32(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors in float32, the precision in which models are built here."""
+    return {name: tensor.float() for name, tensor in state.items()}
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """A model's ``config.json``.
+
+    Raises:
+        WeightsError: the file is missing, or is not JSON.
+    """
+    try:
+        config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{file}: is missing or damaged; not a diffusers folder.") from error
+    return config
+
+
+def _first_byte(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(1)
+
+
+def _unpickled(path: Path) -> Any:
+    """The content of a torch file; besides tensors, only what `_PLAIN` lists."""
+    with torch.serialization.safe_globals(_PLAIN):
+        # files written by torch before 1.6 are not archives and cannot be mapped
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+
+
+def _why_unreadable(error: Exception) -> str:
+    """The end of a sentence: why a file could not be read, and what to do."""
+    refused = re.search(r"GLOBAL (\S+)", str(error))
+    if refused and isinstance(error, pickle.UnpicklingError):
+        return (
+            f"it refers to '{refused[1]}', which is not plain data and could run code: refused. If you trust its source, "
+            "save its tensors alone as .safetensors where it was made."
+        )
+    reason = first_line(error).partition(". ")[0]
+    return f"cannot be read as weights, it is damaged or incomplete ({reason})."
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a library's message, for ours."""
+    return (str(error) or type(error).__name__).splitlines()[0][:120]
