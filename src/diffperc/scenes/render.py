@@ -1,6 +1,6 @@
-"""Rendering of a scene: image, depth, class mask and instance mask."""
+"""Rendering of a scene: image, depth, class mask, instance mask and surface normals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +8,7 @@ import numpy.typing as npt
 from .casting import Hits, cast, joined, refine
 from .furniture import OBJECTS
 from .geometry import FIRST_PRIMITIVE, Flags, Geometry, prepare
-from .shading import shade
+from .shading import camera_normals, shade
 from .shapes import Floats
 from .world import Scene
 
@@ -22,7 +22,7 @@ np.empty(24 << 20, np.uint8)
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What the camera sees. Depth and masks are those of the ray through each pixel's centre."""
+    """What the camera sees. Depth, masks and normals are those of the ray through each pixel's centre."""
 
     image: npt.NDArray[np.uint8]
     """(H, W, 3) RGB, anti-aliased."""
@@ -32,6 +32,18 @@ class Rendered:
     """(H, W) class ids: positions in CLASSES."""
     instance: npt.NDArray[np.int16]
     """(H, W): 0 is the room, i + 1 is objects[i]."""
+    geometry: Geometry = field(repr=False)
+    hits: Hits = field(repr=False)
+    """What the H * W rays through the pixels' centres met, row by row."""
+
+    @property
+    def normals(self) -> Floats:
+        """(H, W, 3) unit normals of the surfaces themselves, without their textures; computed at each access.
+
+        They are in camera coordinates: x to the right, y down, z along the optical axis away from the camera. Every
+        normal faces the camera: its scalar product with the viewing ray is negative.
+        """
+        return camera_normals(self.geometry, self.hits).reshape(*self.depth.shape, 3)
 
 
 def render(scene: Scene, size: tuple[int, int] = (128, 128)) -> Rendered:
@@ -58,6 +70,8 @@ def render(scene: Scene, size: tuple[int, int] = (128, 128)) -> Rendered:
         depth=centre.depth.reshape(size),
         mask=classes[centre.source].reshape(size),
         instance=instances[centre.source].reshape(size),
+        geometry=geometry,
+        hits=centre,
     )
 
 

@@ -1,4 +1,4 @@
-"""Shading: the light that leaves the surfaces which rays have met."""
+"""Shading: the normals of the surfaces that rays have met, and the light that leaves them."""
 
 import numpy as np
 
@@ -12,23 +12,24 @@ _SKIRTING = 0.09
 """Height of the skirting boards, metres."""
 _INWARD = np.array([[1, -1, 0, 0, 0, 0], [0, 0, 1, -1, 0, 0], [0, 0, 0, 0, 1, -1]], np.float32)
 """Normals of the room's surfaces as columns."""
+_GRAZING = np.float32(1e-4)
+"""Least cosine of the angle between a normal and the direction back to the camera."""
 
 
 def shade(geometry: Geometry, hits: Hits) -> Floats:
     """Linear radiance (3, n) that reaches the camera."""
-    order = np.argsort(hits.source, kind="stable")  # so that every surface is one slice
-    dirs, depth = hits.dirs.take(order, axis=1), hits.depth[order]
-    counts = np.bincount(hits.source, minlength=len(geometry.materials))
-    points = geometry.eye[:, None] + dirs * depth
-    length: Floats = np.sqrt(dot(dirs, dirs))
-    view: Floats = dirs / length
-    width: Floats = depth * length * np.float32(1 / geometry.scene.camera.focal(geometry.size[0]))
+    order, counts = _by_surface(geometry, hits)
+    hits = hits.at(order)
+    points = geometry.eye[:, None] + hits.dirs * hits.depth
+    length: Floats = np.sqrt(dot(hits.dirs, hits.dirs))
+    view: Floats = hits.dirs / length
+    width: Floats = hits.depth * length * np.float32(1 / geometry.scene.camera.focal(geometry.size[0]))
     local, normal = _frames(geometry, points, counts)
     properties = [(*material.colour, material.gloss, material.emission) for material in geometry.materials]
     table = np.array(properties, np.float32).T.repeat(counts, axis=1)
     albedo, gloss, emission = table[:3], table[3], table[4]
     _paint(geometry, counts, albedo, (local, normal, view, width))
-    lit, direct = _diffuse(geometry, points, normal, hits.shadow[order])
+    lit, direct = _diffuse(geometry, points, normal, hits.shadow)
     glowing = np.flatnonzero(emission)
     lit[:, glowing] += emission[glowing]
     lit *= albedo
@@ -39,6 +40,29 @@ def shade(geometry: Geometry, hits: Hits) -> Floats:
     radiance = np.empty_like(lit)
     radiance[:, order] = lit
     return radiance
+
+
+def camera_normals(geometry: Geometry, hits: Hits) -> Floats:
+    """Unit normals (n, 3) in camera coordinates (x right, y down, z forward), all of which face the camera."""
+    order, counts = _by_surface(geometry, hits)
+    hits = hits.at(order)
+    _, normal = _frames(geometry, geometry.eye[:, None] + hits.dirs * hits.depth, counts)
+    # A point within rounding of an edge or an outline may get the normal of the hidden side. It is bent until it faces
+    # the camera.
+    length: Floats = np.sqrt(dot(hits.dirs, hits.dirs))
+    view: Floats = hits.dirs / length
+    excess = dot(normal, view) + _GRAZING
+    hidden = np.flatnonzero(excess > 0)
+    bent = normal.take(hidden, axis=1) - excess[hidden] * view.take(hidden, axis=1)
+    normal[:, hidden] = bent / np.sqrt(dot(bent, bent))
+    normals = np.empty((order.size, 3), np.float32)
+    normals[order] = (geometry.scene.camera.rotation().astype(np.float32) @ normal).T
+    return normals
+
+
+def _by_surface(geometry: Geometry, hits: Hits) -> tuple[Indices, Indices]:
+    """The order in which every surface is one slice of the hits, and how many hits each surface has."""
+    return np.argsort(hits.source, kind="stable"), np.bincount(hits.source, minlength=len(geometry.materials))
 
 
 def _frames(geometry: Geometry, points: Floats, counts: Indices) -> tuple[Floats, Floats]:
