@@ -5,8 +5,9 @@ from .captions import caption, visible
 from .expressions import Expression, expressions
 from .keypoints import extent, keypoints
 from .palette import COLOURS
-from .people import Look, Pose, figure
+from .people import Appearance, figure
 from .placing import SIZES
+from .poses import BodyPose
 from .render import CLASSES, Rendered, render
 from .rooms import ROOMS
 from .sampling import sample_scene
@@ -20,11 +21,11 @@ __all__ = [
     "ROOMS",
     "SIZES",
     "TEXTURES",
+    "Appearance",
+    "BodyPose",
     "Camera",
     "Expression",
     "Light",
-    "Look",
-    "Pose",
     "Rendered",
     "Room",
     "Scene",

@@ -14,8 +14,8 @@ from .palette import PALETTE, mix
 from .shapes import Material, Primitive, Vec3
 
 T = TypeVar("T")
-Parts = tuple[Primitive, ...]
-Builder = Callable[[np.random.Generator, Material], Parts]
+Primitives = tuple[Primitive, ...]
+Builder = Callable[[np.random.Generator, Material], Primitives]
 
 _WOODS = (PALETTE["brown"], (0.42, 0.27, 0.14), (0.13, 0.07, 0.04), (0.55, 0.42, 0.26))
 _METALS = ((0.09, 0.09, 0.10), (0.45, 0.46, 0.48), (0.75, 0.75, 0.74))
@@ -51,7 +51,7 @@ def _round(
     return Primitive("frustum", centre, half, material, taper=taper)
 
 
-def _legs(x: float, y: float, height: float, thick: float, material: Material) -> Parts:
+def _legs(x: float, y: float, height: float, thick: float, material: Material) -> Primitives:
     """Four square legs whose outer corners are at +-x, +-y."""
     return tuple(
         _block((sx * x - (sx > 0) * thick, sy * y - (sy > 0) * thick, 0.0),
@@ -61,21 +61,21 @@ def _legs(x: float, y: float, height: float, thick: float, material: Material) -
     )  # fmt: skip
 
 
-def _box(rng: np.random.Generator, main: Material) -> Parts:
+def _box(rng: np.random.Generator, main: Material) -> Primitives:
     x, y, z = (between(rng, 0.17, 0.34) for _ in range(3))
     return (_block((-x, -y, 0), (x, y, 2 * z), main),)
 
 
-def _sphere(rng: np.random.Generator, main: Material) -> Parts:
+def _sphere(rng: np.random.Generator, main: Material) -> Primitives:
     radius = between(rng, 0.2, 0.32)
     return (Primitive("ellipsoid", (0, 0, radius), (radius, radius, radius), main),)
 
 
-def _cylinder(rng: np.random.Generator, main: Material) -> Parts:
+def _cylinder(rng: np.random.Generator, main: Material) -> Primitives:
     return (_round(between(rng, 0.14, 0.28), 0, between(rng, 0.4, 0.9), main),)
 
 
-def _cone(rng: np.random.Generator, main: Material) -> Parts:
+def _cone(rng: np.random.Generator, main: Material) -> Primitives:
     radius = between(rng, 0.2, 0.32)
     if rng.random() < 0.3:  # a traffic cone, on its square foot
         foot = _block((-radius * 1.15, -radius * 1.15, 0), (radius * 1.15, radius * 1.15, 0.04), main)
@@ -83,7 +83,7 @@ def _cone(rng: np.random.Generator, main: Material) -> Parts:
     return (_round(radius, 0, between(rng, 0.45, 0.8), main, taper=0),)
 
 
-def _table(rng: np.random.Generator, main: Material) -> Parts:
+def _table(rng: np.random.Generator, main: Material) -> Primitives:
     frame, height = frame_material(rng), between(rng, 0.62, 0.76)
     if rng.random() < 0.3:
         radius = between(rng, 0.45, 0.6)
@@ -97,7 +97,7 @@ def _table(rng: np.random.Generator, main: Material) -> Parts:
     return (top, *_legs(x - 0.03, y - 0.03, height - 0.05, 0.06, frame))
 
 
-def _chair(rng: np.random.Generator, main: Material) -> Parts:
+def _chair(rng: np.random.Generator, main: Material) -> Primitives:
     frame, half, seat = frame_material(rng), between(rng, 0.2, 0.25), between(rng, 0.42, 0.48)
     cushion = _block((-half, -half, seat - 0.06), (half, half, seat), main)
     back = _block((-half, -half - 0.02, seat + 0.06), (half, -half + 0.03, seat + between(rng, 0.4, 0.55)), main, 0.14)
@@ -111,7 +111,7 @@ def _chair(rng: np.random.Generator, main: Material) -> Parts:
     return (cushion, back, *posts, *_legs(half - 0.01, half - 0.01, seat - 0.06, 0.045, frame))
 
 
-def _bed(rng: np.random.Generator, main: Material) -> Parts:
+def _bed(rng: np.random.Generator, main: Material) -> Primitives:
     frame, x, y = frame_material(rng), between(rng, 0.48, 0.85), between(rng, 0.95, 1.05)
     linen = Material(PALETTE["white"])
     base = _block((-x, -y, 0.06), (x, y, 0.3), frame)
@@ -125,7 +125,7 @@ def _bed(rng: np.random.Generator, main: Material) -> Parts:
     return (base, mattress, cover, head, *pillows)
 
 
-def _sofa(rng: np.random.Generator, main: Material) -> Parts:
+def _sofa(rng: np.random.Generator, main: Material) -> Primitives:
     x = between(rng, 0.55, 1.0)
     darker = Material(mix(main.colour, PALETTE["black"], 0.25), main.accent, main.texture, main.scale)
     back = _block((-x, -0.42, 0.05), (x, -0.2, between(rng, 0.75, 0.9)), darker)
@@ -139,7 +139,7 @@ def _sofa(rng: np.random.Generator, main: Material) -> Parts:
     return (back, *arms, *seats)
 
 
-def _shelf(rng: np.random.Generator, main: Material) -> Parts:
+def _shelf(rng: np.random.Generator, main: Material) -> Primitives:
     x, y, height = between(rng, 0.35, 0.6), between(rng, 0.15, 0.2), between(rng, 1.2, 1.8)
     sides = tuple(_block((s * x - 0.02, -y, 0), (s * x + 0.02, y, height), main) for s in (-1, 1))
     back = _block((-x, -y - 0.015, 0.02), (x, -y, height), Material(mix(main.colour, PALETTE["black"], 0.35)))
@@ -157,7 +157,7 @@ def _shelf(rng: np.random.Generator, main: Material) -> Parts:
     return (*sides, back, *boards, *contents)
 
 
-def _lamp(rng: np.random.Generator, main: Material) -> Parts:
+def _lamp(rng: np.random.Generator, main: Material) -> Primitives:
     frame, height = frame_material(rng), between(rng, 1.2, 1.5)
     shade = Material(main.colour, main.accent, main.texture, main.scale, main.turned, emission=1.6)
     radius = between(rng, 0.18, 0.26)
@@ -165,7 +165,7 @@ def _lamp(rng: np.random.Generator, main: Material) -> Parts:
     return (cover, _round(0.02, 0.03, height - 0.28, frame), _round(0.16, 0, 0.035, frame))
 
 
-def _plant(rng: np.random.Generator, main: Material) -> Parts:
+def _plant(rng: np.random.Generator, main: Material) -> Primitives:
     pot = _round(0.13, 0, 0.3, main, taper=1.4)
     green = mix(PALETTE["green"], (0.16, 0.3, 0.05), float(rng.random()))
     leaf = Material(green, mix(green, PALETTE["black"], 0.5), "striped", 0.07)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from .camera import Camera
-from .furniture import Parts
+from .furniture import Primitives
 from .shapes import Material, Primitive, Vec3
 
 MAX_DEPTH = 10.0
@@ -52,7 +52,7 @@ class SceneObject:
     yaw: float
     extent: Vec3
     """Half width, half depth and height in its own frame, metres."""
-    primitives: Parts
+    primitives: Primitives
     support: int | None = None
     """Index of the object that it stands on; None: the floor."""
     joints: tuple[Vec3, ...] = ()
