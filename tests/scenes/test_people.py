@@ -1,4 +1,4 @@
-"""Figures: anatomy, keypoints as COCO defines them, and scenes that are sure to have one."""
+"""Figures: anatomy, keypoints as COCO defines them, and scenes that always have a figure."""
 
 import math
 
@@ -63,14 +63,14 @@ def peopled() -> list[tuple[Scene, Rendered]]:
     return [(scene, render(scene, SIZE)) for scene in scenes]
 
 
-def test_a_figure_that_faces_the_camera_has_its_left_on_the_right_of_the_picture() -> None:
+def test_a_figure_that_faces_the_camera_has_its_left_on_the_right_of_the_image() -> None:
     points = keypoints(*seen(person(3.0, 4.0, math.pi)), 0)
     assert points.shape == (17, 3)
     assert points.dtype == np.float32
     assert (points[:, 2] == 2).all()
     for left, right in [(i, twin) for i, twin in enumerate(COCO_KEYPOINTS.swap) if i < twin]:
         assert points[left, 0] > points[right, 0]
-        assert points[left, 0] + points[right, 0] == pytest.approx(128, abs=1.0)  # the picture's middle
+        assert points[left, 0] + points[right, 0] == pytest.approx(128, abs=1.0)  # the middle of the image
     rows = [points[joint(f"left_{name}"), 1] for name in ("eye", "shoulder", "elbow", "wrist", "knee", "ankle")]
     assert rows == sorted(rows)
 
@@ -88,7 +88,7 @@ def test_a_figure_from_the_side_hides_its_far_ear_and_shoulder() -> None:
     assert [points[joint(f"right_{name}"), 2] for name in ("ear", "shoulder", "hip")] == [1, 1, 1]
 
 
-def test_keypoints_behind_a_box_are_hidden_and_outside_the_picture_are_zero() -> None:
+def test_keypoints_behind_a_box_are_hidden_and_outside_the_image_are_zero() -> None:
     hidden = keypoints(*seen(person(3.0, 4.0, math.pi), block(3.0, 3.0, (0.8, 0.1, 0.4))), 0)
     for name in ("knee", "ankle"):
         assert hidden[joint(f"left_{name}"), 2] == 1

@@ -1,4 +1,4 @@
-"""Procedural pictures of furnished rooms with exact depth, class and instance masks, body keypoints and descriptions."""
+"""Procedural images of furnished rooms with exact depth, normals, class and instance masks, keypoints and descriptions."""
 
 from .camera import Camera
 from .captions import caption, visible

@@ -1,16 +1,17 @@
 """Objects as groups of primitives.
 
-A builder returns primitives at their nominal size in metres, standing on z = 0 around the origin. Furniture faces +y:
-what belongs against a wall has its back at -y.
+A builder returns primitives at their nominal size in metres, standing on z = 0 around the origin. Furniture faces +y,
+so that a sofa has its back at -y.
 """
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import TypeVar
 
 import numpy as np
 
-from .palette import PALETTE, mix
+from .palette import COLOURS, PALETTE, mix
 from .shapes import Material, Primitive, Vec3
 
 T = TypeVar("T")
@@ -32,7 +33,7 @@ def between(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def frame_material(rng: np.random.Generator) -> Material:
-    """Wood or metal, as legs and poles are made of."""
+    """Wood or metal for legs and poles."""
     return Material(pick(rng, _WOODS + _METALS), gloss=0.15)
 
 
@@ -46,19 +47,15 @@ def _block(low: Vec3, high: Vec3, material: Material, tilt: float = 0.0) -> Prim
 def _round(
     radius: float, bottom: float, top: float, material: Material, at: tuple[float, float] = (0, 0), taper: float = 1
 ) -> Primitive:
-    """An upright cylinder or cone from one height to another; `radius` is that of its bottom."""
+    """An upright cylinder or cone from one height to another; `radius` is the radius of its bottom."""
     centre, half = (at[0], at[1], (bottom + top) / 2), (radius, radius, (top - bottom) / 2)
     return Primitive("frustum", centre, half, material, taper=taper)
 
 
 def _legs(x: float, y: float, height: float, thick: float, material: Material) -> Primitives:
-    """Four square legs whose outer corners are at +-x, +-y."""
-    return tuple(
-        _block((sx * x - (sx > 0) * thick, sy * y - (sy > 0) * thick, 0.0),
-               (sx * x + (sx < 0) * thick, sy * y + (sy < 0) * thick, height), material)
-        for sx in (-1, 1)
-        for sy in (-1, 1)
-    )  # fmt: skip
+    """Four square legs with their outer corners at +-x, +-y."""
+    spans = product(((-x, thick - x), (x - thick, x)), ((-y, thick - y), (y - thick, y)))
+    return tuple(_block((left, back, 0.0), (right, front, height), material) for (left, right), (back, front) in spans)
 
 
 def _box(rng: np.random.Generator, main: Material) -> Primitives:
@@ -119,9 +116,8 @@ def _bed(rng: np.random.Generator, main: Material) -> Primitives:
     cover = _block((-x + 0.005, -y + 0.65, 0.28), (x - 0.005, y - 0.005, 0.5), main)
     head = _block((-x, -y - 0.06, 0), (x, -y, between(rng, 0.8, 1.1)), frame)
     places = (0.0,) if x < 0.65 else (-x / 2, x / 2)
-    pillows = tuple(
-        Primitive("ellipsoid", (at, -y + 0.33, 0.5), (min(0.34, 0.42 * x + 0.08), 0.2, 0.11), linen) for at in places
-    )
+    half = (min(0.34, 0.42 * x + 0.08), 0.2, 0.11)
+    pillows = tuple(Primitive("ellipsoid", (at, -y + 0.33, 0.5), half, linen) for at in places)
     return (base, mattress, cover, head, *pillows)
 
 
@@ -146,15 +142,17 @@ def _shelf(rng: np.random.Generator, main: Material) -> Primitives:
     count = int(rng.integers(3, 5))
     levels = [0.06 + i * (height - 0.08) / count for i in range(count + 1)]
     boards = tuple(_block((0.02 - x, -y, z - 0.018), (x - 0.02, y, z + 0.018), main) for z in levels)
-    contents = []
-    for z in levels[:-1]:  # a run of books, or a crate, on every level
-        if rng.random() < 0.85:
-            width = between(rng, 0.3, 0.9) * x
-            at, tall = between(rng, width - x, x - width), (levels[1] - levels[0]) * between(rng, 0.5, 0.8)
-            colours = PALETTE[pick(rng, tuple(PALETTE))], PALETTE[pick(rng, tuple(PALETTE))]
-            books = Material(*colours, texture=pick(rng, ("striped", "striped", "plain")), scale=0.05)
-            contents.append(_block((at - width, -y, z + 0.018), (at + width, y - 0.07, z + tall), books))
+    contents = [_books(rng, x, y, z, levels[1] - levels[0]) for z in levels[:-1] if rng.random() < 0.85]
     return (*sides, back, *boards, *contents)
+
+
+def _books(rng: np.random.Generator, x: float, y: float, z: float, space: float) -> Primitive:
+    """A row of books, or a crate, on a board at the height z with half sizes x, y and some space above."""
+    width = between(rng, 0.3, 0.9) * x
+    at, tall = between(rng, width - x, x - width), space * between(rng, 0.5, 0.8)
+    colours = PALETTE[pick(rng, COLOURS)], PALETTE[pick(rng, COLOURS)]
+    material = Material(*colours, texture=pick(rng, ("striped", "striped", "plain")), scale=0.05)
+    return _block((at - width, -y, z + 0.018), (at + width, y - 0.07, z + tall), material)
 
 
 def _lamp(rng: np.random.Generator, main: Material) -> Primitives:
@@ -171,9 +169,11 @@ def _plant(rng: np.random.Generator, main: Material) -> Primitives:
     leaf = Material(green, mix(green, PALETTE["black"], 0.5), "striped", 0.07)
     if rng.random() < 0.45:  # a round bush on a stem
         stem = _round(0.025, 0.3, 0.75, Material(PALETTE["brown"]))
-        crown = tuple(
-            Primitive("ellipsoid", (x, y, z), (r, r, r), Material(green, mix(green, (0, 0, 0), 0.45), "marbled", 0.12))
-            for x, y, z, r in ((0, 0, 0.95, 0.27), (0.15, 0.08, 0.82, 0.19), (-0.13, -0.1, 0.84, 0.2))
+        foliage = Material(green, mix(green, (0, 0, 0), 0.45), "marbled", 0.12)
+        crown = (
+            Primitive("ellipsoid", (0, 0, 0.95), (0.27, 0.27, 0.27), foliage),
+            Primitive("ellipsoid", (0.15, 0.08, 0.82), (0.19, 0.19, 0.19), foliage),
+            Primitive("ellipsoid", (-0.13, -0.1, 0.84), (0.2, 0.2, 0.2), foliage),
         )
         return (pot, stem, *crown)
     count, leaves = int(rng.integers(5, 8)), []

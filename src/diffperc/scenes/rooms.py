@@ -15,9 +15,9 @@ WALL_YAWS = (-np.pi / 2, np.pi / 2, 0.0, np.pi)
 
 @dataclass(frozen=True, slots=True)
 class RoomType:
-    """Tendencies of a type of room. Lengths in metres; a repeated item is likelier.
+    """What rooms of a type are like. Lengths are in metres; a repeated item is more likely.
 
-    The largest diagonal stays below the data set's largest depth.
+    The longest diagonal stays below MAX_DEPTH.
     """
 
     width: Range
@@ -28,7 +28,7 @@ class RoomType:
     extras: tuple[str, ...]
     """Kinds that fill the room up."""
     count: tuple[int, int]
-    """Fewest and most objects asked for."""
+    """Least and greatest number of objects to place."""
     walls: tuple[str, ...]
     wall_textures: tuple[str, ...]
     floors: tuple[str, ...]

@@ -68,7 +68,7 @@ def _by_surface(geometry: Geometry, hits: Hits) -> tuple[Indices, Indices]:
 def _frames(geometry: Geometry, points: Floats, counts: Indices) -> tuple[Floats, Floats]:
     """Texture frames and unit normals, both (3, n), of points (3, n) that are sorted by surface.
 
-    `counts` tells how many are on each surface. In the frame of a primitive that is a unit shape; the frame of the
+    `counts` holds the number of points on each surface. A primitive is a unit shape in its frame; the frame of the
     room's surfaces is the world.
     """
     start = int(counts[:FIRST_PRIMITIVE].sum())
@@ -87,10 +87,10 @@ def _frames(geometry: Geometry, points: Floats, counts: Indices) -> tuple[Floats
 
 
 def _paint(geometry: Geometry, counts: Indices, albedo: Floats, seen: tuple[Floats, Floats, Floats, Floats]) -> None:
-    """Put textures and skirting boards into the plain albedo (3, n) of points sorted by surface.
+    """Add textures and skirting boards to the plain albedo (3, n) of points sorted by surface.
 
-    What is seen of the points: frames, normals and unit directions of the rays that met them, (3, n) each, and the
-    metres (n,) that a pixel spans across those.
+    `seen` holds the points in their texture frames, their normals and the unit directions of the rays that met them,
+    (3, n) each, and the metres (n,) that a pixel spans across these rays.
     """
     end = 0
     for number, count in enumerate(counts.tolist()):
@@ -112,7 +112,7 @@ def _paint(geometry: Geometry, counts: Indices, albedo: Floats, seen: tuple[Floa
 
 def _albedo(material: Material, u: Floats, v: Floats, width: Floats, normal: Floats, view: Floats) -> Floats:
     """Albedo (3, n) of points on a textured surface."""
-    # A pixel is stretched one way only where it meets the surface at a slant: the root is a compromise.
+    # At a slant a pixel covers more of the surface, but in one direction only: the root is a compromise.
     slant: Floats = np.sqrt(np.maximum(np.abs(dot(normal, view)), np.float32(0.02)))
     first, second = (v, u) if material.turned else (u, v)
     blend = PATTERNS[material.texture](first, second, width / slant, material.scale)
@@ -121,9 +121,9 @@ def _albedo(material: Material, u: Floats, v: Floats, width: Floats, normal: Flo
 
 
 def _diffuse(geometry: Geometry, points: Floats, normal: Floats, shadow: Flags) -> tuple[Floats, Floats]:
-    """Diffuse light (3, n) that reaches surface points, and the lamp's part in it (n,) without its colour.
+    """Diffuse light (3, n) that reaches surface points, and the lamp's share in it (n,) without its colour.
 
-    Lambert for the lamp; ambient light is dimmed in corners and on surfaces that face down.
+    The lamp's light follows Lambert's law; ambient light is dimmed in corners and on surfaces that face down.
     """
     scene = geometry.scene
     towards = geometry.lamp[:, None] - points
@@ -151,7 +151,7 @@ def _mirrored(geometry: Geometry, points: Floats, normal: Floats, view: Floats) 
 def _openness(scene: Scene, points: Floats) -> Floats:
     """Share (n,) of ambient light that reaches a point: less near where floor, walls and ceiling meet.
 
-    A point on a wall is at distance 0 of that wall, which halves it: hence the factor of two.
+    A point on a wall has distance 0 from that wall, which halves its share: hence the factor of two.
     """
     gap = np.minimum(points, np.array(scene.room.size, np.float32)[:, None] - points)
     near = np.float32(0.06) / (np.maximum(gap, 0, out=gap) + np.float32(0.12))
