@@ -17,10 +17,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300, help="scenes to render")
     parser.add_argument("--size", type=int, nargs=2, default=(128, 128), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--person", action="store_true", help="then time scenes with a person in view, too")
+    parser.add_argument("--person", action="store_true", help="also time scenes with a person in view")
     arguments = parser.parse_args()
-    for person in (False, True) if arguments.person else (False,):
-        _measure(arguments.seed, arguments.count, tuple(arguments.size), person)
+    size = tuple(arguments.size)
+    _measure(arguments.seed, arguments.count, size, person=False)
+    if arguments.person:
+        _measure(arguments.seed, arguments.count, size, person=True)
 
 
 def _measure(seed: int, count: int, size: tuple[int, int], person: bool) -> None:
@@ -29,8 +31,9 @@ def _measure(seed: int, count: int, size: tuple[int, int], person: bool) -> None
         scene = sample_scene(seed, index, person)
         caption(scene, render(scene, size))
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    content = "scenes with a person" if person else "scenes"
     print(
-        f"{count} scenes of {size[0]}x{size[1]}{' with a person' if person else ''}, numpy {np.__version__}: "
+        f"{count} {content}, {size[0]}x{size[1]}, numpy {np.__version__}: "
         f"{count / cpu:.1f} images per CPU second, {count / wall:.1f} per wall second"
     )
 

@@ -1,4 +1,4 @@
-"""Referring expressions: each is true of exactly one object, by predicates written apart from the generator's."""
+"""Referring expressions: each is true of exactly one object, by predicates written independently of the generator."""
 
 import re
 from collections import Counter
@@ -68,7 +68,7 @@ def clearance(first: SceneObject, second: SceneObject) -> float:
 
 
 def measure(scene: Scene, rendered: Rendered, word: str, number: int) -> float:
-    """What is greatest for the one that the word means."""
+    """A number that is greatest for the object that the word means."""
     columns = np.nonzero(rendered.instance == number + 1)[1]
     depth = float(scene.camera.project([scene.objects[number].centre], SIZE)[1][0])
     volume = float(np.prod(scene.objects[number].extent))
@@ -77,7 +77,7 @@ def measure(scene: Scene, rendered: Rendered, word: str, number: int) -> float:
 
 
 def meant(scene: Scene, rendered: Rendered, text: str) -> list[int]:
-    """Objects, of those that can be made out, that the expression is true of."""
+    """The recognisable objects of which the expression is true."""
     counts = [(rendered.instance == number + 1).mean() for number in range(len(scene.objects))]
     shown = [number for number, share in enumerate(counts) if share >= 0.0008]
     if match := re.fullmatch(rf"the ({'|'.join(EXTREMES)}) (\w+)", text):

@@ -1,4 +1,4 @@
-"""Figures: anatomy, keypoints as COCO defines them, and scenes that are sure to have one."""
+"""Figures: anatomy, keypoints as COCO defines them, and scenes that always have a figure."""
 
 import math
 
@@ -7,10 +7,10 @@ import pytest
 
 from diffperc.scenes import (
     CLASSES,
+    Appearance,
+    BodyPose,
     Camera,
     Light,
-    Look,
-    Pose,
     Rendered,
     Room,
     Scene,
@@ -21,12 +21,13 @@ from diffperc.scenes import (
     render,
     sample_scene,
 )
-from diffperc.scenes.people import BONES, sample_pose
+from diffperc.scenes.people import BONES
+from diffperc.scenes.poses import sample_pose
 from diffperc.scenes.shapes import Material, Primitive
 from diffperc.types.keypoints import COCO_KEYPOINTS
 
 GRAY = Material((0.5, 0.5, 0.5))
-LOOK = Look(GRAY, GRAY, GRAY, GRAY, GRAY, GRAY, GRAY)
+APPEARANCE = Appearance(GRAY, GRAY, GRAY, GRAY, GRAY, GRAY, GRAY)
 ROOM = Room("hall", (6.0, 6.0, 3.0), "gray", "gray", (GRAY,) * 6, ())
 LIGHT = Light((3.0, 3.0, 2.6), (3.0, 3.0, 3.0), (0.3, 0.3, 0.3), 0.25)
 SIZE = (128, 128)
@@ -36,8 +37,8 @@ def joint(name: str) -> int:
     return COCO_KEYPOINTS.names.index(name)
 
 
-def person(x: float, y: float, yaw: float, pose: Pose | None = None, height: float = 1.7) -> SceneObject:
-    parts, joints = figure(pose or Pose(), height, LOOK)
+def person(x: float, y: float, yaw: float, pose: BodyPose | None = None, height: float = 1.7) -> SceneObject:
+    parts, joints = figure(pose or BodyPose(), height, APPEARANCE)
     c, s = math.cos(yaw), math.sin(yaw)
     return SceneObject(
         "person", "gray", "medium", "plain", (x, y, 0.0), yaw, (0.5, 0.5, height),
@@ -62,14 +63,14 @@ def peopled() -> list[tuple[Scene, Rendered]]:
     return [(scene, render(scene, SIZE)) for scene in scenes]
 
 
-def test_a_figure_that_faces_the_camera_has_its_left_on_the_right_of_the_picture() -> None:
+def test_a_figure_that_faces_the_camera_has_its_left_on_the_right_of_the_image() -> None:
     points = keypoints(*seen(person(3.0, 4.0, math.pi)), 0)
     assert points.shape == (17, 3)
     assert points.dtype == np.float32
     assert (points[:, 2] == 2).all()
     for left, right in [(i, twin) for i, twin in enumerate(COCO_KEYPOINTS.swap) if i < twin]:
         assert points[left, 0] > points[right, 0]
-        assert points[left, 0] + points[right, 0] == pytest.approx(128, abs=1.0)  # the picture's middle
+        assert points[left, 0] + points[right, 0] == pytest.approx(128, abs=1.0)  # the middle of the image
     rows = [points[joint(f"left_{name}"), 1] for name in ("eye", "shoulder", "elbow", "wrist", "knee", "ankle")]
     assert rows == sorted(rows)
 
@@ -87,7 +88,7 @@ def test_a_figure_from_the_side_hides_its_far_ear_and_shoulder() -> None:
     assert [points[joint(f"right_{name}"), 2] for name in ("ear", "shoulder", "hip")] == [1, 1, 1]
 
 
-def test_keypoints_behind_a_box_are_hidden_and_outside_the_picture_are_zero() -> None:
+def test_keypoints_behind_a_box_are_hidden_and_outside_the_image_are_zero() -> None:
     hidden = keypoints(*seen(person(3.0, 4.0, math.pi), block(3.0, 3.0, (0.8, 0.1, 0.4))), 0)
     for name in ("knee", "ankle"):
         assert hidden[joint(f"left_{name}"), 2] == 1
@@ -106,7 +107,7 @@ def test_bones_keep_their_lengths() -> None:
     }  # fmt: skip
     rng = np.random.default_rng(0)
     for _ in range(60):
-        parts, joints = figure(sample_pose(rng), 1.6, LOOK)
+        parts, joints = figure(sample_pose(rng), 1.6, APPEARANCE)
         points = np.array(joints)
         for bone, (start, end) in pairs.items():
             for side in ("left", "right"):
@@ -120,7 +121,7 @@ def test_bones_keep_their_lengths() -> None:
 
 def test_a_standing_figure_is_as_tall_as_asked() -> None:
     for height in (1.45, 1.9):
-        top = max(part.centre[2] + part.reach()[2] for part in figure(Pose(), height, LOOK)[0])
+        top = max(part.centre[2] + part.reach()[2] for part in figure(BodyPose(), height, APPEARANCE)[0])
         assert top == pytest.approx(height, rel=0.04)
 
 

@@ -1,12 +1,13 @@
-"""Procedural pictures of furnished rooms with exact depth, class and instance masks, body keypoints and descriptions."""
+"""Procedural images of furnished rooms with exact depth, normals, class and instance masks, keypoints and descriptions."""
 
 from .camera import Camera
 from .captions import caption, visible
 from .expressions import Expression, expressions
 from .keypoints import extent, keypoints
 from .palette import COLOURS
-from .people import Look, Pose, figure
+from .people import Appearance, figure
 from .placing import SIZES
+from .poses import BodyPose
 from .render import CLASSES, Rendered, render
 from .rooms import ROOMS
 from .sampling import sample_scene
@@ -20,11 +21,11 @@ __all__ = [
     "ROOMS",
     "SIZES",
     "TEXTURES",
+    "Appearance",
+    "BodyPose",
     "Camera",
     "Expression",
     "Light",
-    "Look",
-    "Pose",
     "Rendered",
     "Room",
     "Scene",

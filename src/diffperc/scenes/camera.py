@@ -18,7 +18,7 @@ class Camera:
 
     position: Vec3
     yaw: float
-    """Heading: 0 looks along +y, positive turns left (towards -x)."""
+    """Heading: 0 looks along +y, positive angles turn left (towards -x)."""
     pitch: float
     """Positive looks up."""
     fov: float
@@ -31,13 +31,13 @@ class Camera:
         return np.array([[c, s, 0.0], [-s * sp, c * sp, -cp], [-s * cp, c * cp, sp]])
 
     def focal(self, height: int) -> float:
-        """Focal length in pixels of an image that many pixels high (pixels are square)."""
+        """Focal length in pixels for an image with that height in pixels (pixels are square)."""
         return float(height / (2 * np.tan(self.fov / 2)))
 
     def project(
         self, points: npt.ArrayLike, size: tuple[int, int]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Pixels (N, 2) as (u, v) and z-depths (N,) in metres of world points (N, 3); size is (height, width).
+        """Pixels (N, 2) as (u, v) and depths (N,) in metres of world points (N, 3); size is (height, width).
 
         Points behind the camera have a depth <= 0 and meaningless pixels.
         """
@@ -49,7 +49,7 @@ class Camera:
     def rays(self, u: Floats, v: Floats, size: tuple[int, int]) -> Floats:
         """World directions (3, ...) through image points u, v (...), one metre long along the optical axis.
 
-        With that length a ray's parameter is the z-depth of what it meets.
+        With that length, a ray's parameter is the depth of what it meets.
         """
         right, down, forward = self.rotation().astype(np.float32).reshape(3, 3, *[1] * u.ndim)
         focal = self.focal(size[0])

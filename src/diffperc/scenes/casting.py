@@ -1,4 +1,4 @@
-"""Casting rays into a scene: what a camera ray meets first, and whether the lamp sees that point."""
+"""Casting rays into a scene: what a camera ray meets first, and whether the lamp lights that point."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from .geometry import FIRST_PRIMITIVE, Flags, Geometry, Indices, Ints
 from .shapes import SHAPES, Floats, intersect
 
 _SUBPIXEL = (0.36, 0.2)
-"""Offset (u, v) from a pixel's centre of its second extra ray, pixels; the first is on the other side."""
+"""Offset (u, v) in pixels of a pixel's second extra ray from its centre; the first one is on the other side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class Hits:
     """(n,) whether an object hides the lamp."""
 
     def at(self, rays: Indices) -> "Hits":
+        """The hits of some of the rays."""
         return Hits(self.dirs.take(rays, axis=1), self.depth[rays], self.source[rays], self.shadow[rays])
 
 
@@ -36,13 +37,13 @@ def cast(geometry: Geometry) -> Hits:
     counts, pixels = _covered(geometry)
     t = _meet(geometry, geometry.local_eye, counts, dirs.take(pixels, axis=1))
     np.minimum.at(depth, pixels, t)
-    first = np.flatnonzero(t == depth[pixels])[::-1]  # of two equally near the one with the lower number stays
+    first = np.flatnonzero(t == depth[pixels])[::-1]  # of two equally near surfaces, the lower number stays
     source[pixels[first]] = np.arange(FIRST_PRIMITIVE, FIRST_PRIMITIVE + counts.size).repeat(counts)[first]
     return Hits(dirs, depth, source, _shadow(geometry, geometry.eye[:, None] + dirs * depth, source))
 
 
 def _covered(geometry: Geometry) -> tuple[Indices, Indices]:
-    """How many pixels the rectangle of each primitive has (K,), and which they are, one primitive after the other."""
+    """How many pixels each primitive's rectangle has (K,), and the indices of these pixels, primitive by primitive."""
     left, right, top, bottom = geometry.rectangles.T
     wide = np.maximum(right - left, 0)
     high = np.where(wide > 0, np.maximum(bottom - top, 0), 0)
@@ -53,10 +54,10 @@ def _covered(geometry: Geometry) -> tuple[Indices, Indices]:
 
 
 def refine(geometry: Geometry, centre: Hits, pixels: Indices) -> Hits:
-    """Follow two more rays through each of some pixels (m,): n = 2 m, all first ones before all second ones.
+    """Follow two more rays through each of the given pixels (m,): n = 2 m, all first rays before all second rays.
 
-    They are tried against the surfaces that are seen in the pixel itself and in those beside it, and are taken to be in
-    the shadow like the same surface there, unless that differs.
+    They are tried only against the surfaces seen in the pixel itself and in the pixels beside it. Their shadow is copied
+    from where the same surface is seen there; it is traced where these places disagree.
     """
     height, width = geometry.size
     row, column = np.divmod(pixels, width)
@@ -65,10 +66,9 @@ def refine(geometry: Geometry, centre: Hits, pixels: Indices) -> Hits:
     rows, columns = np.tile(row * width, 2), np.tile(column, 2)
     around = np.stack([rows + columns, rows + beside, above + columns, above + beside])
     near_source, near_shadow = centre.source[around], centre.shadow[around]
-    u, v = (
-        np.concatenate([at + (0.5 - offset), at + (0.5 + offset)]).astype(np.float32)
-        for at, offset in zip((column, row), _SUBPIXEL, strict=True)
-    )
+    right, below = _SUBPIXEL
+    u = np.concatenate([column + (0.5 - right), column + (0.5 + right)]).astype(np.float32)
+    v = np.concatenate([row + (0.5 - below), row + (0.5 + below)]).astype(np.float32)
     dirs = geometry.scene.camera.rays(u, v, geometry.size)
     depth, source = _room(geometry, dirs)
     fresh = near_source >= FIRST_PRIMITIVE
@@ -102,7 +102,7 @@ def joined(first: Hits, second: Hits) -> Hits:
 
 def _room(geometry: Geometry, dirs: Floats) -> tuple[Floats, Ints]:
     """Depth and surface number where camera rays (3, ...) meet the room."""
-    # Seen from inside, of the two planes across an axis the ray meets the one it heads for.
+    # From inside, a ray meets that one of the two planes across an axis which it heads for.
     eye = geometry.eye.reshape(3, *[1] * (dirs.ndim - 1))
     size = np.array(geometry.scene.room.size, np.float32).reshape(eye.shape)
     positive = dirs > 0
@@ -118,8 +118,8 @@ def _room(geometry: Geometry, dirs: Floats) -> tuple[Floats, Ints]:
 def _meet(geometry: Geometry, local_origins: Floats, counts: Indices, dirs: Floats) -> Floats:
     """Ray parameters (n,) at which rays (3, n) meet a primitive, inf where they miss it.
 
-    The first counts[0] rays are tried against the first primitive, the next counts[1] against the second, ... All start
-    from one point, of which `local_origins` (K, 3) gives the place in each primitive's frame.
+    The first counts[0] rays are tried against the first primitive, the next counts[1] against the second, and so on.
+    All start from one point; `local_origins` (K, 3) holds its coordinates in each primitive's frame.
     """
     local, origins = turned(geometry.to_local, counts, dirs), local_origins.T.repeat(counts, axis=1)
     t = np.empty(local.shape[1], np.float32)
@@ -132,7 +132,7 @@ def _meet(geometry: Geometry, local_origins: Floats, counts: Indices, dirs: Floa
 
 
 def turned(matrices: Floats, counts: Indices, vectors: Floats) -> Floats:
-    """The first counts[0] of the vectors (3, n) times the first of the matrices (K, 3, 3), the next counts[1] ..."""
+    """Vectors (3, n) times matrices (K, 3, 3): the first counts[0] vectors times the first matrix, and so on."""
     product = np.empty_like(vectors)
     end = 0
     for number, count in enumerate(counts.tolist()):
@@ -143,12 +143,12 @@ def turned(matrices: Floats, counts: Indices, vectors: Floats) -> Floats:
 
 
 def _shadow(geometry: Geometry, points: Floats, source: Ints) -> Flags:
-    """Which surface points (3, n) an object hides from the lamp."""
+    """Whether an object hides each surface point (3, n) from the lamp (n,)."""
     hidden = np.zeros(source.shape, np.bool_)
     casters = np.flatnonzero(geometry.owners)
     if not casters.size:
         return hidden
-    # If the lamp is above all objects, nothing is between it and what is above them, too.
+    # If the lamp is above all objects, nothing is in its way to points above them either.
     limit = geometry.highest if geometry.highest < geometry.lamp[2] else np.inf
     low = np.flatnonzero(points[2] < np.float32(limit))
     dirs = points.take(low, axis=1) - geometry.lamp[:, None]

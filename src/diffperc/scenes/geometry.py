@@ -15,7 +15,7 @@ Indices = npt.NDArray[np.intp]
 FIRST_PRIMITIVE = 6
 """Surfaces 0-5 are the room's (the order of Room.surfaces); primitive i is surface 6 + i."""
 _NEAR = 0.01
-"""Depth in metres nearer than which nothing is looked for."""
+"""Depth in metres of the nearest surface that is looked for."""
 _CORNERS = np.array([(x, y, z) for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)])
 _EDGES = np.array([(i, i + bit) for bit in (1, 2, 4) for i in range(8) if not i & bit])
 """Corners at both ends of the edges of a box."""
@@ -34,17 +34,17 @@ class Geometry:
     """(3,) metres."""
     primitives: tuple[Primitive, ...]
     materials: tuple[Material, ...]
-    """Of every surface: the room's six, then the primitives'."""
+    """Material of every surface: the room's six, then the primitives'."""
     kinds: tuple[str, ...]
-    """What each belongs to: a kind of object, or for decoration the class that it counts as."""
+    """(K,) what each primitive belongs to: a kind of object, or for decoration the class that it counts as."""
     owners: Ints
-    """(K,) number of the object each belongs to, from 1 on; 0 for decoration, which casts no shadow."""
+    """(K,) number of the object that each belongs to, from 1 on; 0 for decoration, which casts no shadow."""
     bounds: tuple[int, ...]
-    """Where in that order every shape begins, and K."""
+    """Where each of SHAPES begins in that order, and K."""
     tapers: Floats
     """(K,)."""
     to_local: Floats
-    """(K, 3, 3): from world to the local unit frame."""
+    """(K, 3, 3): from the world to each local unit frame."""
     local_eye: Floats
     """(K, 3): the eye in each local unit frame."""
     local_lamp: Floats
@@ -54,17 +54,18 @@ class Geometry:
     radii: Floats
     """(K,) bounding spheres, metres."""
     highest: float
-    """Height in metres that nothing which casts a shadow exceeds."""
+    """Height in metres above which nothing casts a shadow."""
     rectangles: npt.NDArray[np.int64]
-    """(K, 4) first and last column, first and last row (exclusive) of the image part that may show each."""
+    """(K, 4) first and end column, first and end row (ends exclusive) of the part of the image that may show each."""
 
 
 def prepare(scene: Scene, size: tuple[int, int]) -> Geometry:
+    """The geometry of a scene for an image with that height and width in pixels."""
     parts = [(part, name, 0) for name, part in scene.room.decor]
     for owner, thing in enumerate(scene.objects, 1):
         parts += [(part, thing.kind, owner) for part in thing.primitives]
     parts.sort(key=lambda entry: SHAPES.index(entry[0].shape))
-    primitives, kinds, owners = zip(*parts, strict=True) if parts else ((), (), ())
+    primitives = tuple(part for part, _, _ in parts)
     shapes = [part.shape for part in primitives]
     axes = np.array([part.axes() for part in primitives]).reshape(-1, 3, 3)
     to_local = axes / np.array([part.half for part in primitives]).reshape(-1, 3, 1)
@@ -73,23 +74,23 @@ def prepare(scene: Scene, size: tuple[int, int]) -> Geometry:
     tops = [thing.position[2] + thing.extent[2] for thing in scene.objects]
     eye, lamp = np.array(scene.camera.position), np.array(scene.light.position)
     return Geometry(
-        scene,
-        size,
-        eye.astype(np.float32),
-        lamp.astype(np.float32),
-        primitives,
-        (*scene.room.surfaces, *(part.material for part in primitives)),
-        kinds,
-        np.array(owners, np.int16),
-        (0, *np.cumsum([shapes.count(shape) for shape in SHAPES]).tolist()),
-        np.array([part.taper for part in primitives], np.float32),
-        to_local.astype(np.float32),
-        (to_local @ (eye - centres)[:, :, None])[:, :, 0].astype(np.float32),
-        (to_local @ (lamp - centres)[:, :, None])[:, :, 0].astype(np.float32),
-        centres.astype(np.float32),
-        np.array([part.radius() for part in primitives], np.float32),
-        max(tops, default=0.0) + 1e-3,
-        _rectangles(scene, centres[:, None] + _CORNERS @ spans, size),
+        scene=scene,
+        size=size,
+        eye=eye.astype(np.float32),
+        lamp=lamp.astype(np.float32),
+        primitives=primitives,
+        materials=(*scene.room.surfaces, *(part.material for part in primitives)),
+        kinds=tuple(kind for _, kind, _ in parts),
+        owners=np.array([owner for _, _, owner in parts], np.int16),
+        bounds=(0, *np.cumsum([shapes.count(shape) for shape in SHAPES]).tolist()),
+        tapers=np.array([part.taper for part in primitives], np.float32),
+        to_local=to_local.astype(np.float32),
+        local_eye=(to_local @ (eye - centres)[:, :, None])[:, :, 0].astype(np.float32),
+        local_lamp=(to_local @ (lamp - centres)[:, :, None])[:, :, 0].astype(np.float32),
+        centres=centres.astype(np.float32),
+        radii=np.array([part.radius() for part in primitives], np.float32),
+        highest=max(tops, default=0.0) + 1e-3,
+        rectangles=_rectangles(scene, centres[:, None] + _CORNERS @ spans, size),
     )
 
 

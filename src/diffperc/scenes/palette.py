@@ -3,23 +3,24 @@
 from .shapes import Vec3
 
 
-def _linear(red: float, green: float, blue: float) -> Vec3:
+def linear(red: float, green: float, blue: float) -> Vec3:
+    """Linear RGB of a display colour in [0, 1]."""
     return (red**2, green**2, blue**2)
 
 
 PALETTE: dict[str, Vec3] = {
-    "red": _linear(0.84, 0.17, 0.16),
-    "orange": _linear(0.95, 0.52, 0.12),
-    "yellow": _linear(0.95, 0.85, 0.25),
-    "green": _linear(0.22, 0.62, 0.25),
-    "cyan": _linear(0.25, 0.78, 0.82),
-    "blue": _linear(0.18, 0.34, 0.80),
-    "purple": _linear(0.54, 0.24, 0.70),
-    "pink": _linear(0.95, 0.60, 0.72),
-    "brown": _linear(0.50, 0.32, 0.19),
-    "white": _linear(0.94, 0.94, 0.92),
-    "gray": _linear(0.54, 0.55, 0.56),
-    "black": _linear(0.15, 0.15, 0.17),
+    "red": linear(0.84, 0.17, 0.16),
+    "orange": linear(0.95, 0.52, 0.12),
+    "yellow": linear(0.95, 0.85, 0.25),
+    "green": linear(0.22, 0.62, 0.25),
+    "cyan": linear(0.25, 0.78, 0.82),
+    "blue": linear(0.18, 0.34, 0.80),
+    "purple": linear(0.54, 0.24, 0.70),
+    "pink": linear(0.95, 0.60, 0.72),
+    "brown": linear(0.50, 0.32, 0.19),
+    "white": linear(0.94, 0.94, 0.92),
+    "gray": linear(0.54, 0.55, 0.56),
+    "black": linear(0.15, 0.15, 0.17),
 }
 COLOURS: tuple[str, ...] = tuple(PALETTE)
 

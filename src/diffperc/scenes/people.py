@@ -1,22 +1,21 @@
 """Posed human figures with the 17 body keypoints of COCO.
 
-A figure faces +y like furniture, so its own left is at -x. Directions of limbs are (out, forward, up): `out` points
-away from the middle of the body, which lets one table serve both sides.
+A figure faces +y like furniture, so its own left is at -x.
 """
 
 import math
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
-from .furniture import Parts, between, pick
-from .palette import PALETTE, mix
+from .furniture import Primitives, pick
+from .palette import PALETTE, linear, mix
+from .poses import BodyPose
 from .shapes import Material, Primitive, Shape, Vec3
 
 Vector = npt.NDArray[np.float64]
-Limb = tuple[Vec3, Vec3]
-"""Directions of its upper and its lower bone, which need not have unit length."""
 
 HEIGHTS: dict[str, tuple[float, float]] = {"small": (1.45, 1.6), "medium": (1.6, 1.75), "large": (1.75, 1.9)}
 """Range of the body height in metres that a size word stands for."""
@@ -29,72 +28,14 @@ BONES: dict[str, float] = {
 _SKINS = ((0.86, 0.66, 0.55), (0.95, 0.76, 0.66), (0.72, 0.5, 0.36), (0.5, 0.33, 0.22), (0.34, 0.22, 0.15))
 _HAIRS = ((0.1, 0.08, 0.07), (0.25, 0.15, 0.09), (0.42, 0.24, 0.12), (0.75, 0.58, 0.3), (0.6, 0.6, 0.6))
 _TROUSERS = ("blue", "blue", "black", "black", "gray", "brown", "white", "green", "red", "purple")
-
-_ARMS: tuple[Limb, ...] = (
-    ((0.18, 0.0, -1.0), (0.08, 0.2, -1.0)),  # hanging
-    ((0.18, 0.0, -1.0), (0.08, 0.2, -1.0)),
-    ((0.2, 0.45, -1.0), (0.1, 0.8, -1.0)),  # swung forward ...
-    ((0.2, -0.4, -1.0), (0.1, -0.1, -1.0)),  # ... and back
-    ((0.45, 0.1, 0.9), (0.1, 0.1, 1.0)),  # raised
-    ((1.0, 0.0, 0.1), (1.0, 0.15, 0.1)),  # at the side
-    ((0.75, -0.4, -0.75), (-0.8, 0.55, -0.3)),  # akimbo
-    ((0.1, 1.0, 0.05), (0.0, 1.0, 0.1)),  # pointing ahead
-    ((0.7, 0.7, 0.1), (0.6, 0.8, 0.2)),  # pointing aside
-    ((0.2, 0.15, -1.0), (-0.1, 1.0, 0.1)),  # carrying
-    ((0.9, 0.1, -0.1), (0.25, 0.2, 1.0)),  # waving
-    ((0.35, 0.5, -0.7), (-0.15, 0.25, 1.0)),  # hand at the head
-)
+_SHORT_HAIR = ((0.048, 0.054, 0.06), (0.0, -0.014, 0.016))
+_LONG_HAIR = ((0.052, 0.054, 0.085), (0.0, -0.015, 0.005))
+"""Half sizes of the hair's ellipsoid, and its centre seen from the middle of the head, as shares of the body height."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stance:
-    """What the legs do, with the range of the trunk's lean that goes with it, radians (positive is forward)."""
-
-    left: Limb
-    right: Limb
-    lean: tuple[float, float]
-
-
-_STANDING = ((0.07, 0.03, -1.0), (0.03, -0.06, -1.0))
-_KNEES_UP = ((0.25, 0.8, 0.75), (0.0, 0.65, -1.0))
-_STANCES: tuple[tuple[Stance, int], ...] = (
-    (Stance(_STANDING, _STANDING, (-0.06, 0.12)), 6),
-    (Stance(_STANDING, _STANDING, (0.2, 0.75)), 2),  # bending forward
-    (Stance(((0.3, 0.05, -1.0), (0.25, -0.05, -1.0)), ((0.3, 0.05, -1.0), (0.25, -0.05, -1.0)), (-0.05, 0.3)), 3),
-    (Stance(((0.05, 0.45, -1.0), (0.02, 0.1, -1.0)), ((0.05, -0.2, -1.0), (0.02, -0.6, -1.0)), (0.0, 0.2)), 5),
-    (Stance(((0.3, 0.8, -0.45), (0.0, -0.35, -1.0)), ((0.3, 0.8, -0.45), (0.0, -0.35, -1.0)), (0.3, 0.6)), 1),
-    (Stance(((0.35, 1.0, 0.1), (0.0, -0.35, -1.0)), ((0.35, 1.0, 0.1), (0.0, -0.35, -1.0)), (0.35, 0.7)), 2),
-    (Stance(((0.15, 1.0, -0.1), (0.02, 0.0, -1.0)), ((0.05, -0.1, -1.0), (0.0, -1.0, -0.05)), (0.0, 0.2)), 1),  # kneeling
-    (Stance(((0.15, 1.0, 0.06), (0.1, 1.0, -0.06)), ((0.15, 1.0, 0.06), (0.1, 1.0, -0.06)), (-0.3, 0.15)), 1),
-    (Stance(_KNEES_UP, _KNEES_UP, (-0.2, 0.35)), 1),
-    (Stance(((0.15, 1.0, 0.06), (0.1, 1.0, -0.06)), _KNEES_UP, (-0.3, 0.2)), 1),
-    (Stance(((0.9, 0.75, 0.12), (-0.9, 0.2, -0.2)), ((0.9, 0.75, 0.12), (-0.9, 0.35, -0.2)), (-0.1, 0.3)), 1),
-)  # fmt: skip
-"""Stances with weights: standing, bending, legs apart, walking, squatting, crouching, kneeling, and four ways of sitting
-on the floor."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pose:
-    """Angles in radians; limbs on the left side come first."""
-
-    arms: tuple[Limb, Limb] = (_ARMS[0], _ARMS[0])
-    legs: tuple[Limb, Limb] = (_STANDING, _STANDING)
-    lean: float = 0.0
-    """Of the trunk, positive forward."""
-    sway: float = 0.0
-    """Of the trunk, positive to the right."""
-    twist: float = 0.0
-    """Of the trunk, positive to the left."""
-    turn: float = 0.0
-    """Of the head, positive to the left."""
-    nod: float = 0.0
-    """Of the head, positive down."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """Materials of a figure: `sleeves` and `legs` cover forearms and shins, bare skin or the cloth above."""
+class Appearance:
+    """Materials of a figure; `sleeves` and `legs` cover the forearms and shins with skin or with the cloth above."""
 
     shirt: Material
     trousers: Material
@@ -106,52 +47,31 @@ class Look:
     long_hair: bool = False
 
 
-def sample_pose(rng: np.random.Generator) -> Pose:
-    weights = np.array([weight for _, weight in _STANCES], np.float64)
-    stance = _STANCES[int(rng.choice(len(_STANCES), p=weights / weights.sum()))][0]
-    legs = (stance.left, stance.right) if rng.random() < 0.5 else (stance.right, stance.left)
-    arm = pick(rng, _ARMS)
-    arms = (arm, arm if rng.random() < 0.3 else pick(rng, _ARMS))
-    return Pose(
-        (_varied(rng, arms[0], 0.14), _varied(rng, arms[1], 0.14)),
-        (_varied(rng, legs[0], 0.05), _varied(rng, legs[1], 0.05)),
-        between(rng, *stance.lean),
-        between(rng, -0.12, 0.12),
-        between(rng, -0.3, 0.3),
-        between(rng, -0.7, 0.7),
-        between(rng, -0.25, 0.35),
-    )
-
-
-def _varied(rng: np.random.Generator, limb: Limb, spread: float) -> Limb:
-    (a, b, c), (d, e, f) = (np.array(limb) + spread * rng.standard_normal((2, 3))).tolist()
-    return ((a, b, c), (d, e, f))
-
-
-def sample_look(rng: np.random.Generator, shirt: Material, colour: str) -> Look:
-    """Materials that go with a shirt; `colour` is the shirt's, which the trousers will not have."""
-    trousers = Material(PALETTE[pick(rng, tuple(name for name in _TROUSERS if name != colour))])
+def sample_appearance(rng: np.random.Generator, shirt: Material, colour: str) -> Appearance:
+    """Materials that go with a shirt. Its colour is `colour`, which the trousers will not have."""
+    other_colours = tuple(name for name in _TROUSERS if name != colour)
+    trousers = Material(PALETTE[pick(rng, other_colours)])
     tone = mix(pick(rng, _SKINS), pick(rng, _SKINS), 0.5 * float(rng.random()))
     # Hair close to the skin would leave no difference between front and back.
-    red, green, blue = pick(rng, tuple(shade for shade in _HAIRS if abs(shade[1] - tone[1]) > 0.135))
-    skin, hair = Material((tone[0] ** 2, tone[1] ** 2, tone[2] ** 2)), Material((red**2, green**2, blue**2))
+    distinct = tuple(shade for shade in _HAIRS if abs(shade[1] - tone[1]) > 0.135)
+    hair, skin = Material(linear(*pick(rng, distinct))), Material(linear(*tone))
     shoes = Material(PALETTE[pick(rng, ("black", "brown", "white", "red"))])
     sleeves = shirt if rng.random() < 0.5 else skin
     legs = trousers if rng.random() < 0.8 else skin
-    return Look(shirt, trousers, skin, hair, shoes, sleeves, legs, bool(rng.random() < 0.35))
+    return Appearance(shirt, trousers, skin, hair, shoes, sleeves, legs, bool(rng.random() < 0.35))
 
 
-def figure(pose: Pose, height: float, look: Look) -> tuple[Parts, tuple[Vec3, ...]]:
-    """Primitives and keypoints of a person of that height in metres, facing +y, its lowest point on z = 0.
+def figure(pose: BodyPose, height: float, appearance: Appearance) -> tuple[Primitives, tuple[Vec3, ...]]:
+    """Primitives and keypoints of a person with that height in metres, facing +y, its lowest point on z = 0.
 
-    The middle of its rectangle on the floor is at the origin.
+    The middle of the rectangle that it covers on the floor is at the origin.
     """
     bone = {name: share * height for name, share in BONES.items()}
     trunk = _turned(pose.twist, -pose.lean, pose.sway)
     head = trunk @ _turned(pose.turn, -pose.nod, 0.0)
     neck = trunk[:, 2] * bone["trunk"]
     middle = neck + trunk[:, 2] * 0.4 * bone["neck"] + head[:, 2] * 0.8 * bone["neck"]
-    parts = [*_trunk(trunk, neck, middle, height, look), *_head(head, middle, height, look)]
+    parts = [*_trunk(trunk, neck, middle, height, appearance), *_head(head, middle, height, appearance)]
     sides = []
     for side, arm, leg in zip((-1.0, 1.0), pose.arms, pose.legs, strict=True):
         mirror = np.array([side, 1.0, 1.0])
@@ -161,61 +81,69 @@ def figure(pose: Pose, height: float, look: Look) -> tuple[Parts, tuple[Vec3, ..
         hip = np.array([side * bone["hip"], 0.0, 0.0])
         knee = hip + bone["thigh"] * _unit(mirror * leg[0])
         ankle = knee + bone["shin"] * _unit(mirror * leg[1])
-        parts += _arm(shoulder, elbow, wrist, height, look) + _leg(hip, knee, ankle, height, look)
+        parts += _arm(shoulder, elbow, wrist, height, appearance) + _leg(hip, knee, ankle, height, appearance)
         sides.append((shoulder, elbow, wrist, hip, knee, ankle))
     # Just under the skin, so that the pixel at a keypoint on the outline belongs to the person.
     face = ((0.0, 0.06, -0.006), (-0.019, 0.047, 0.008), (0.019, 0.047, 0.008), (-0.036, -0.004, 0), (0.036, -0.004, 0))
     joints = [middle + height * (head @ np.array(point)) for point in face]
-    joints += [point for pair in zip(*sides, strict=True) for point in pair]
+    joints += chain.from_iterable(zip(*sides, strict=True))
     return _grounded(parts, joints)
 
 
-def _trunk(axes: Vector, neck: Vector, head: Vector, height: float, look: Look) -> list[Primitive]:
+def _trunk(axes: Vector, neck: Vector, head: Vector, height: float, appearance: Appearance) -> list[Primitive]:
     low, high = -0.02 * height * axes[:, 2], neck + 0.015 * height * axes[:, 2]
-    chest = _part("frustum", (low + high) / 2, axes, (0.082, 0.058, 0.1615), height, look.shirt, 1.22)
-    pelvis = _part("ellipsoid", -0.02 * height * axes[:, 2], axes, (0.092, 0.066, 0.07), height, look.trousers)
-    return [chest, pelvis, _bone(neck, head, 0.031 * height, look.skin)]
+    chest = _part("frustum", (low + high) / 2, axes, (0.082, 0.058, 0.1615), height, appearance.shirt, 1.22)
+    pelvis = _part("ellipsoid", -0.02 * height * axes[:, 2], axes, (0.092, 0.066, 0.07), height, appearance.trousers)
+    return [chest, pelvis, _bone(neck, head, 0.031 * height, appearance.skin)]
 
 
-def _head(axes: Vector, middle: Vector, height: float, look: Look) -> list[Primitive]:
-    face = _part("ellipsoid", middle, axes, (0.044, 0.055, 0.066), height, look.skin)
-    back = np.array([0.0, -0.015, 0.005] if look.long_hair else [0.0, -0.014, 0.016]) * height
-    shape = (0.052, 0.054, 0.085) if look.long_hair else (0.048, 0.054, 0.06)
-    hair = _part("ellipsoid", middle + axes @ back, axes, shape, height, look.hair)
+def _head(axes: Vector, middle: Vector, height: float, appearance: Appearance) -> list[Primitive]:
+    face = _part("ellipsoid", middle, axes, (0.044, 0.055, 0.066), height, appearance.skin)
+    half, offset = _LONG_HAIR if appearance.long_hair else _SHORT_HAIR
+    hair = _part("ellipsoid", middle + axes @ (np.array(offset) * height), axes, half, height, appearance.hair)
     tip = middle + axes @ np.array([0.0, 0.055, -0.008]) * height
-    return [face, hair, _part("ellipsoid", tip, axes, (0.009, 0.014, 0.014), height, look.skin)]
+    return [face, hair, _part("ellipsoid", tip, axes, (0.009, 0.014, 0.014), height, appearance.skin)]
 
 
-def _arm(shoulder: Vector, elbow: Vector, wrist: Vector, height: float, look: Look) -> list[Primitive]:
+def _arm(shoulder: Vector, elbow: Vector, wrist: Vector, height: float, appearance: Appearance) -> list[Primitive]:
     along = _unit(wrist - elbow)
     return [
-        _bone(shoulder, elbow, 0.032 * height, look.shirt, 0.3),
-        _bone(elbow, wrist, 0.026 * height, look.sleeves, 0.04, 0.72),
-        _bone(wrist, wrist + 0.055 * height * along, 0.021 * height, look.skin, 0.3),
+        _bone(shoulder, elbow, 0.032 * height, appearance.shirt, 0.3),
+        _bone(elbow, wrist, 0.026 * height, appearance.sleeves, 0.04, 0.72),
+        _bone(wrist, wrist + 0.055 * height * along, 0.021 * height, appearance.skin, 0.3),
     ]
 
 
-def _leg(hip: Vector, knee: Vector, ankle: Vector, height: float, look: Look) -> list[Primitive]:
-    x, y, z = _unit(ankle - knee)
-    front = np.array([0.0, -z, y]) if y > -0.7 else np.array([x, y, z])  # a kneeling foot lies stretched
-    if z < -0.9:
-        front = np.array([0.0, 1.0, 0.0])  # flat on the floor
-    front = _unit(front)
+def _leg(hip: Vector, knee: Vector, ankle: Vector, height: float, appearance: Appearance) -> list[Primitive]:
+    front = _unit(_foot_direction(_unit(ankle - knee)))
     right = _unit(np.array([front[1] + 1e-6, -front[0], 0.0]))
     up = np.array([right[1] * front[2], -right[0] * front[2], right[0] * front[1] - right[1] * front[0]])
     axes = np.stack([right, front, up], axis=1)
     heel = ankle + height * (axes @ np.array([0.0, 0.042, -0.018]))
     return [
-        _bone(hip, knee, 0.05 * height, look.trousers, 0.2),
-        _bone(knee, ankle, 0.038 * height, look.legs, 0.05, 0.62),
-        _part("ellipsoid", heel, axes, (0.03, 0.08, 0.026), height, look.shoes),
+        _bone(hip, knee, 0.05 * height, appearance.trousers, 0.2),
+        _bone(knee, ankle, 0.038 * height, appearance.legs, 0.05, 0.62),
+        _part("ellipsoid", heel, axes, (0.03, 0.08, 0.026), height, appearance.shoes),
     ]
+
+
+def _foot_direction(shin: Vector) -> Vector:
+    """Where a foot points, given the direction (3,) of its shin."""
+    x, y, z = shin
+    if z < -0.9:
+        return np.array([0.0, 1.0, 0.0])  # flat on the floor
+    if y > -0.7:
+        return np.array([0.0, -z, y])
+    return np.array([x, y, z])  # a kneeling foot lies stretched
 
 
 def _bone(
     start: Vector, end: Vector, radius: float, material: Material, extra: float = 0.0, taper: float = 0.0
 ) -> Primitive:
-    """An ellipsoid, or with a taper a frustum, from one joint to another and at both ends the share `extra` beyond."""
+    """An ellipsoid, or with a taper a frustum, from one joint to another.
+
+    Both its ends together extend beyond the joints by the share `extra` of the distance between those.
+    """
     span = end - start
     length = math.sqrt(span @ span)
     x, y, z = (span / length).tolist()
@@ -237,7 +165,7 @@ def _part(
     return Primitive(shape, _vec(centre), sizes, material, yaw, tilt, taper, roll)
 
 
-def _grounded(parts: list[Primitive], joints: list[Vector]) -> tuple[Parts, tuple[Vec3, ...]]:
+def _grounded(parts: list[Primitive], joints: list[Vector]) -> tuple[Primitives, tuple[Vec3, ...]]:
     centres, reaches = np.array([part.centre for part in parts]), np.array([part.reach() for part in parts])
     low, high = (centres - reaches).min(axis=0), (centres + reaches).max(axis=0)
     x, y, z = (-(low[0] + high[0]) / 2, -(low[1] + high[1]) / 2, -low[2])

@@ -1,6 +1,6 @@
-"""Rendering of a scene: image, depth, class mask and instance mask."""
+"""Rendering of a scene: image, depth, class mask, instance mask and surface normals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -8,21 +8,21 @@ import numpy.typing as npt
 from .casting import Hits, cast, joined, refine
 from .furniture import OBJECTS
 from .geometry import FIRST_PRIMITIVE, Flags, Geometry, prepare
-from .shading import shade
+from .shading import camera_normals, shade
 from .shapes import Floats
 from .world import Scene
 
 CLASSES: tuple[str, ...] = ("floor", "wall", "ceiling", *OBJECTS, "person")
 """Names of the class ids in a mask."""
 
-# The C library returns every freed array of over 128 KiB to the system, at hundreds of page faults a picture, until a
-# larger one has been freed: from then on it keeps what is smaller than that. Nothing is read or written here.
+# The C library returns every freed array of over 128 KiB to the system, which costs hundreds of page faults per image.
+# Once a larger array has been freed, it keeps the smaller ones. Nothing is read or written here.
 np.empty(24 << 20, np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What the camera sees. Depth and masks are those of the ray through each pixel's centre."""
+    """What the camera sees. Depth, masks and normals are those of the ray through each pixel's centre."""
 
     image: npt.NDArray[np.uint8]
     """(H, W, 3) RGB, anti-aliased."""
@@ -32,18 +32,30 @@ class Rendered:
     """(H, W) class ids: positions in CLASSES."""
     instance: npt.NDArray[np.int16]
     """(H, W): 0 is the room, i + 1 is objects[i]."""
+    geometry: Geometry = field(repr=False)
+    hits: Hits = field(repr=False)
+    """What the H * W rays through the pixels' centres met, row by row."""
+
+    @property
+    def normals(self) -> Floats:
+        """(H, W, 3) unit normals of the surfaces themselves, without their textures; computed at each access.
+
+        They are in camera coordinates: x to the right, y down, z along the optical axis away from the camera. Every
+        normal faces the camera: its scalar product with the viewing ray is negative.
+        """
+        return camera_normals(self.geometry, self.hits).reshape(*self.depth.shape, 3)
 
 
 def render(scene: Scene, size: tuple[int, int] = (128, 128)) -> Rendered:
-    """Draw a scene; size is (height, width) in pixels."""
+    """Render a scene; size is (height, width) in pixels."""
     height, width = size
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         geometry = prepare(scene, size)
         centre = cast(geometry)
         border, crease = _edges(centre, size, scene.camera.focal(height))
         edge = np.flatnonzero(border | crease)
-        # A pixel on an edge is the mean of its centre and of two rays beside it. Those of them that meet what the
-        # centre shows are not shaded again, except at a crease, beyond which the same surface looks different.
+        # A pixel on an edge is the mean of its central ray and two rays beside that one. Where these meet what the
+        # central ray meets, they are not shaded again, except at a crease, where one surface changes its direction.
         beside, pair = refine(geometry, centre, edge), np.tile(edge, 2)
         changed = (beside.source != centre.source[pair]) | (beside.shadow != centre.shadow[pair])
         fresh = np.flatnonzero(changed | ~border.ravel()[pair])
@@ -58,11 +70,13 @@ def render(scene: Scene, size: tuple[int, int] = (128, 128)) -> Rendered:
         depth=centre.depth.reshape(size),
         mask=classes[centre.source].reshape(size),
         instance=instances[centre.source].reshape(size),
+        geometry=geometry,
+        hits=centre,
     )
 
 
 def _developed(radiance: Floats, brightness: float) -> npt.NDArray[np.uint8]:
-    """8-bit pixels (n, 3) of linear radiance (3, n), exposed for a mean brightness in (0, 1)."""
+    """8-bit pixels (n, 3) from linear radiance (3, n), exposed for a mean brightness in (0, 1)."""
     mean = float(np.array([0.3, 0.55, 0.15]) @ radiance.mean(axis=1))
     # A power below one keeps a bright room brighter than a dim one.
     exposed = radiance * np.float32((brightness / mean) ** 0.8)
@@ -83,7 +97,7 @@ def _labels(geometry: Geometry) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.i
 def _edges(hits: Hits, size: tuple[int, int], focal: float) -> tuple[Flags, Flags]:
     """Pixels (H, W) at the border of a surface or a shadow, and those at a crease of a surface."""
     key = (2 * hits.source + hits.shadow).reshape(size)
-    # Across a plane 1 / depth is linear in the image, so a bend of it shows a crease.
+    # Across a plane 1 / depth is linear in the image, so that a bend in it means a crease.
     inverse = 1 / hits.depth.reshape(size)
     limit = inverse * np.float32(0.6 / focal)
     border, crease = np.zeros(size, np.bool_), np.zeros(size, np.bool_)

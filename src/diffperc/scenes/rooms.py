@@ -1,11 +1,11 @@
-"""The types of room: how large each is, how it is decorated and what stands in it."""
+"""The types of room: how large each one is, how it is decorated and what stands in it."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from .furniture import between, frame_material, pick
-from .palette import PALETTE, mix
+from .palette import COLOURS, PALETTE, mix
 from .shapes import Material, Primitive, Vec3
 
 Range = tuple[float, float]
@@ -15,9 +15,9 @@ WALL_YAWS = (-np.pi / 2, np.pi / 2, 0.0, np.pi)
 
 @dataclass(frozen=True, slots=True)
 class RoomType:
-    """Tendencies of a type of room. Lengths in metres; a repeated item is likelier.
+    """What rooms of a type are like. Lengths are in metres; a repeated item is more likely.
 
-    The largest diagonal stays below the data set's largest depth.
+    The longest diagonal stays below MAX_DEPTH.
     """
 
     width: Range
@@ -28,7 +28,7 @@ class RoomType:
     extras: tuple[str, ...]
     """Kinds that fill the room up."""
     count: tuple[int, int]
-    """Fewest and most objects asked for."""
+    """Least and greatest number of objects to place."""
     walls: tuple[str, ...]
     wall_textures: tuple[str, ...]
     floors: tuple[str, ...]
@@ -93,33 +93,23 @@ ROOMS: tuple[str, ...] = tuple(ROOM_TYPES)
 def texture_colours(rng: np.random.Generator, colour: str, contrast: float) -> tuple[Vec3, Vec3]:
     """A slightly varied shade of a named colour and an accent lighter or darker than it."""
     shade = mix(PALETTE[colour], (0.5, 0.5, 0.5), between(rng, 0.0, 0.12))
-    light = sum(shade) / 3 > 0.25
-    return shade, mix(shade, (0.02, 0.02, 0.02) if light else (0.9, 0.9, 0.9), contrast)
+    opposite = (0.02, 0.02, 0.02) if sum(shade) / 3 > 0.25 else (0.9, 0.9, 0.9)
+    return shade, mix(shade, opposite, contrast)
 
 
 def wall_point(wall: int, along: float, gap: float, width: float, length: float) -> tuple[float, float]:
     """Floor point at a distance `gap` from a wall (0-3: low x, high x, low y, high y), `along` in [0, 1] on it."""
-    if wall < 2:
-        return (gap if wall == 0 else width - gap, along * length)
-    return (along * width, gap if wall == 2 else length - gap)
+    points = (
+        (gap, along * length),
+        (width - gap, along * length),
+        (along * width, gap),
+        (along * width, length - gap),
+    )
+    return points[wall]
 
 
-def _panel(rng: np.random.Generator, kind: str, height: float) -> tuple[Primitive, ...]:
-    """A door, window or picture: thin boxes around x = 0 with their back at y = 0."""
-    frame = frame_material(rng) if kind != "window" else Material(PALETTE["white"])
-    if kind == "door":
-        half, low, high = 0.45, 0.0, 2.05
-        paint = pick(rng, (PALETTE["brown"], PALETTE["white"], (0.3, 0.16, 0.08), (0.2, 0.3, 0.35)))
-        inner = Material(paint, gloss=0.1)
-    elif kind == "window":
-        half, low, high = between(rng, 0.45, 0.68), between(rng, 0.8, 1.0), min(height - 0.3, 2.15)
-        sky = mix((0.45, 0.68, 0.95), (0.95, 0.85, 0.7), float(rng.random()) ** 2)
-        inner = Material(sky, PALETTE["white"], "tiled", half, emission=0.8)
-    else:
-        half, low, high = between(rng, 0.25, 0.5), 1.2, between(rng, 1.6, 1.9)
-        colours = PALETTE[pick(rng, tuple(PALETTE))], PALETTE[pick(rng, tuple(PALETTE))]
-        motif = pick(rng, ("marbled", "zigzag", "striped", "dotted"))
-        inner = Material(*colours, texture=motif, scale=between(rng, 0.08, 0.2))
+def _panel(frame: Material, inner: Material, half: float, low: float, high: float) -> tuple[Primitive, ...]:
+    """Two thin boxes around x = 0 with their back at y = 0: a frame, and what it holds from `low` to `high`."""
     middle, tall = (low + high) / 2, (high - low) / 2
     return (
         Primitive("box", (0, 0.01, middle), (half + 0.06, 0.015, tall + 0.06), frame),
@@ -127,8 +117,33 @@ def _panel(rng: np.random.Generator, kind: str, height: float) -> tuple[Primitiv
     )
 
 
+def _door(rng: np.random.Generator, height: float) -> tuple[Primitive, ...]:
+    frame = frame_material(rng)
+    paint = pick(rng, (PALETTE["brown"], PALETTE["white"], (0.3, 0.16, 0.08), (0.2, 0.3, 0.35)))
+    return _panel(frame, Material(paint, gloss=0.1), 0.45, 0.0, 2.05)
+
+
+def _window(rng: np.random.Generator, height: float) -> tuple[Primitive, ...]:
+    half, low, high = between(rng, 0.45, 0.68), between(rng, 0.8, 1.0), min(height - 0.3, 2.15)
+    sky = mix((0.45, 0.68, 0.95), (0.95, 0.85, 0.7), float(rng.random()) ** 2)
+    inner = Material(sky, PALETTE["white"], "tiled", half, emission=0.8)
+    return _panel(Material(PALETTE["white"]), inner, half, low, high)
+
+
+def _picture(rng: np.random.Generator, height: float) -> tuple[Primitive, ...]:
+    frame = frame_material(rng)
+    half, high = between(rng, 0.25, 0.5), between(rng, 1.6, 1.9)
+    colours = PALETTE[pick(rng, COLOURS)], PALETTE[pick(rng, COLOURS)]
+    motif = pick(rng, ("marbled", "zigzag", "striped", "dotted"))
+    inner = Material(*colours, texture=motif, scale=between(rng, 0.08, 0.2))
+    return _panel(frame, inner, half, 1.2, high)
+
+
+_PANELS = {"door": _door, "window": _window, "picture": _picture}
+
+
 def _rug(rng: np.random.Generator, width: float, length: float) -> Primitive:
-    shade, accent = texture_colours(rng, pick(rng, tuple(PALETTE)), 0.6)
+    shade, accent = texture_colours(rng, pick(rng, COLOURS), 0.6)
     texture = pick(rng, ("plain", "striped", "zigzag", "dotted", "checkered"))
     material = Material(shade, accent, texture, between(rng, 0.12, 0.3))
     half = (between(rng, 0.18, 0.3) * width, between(rng, 0.18, 0.3) * length, 0.006)
@@ -139,17 +154,17 @@ def _rug(rng: np.random.Generator, width: float, length: float) -> Primitive:
 
 
 def decorate(rng: np.random.Generator, kind: RoomType, size: Vec3) -> tuple[tuple[str, Primitive], ...]:
-    """Doors, windows, pictures and rugs of a room of that size, each primitive with the class it counts as."""
+    """Doors, windows, pictures and rugs for a room of that size, each primitive with the class it counts as."""
     width, length, height = size
     decor: list[tuple[str, Primitive]] = []
     if "rug" in kind.decor and rng.random() < 0.7:
         decor.append(("floor", _rug(rng, width, length)))
     hung = tuple(name for name in kind.decor if name != "rug")
-    for wall in range(4):
-        places = (0.28, 0.72) if (length if wall < 2 else width) > 4.2 else (0.5,)
+    for wall, span in enumerate((length, length, width, width)):
+        places = (0.28, 0.72) if span > 4.2 else (0.5,)
         for along in places:
             if rng.random() < 0.6:
                 x, y = wall_point(wall, along + between(rng, -0.03, 0.03), 0.0, width, length)
-                for part in _panel(rng, pick(rng, hung), height):
-                    decor.append(("wall", part.placed((x, y, 0.0), WALL_YAWS[wall], 1.0)))
+                panel = _PANELS[pick(rng, hung)](rng, height)
+                decor += [("wall", part.placed((x, y, 0.0), WALL_YAWS[wall], 1.0)) for part in panel]
     return tuple(decor)

@@ -1,4 +1,4 @@
-"""How a scene is sampled from a seed and an index."""
+"""Sampling of a scene from a seed and an index."""
 
 import math
 from dataclasses import replace
@@ -14,14 +14,14 @@ from .shapes import Material, Primitive, Vec3
 from .world import Light, Room, Scene, SceneObject
 
 _MOST = 8
-"""Objects in a scene."""
+"""Most objects in a scene."""
 
 
 def sample_scene(seed: int, index: int, person: bool = False) -> Scene:
-    """The scene of that number: a function of (seed, index, person) alone. Seed and index must be non-negative.
+    """The scene with that number: a function of (seed, index, person) alone. Seed and index must be non-negative.
 
-    With `person` someone is there and well in view: usually as a whole, 1.8 to 4.5 m away. Without, one scene in eight
-    has a person among its furniture.
+    With `person` a person stands well in view: usually from head to foot, 1.8 to 4.5 m away. Without, one scene in
+    eight has a person among its furniture.
     """
     rng = np.random.default_rng((seed, index, 3) if person else (seed, index))
     name = pick(rng, ROOMS)
@@ -47,9 +47,11 @@ def sample_scene(seed: int, index: int, person: bool = False) -> Scene:
 def _furnish(
     rng: np.random.Generator, names: list[str], size: Vec3, camera: Camera, objects: list[SceneObject]
 ) -> None:
-    """Add things of those kinds to the objects, as far as there is room for them in view."""
-    view = View.of(camera)
-    clear = objects[0] if objects else None
+    """Add things of those kinds to the objects, as far as there is room for them in view.
+
+    They do not stand in front of what is there already.
+    """
+    view, clear = View.of(camera), tuple(objects)
     for name in names:
         thing = place(rng, name, size, view, objects, clear)
         if thing is not None:
@@ -74,7 +76,8 @@ def _peopled(rng: np.random.Generator, size: Vec3) -> tuple[Camera, list[SceneOb
 def _room(rng: np.random.Generator, name: str, size: Vec3) -> Room:
     kind = ROOM_TYPES[name]
     # One in five rooms ignores the palette of its type, so that colour alone does not give the type away.
-    wall, floor = (pick(rng, named if rng.random() < 0.8 else COLOURS) for named in (kind.walls, kind.floors))
+    wall = pick(rng, kind.walls if rng.random() < 0.8 else COLOURS)
+    floor = pick(rng, kind.floors if rng.random() < 0.8 else COLOURS)
     shade, accent = texture_colours(rng, wall, between(rng, 0.1, 0.4))
     shade = mix(shade, PALETTE["white"], between(rng, 0.0, 0.35))
     texture = pick(rng, kind.wall_textures)

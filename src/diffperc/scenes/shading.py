@@ -1,4 +1,4 @@
-"""Shading: the light that leaves the surfaces which rays have met."""
+"""Shading: the normals of the surfaces that rays have met, and the light that leaves them."""
 
 import numpy as np
 
@@ -12,23 +12,24 @@ _SKIRTING = 0.09
 """Height of the skirting boards, metres."""
 _INWARD = np.array([[1, -1, 0, 0, 0, 0], [0, 0, 1, -1, 0, 0], [0, 0, 0, 0, 1, -1]], np.float32)
 """Normals of the room's surfaces as columns."""
+_GRAZING = np.float32(1e-4)
+"""Least cosine of the angle between a normal and the direction back to the camera."""
 
 
 def shade(geometry: Geometry, hits: Hits) -> Floats:
     """Linear radiance (3, n) that reaches the camera."""
-    order = np.argsort(hits.source, kind="stable")  # so that every surface is one slice
-    dirs, depth = hits.dirs.take(order, axis=1), hits.depth[order]
-    counts = np.bincount(hits.source, minlength=len(geometry.materials))
-    points = geometry.eye[:, None] + dirs * depth
-    length: Floats = np.sqrt(dot(dirs, dirs))
-    view: Floats = dirs / length
-    width: Floats = depth * length * np.float32(1 / geometry.scene.camera.focal(geometry.size[0]))
+    order, counts = _by_surface(geometry, hits)
+    hits = hits.at(order)
+    points = geometry.eye[:, None] + hits.dirs * hits.depth
+    length: Floats = np.sqrt(dot(hits.dirs, hits.dirs))
+    view: Floats = hits.dirs / length
+    width: Floats = hits.depth * length * np.float32(1 / geometry.scene.camera.focal(geometry.size[0]))
     local, normal = _frames(geometry, points, counts)
     properties = [(*material.colour, material.gloss, material.emission) for material in geometry.materials]
     table = np.array(properties, np.float32).T.repeat(counts, axis=1)
     albedo, gloss, emission = table[:3], table[3], table[4]
     _paint(geometry, counts, albedo, (local, normal, view, width))
-    lit, direct = _diffuse(geometry, points, normal, hits.shadow[order])
+    lit, direct = _diffuse(geometry, points, normal, hits.shadow)
     glowing = np.flatnonzero(emission)
     lit[:, glowing] += emission[glowing]
     lit *= albedo
@@ -41,10 +42,33 @@ def shade(geometry: Geometry, hits: Hits) -> Floats:
     return radiance
 
 
+def camera_normals(geometry: Geometry, hits: Hits) -> Floats:
+    """Unit normals (n, 3) in camera coordinates (x right, y down, z forward), all of which face the camera."""
+    order, counts = _by_surface(geometry, hits)
+    hits = hits.at(order)
+    _, normal = _frames(geometry, geometry.eye[:, None] + hits.dirs * hits.depth, counts)
+    # A point within rounding of an edge or an outline may get the normal of the hidden side. It is bent until it faces
+    # the camera.
+    length: Floats = np.sqrt(dot(hits.dirs, hits.dirs))
+    view: Floats = hits.dirs / length
+    excess = dot(normal, view) + _GRAZING
+    hidden = np.flatnonzero(excess > 0)
+    bent = normal.take(hidden, axis=1) - excess[hidden] * view.take(hidden, axis=1)
+    normal[:, hidden] = bent / np.sqrt(dot(bent, bent))
+    normals = np.empty((order.size, 3), np.float32)
+    normals[order] = (geometry.scene.camera.rotation().astype(np.float32) @ normal).T
+    return normals
+
+
+def _by_surface(geometry: Geometry, hits: Hits) -> tuple[Indices, Indices]:
+    """The order in which every surface is one slice of the hits, and how many hits each surface has."""
+    return np.argsort(hits.source, kind="stable"), np.bincount(hits.source, minlength=len(geometry.materials))
+
+
 def _frames(geometry: Geometry, points: Floats, counts: Indices) -> tuple[Floats, Floats]:
     """Texture frames and unit normals, both (3, n), of points (3, n) that are sorted by surface.
 
-    `counts` tells how many are on each surface. In the frame of a primitive that is a unit shape; the frame of the
+    `counts` holds the number of points on each surface. A primitive is a unit shape in its frame; the frame of the
     room's surfaces is the world.
     """
     start = int(counts[:FIRST_PRIMITIVE].sum())
@@ -63,10 +87,10 @@ def _frames(geometry: Geometry, points: Floats, counts: Indices) -> tuple[Floats
 
 
 def _paint(geometry: Geometry, counts: Indices, albedo: Floats, seen: tuple[Floats, Floats, Floats, Floats]) -> None:
-    """Put textures and skirting boards into the plain albedo (3, n) of points sorted by surface.
+    """Add textures and skirting boards to the plain albedo (3, n) of points sorted by surface.
 
-    What is seen of the points: frames, normals and unit directions of the rays that met them, (3, n) each, and the
-    metres (n,) that a pixel spans across those.
+    `seen` holds the points in their texture frames, their normals and the unit directions of the rays that met them,
+    (3, n) each, and the metres (n,) that a pixel spans across these rays.
     """
     end = 0
     for number, count in enumerate(counts.tolist()):
@@ -88,7 +112,7 @@ def _paint(geometry: Geometry, counts: Indices, albedo: Floats, seen: tuple[Floa
 
 def _albedo(material: Material, u: Floats, v: Floats, width: Floats, normal: Floats, view: Floats) -> Floats:
     """Albedo (3, n) of points on a textured surface."""
-    # A pixel is stretched one way only where it meets the surface at a slant: the root is a compromise.
+    # At a slant a pixel covers more of the surface, but in one direction only: the root is a compromise.
     slant: Floats = np.sqrt(np.maximum(np.abs(dot(normal, view)), np.float32(0.02)))
     first, second = (v, u) if material.turned else (u, v)
     blend = PATTERNS[material.texture](first, second, width / slant, material.scale)
@@ -97,9 +121,9 @@ def _albedo(material: Material, u: Floats, v: Floats, width: Floats, normal: Flo
 
 
 def _diffuse(geometry: Geometry, points: Floats, normal: Floats, shadow: Flags) -> tuple[Floats, Floats]:
-    """Diffuse light (3, n) that reaches surface points, and the lamp's part in it (n,) without its colour.
+    """Diffuse light (3, n) that reaches surface points, and the lamp's share in it (n,) without its colour.
 
-    Lambert for the lamp; ambient light is dimmed in corners and on surfaces that face down.
+    The lamp's light follows Lambert's law; ambient light is dimmed in corners and on surfaces that face down.
     """
     scene = geometry.scene
     towards = geometry.lamp[:, None] - points
@@ -127,7 +151,7 @@ def _mirrored(geometry: Geometry, points: Floats, normal: Floats, view: Floats) 
 def _openness(scene: Scene, points: Floats) -> Floats:
     """Share (n,) of ambient light that reaches a point: less near where floor, walls and ceiling meet.
 
-    A point on a wall is at distance 0 of that wall, which halves it: hence the factor of two.
+    A point on a wall has distance 0 from that wall, which halves its share: hence the factor of two.
     """
     gap = np.minimum(points, np.array(scene.room.size, np.float32)[:, None] - points)
     near = np.float32(0.06) / (np.maximum(gap, 0, out=gap) + np.float32(0.12))

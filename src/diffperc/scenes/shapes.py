@@ -1,7 +1,7 @@
 """Convex primitives, the rays that meet them and the surface found there.
 
-Every primitive is an axis-aligned unit shape in its own local frame, so that intersecting it is: carry the rays into
-the frame, solve the unit problem. World axes: x and y span the floor, z points up; lengths are metres.
+Every primitive is an axis-aligned unit shape in its own local frame. To intersect it, the rays are transformed into
+that frame. World axes: x and y span the floor, z points up; lengths are in metres.
 """
 
 import math
@@ -20,7 +20,7 @@ SHAPES: tuple[Shape, ...] = ("box", "ellipsoid", "frustum")
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """How a surface looks: a texture blends `colour` into `accent` (linear RGB in [0, 1])."""
+    """How a surface looks: a texture blends `colour` and `accent` (linear RGB in [0, 1])."""
 
     colour: Vec3
     accent: Vec3 = (0.0, 0.0, 0.0)
@@ -28,11 +28,11 @@ class Material:
     scale: float = 0.2
     """Size of one texture cell, metres."""
     turned: bool = False
-    """Whether the texture is turned by a quarter (stripes become bands)."""
+    """Whether the texture is turned by 90 degrees (stripes become bands)."""
     gloss: float = 0.0
     """Weight of the specular highlight, 0 (matte) to about 0.6."""
     emission: float = 0.0
-    """Light given off, as a multiple of the surface colour."""
+    """Light emitted, as a multiple of the surface colour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +68,19 @@ class Primitive:
         return (x, y, (s * st, -c * st, ct))
 
     def bound(self) -> Vec3:
-        """Half sizes in metres of the box about the primitive along its local axes."""
+        """Half sizes in metres of the primitive's bounding box along its local axes."""
         widest = max(1.0, self.taper)
         return (widest * self.half[0], widest * self.half[1], self.half[2])
 
     def radius(self) -> float:
-        """Radius in metres of a sphere about `centre` that holds the primitive."""
+        """Radius in metres of a sphere around `centre` that contains the primitive."""
         a, b, c = self.bound()
         if self.shape == "ellipsoid":
             return max(a, b, c)
         return math.hypot(max(a, b) if self.shape == "frustum" else math.hypot(a, b), c)
 
     def reach(self) -> Vec3:
-        """Half sizes in metres of the world-aligned box about the primitive."""
+        """Half sizes in metres of the primitive's world-aligned bounding box."""
         if not (self.yaw or self.tilt or self.roll):
             return self.bound()
         (a, b, c), (first, second, third) = self.bound(), self.axes()
@@ -103,7 +103,7 @@ class Primitive:
 
 
 def intersect(shape: Shape, taper: Floats, origin: Floats, dirs: Floats) -> Floats:
-    """Ray parameter (n,) of the first hit of rays from outside points, inf where a ray misses.
+    """Ray parameters (n,) at which rays from points outside the shape first hit it, inf where a ray misses.
 
     `origin` (3, n) or (3, 1) and `dirs` (3, n) are in the local unit frame; the parameter is in units of `dirs`.
     `taper`, (n,) or (1,), matters for frustums only.
@@ -160,7 +160,7 @@ def _frustum(origin: Floats, dirs: Floats, taper: Floats) -> Floats:
 def gradients(shape: Shape, taper: Floats, points: Floats) -> Floats:
     """Normals of any length, in the local unit frame, at local points (3, n) on primitives with a taper (n,).
 
-    The transpose of the map from the world to that frame carries them into the world.
+    The transpose of the map from the world to that frame transforms them into the world.
     """
     if shape == "ellipsoid":
         return points

@@ -1,7 +1,7 @@
 """Procedural surface textures, filtered by the size of a pixel on the surface.
 
-Each pattern maps surface coordinates in metres to a blend in [0, 1] between a material's colour and its accent. The
-edges of a pattern are as wide as the pixel, so that a far chequerboard fades to its mean instead of flickering.
+Each pattern maps surface coordinates in metres to a blend in [0, 1] between a material's colour and its accent. Its
+edges are as wide as a pixel, so that a distant chequerboard fades to its mean instead of flickering.
 """
 
 from collections.abc import Callable

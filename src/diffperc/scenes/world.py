@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from .camera import Camera
-from .furniture import Parts
+from .furniture import Primitives
 from .shapes import Material, Primitive, Vec3
 
 MAX_DEPTH = 10.0
@@ -19,7 +19,7 @@ class Light:
     colour: Vec3
     ambient: Vec3
     exposure: float
-    """Mean brightness the image is exposed for, linear, in (0, 1)."""
+    """Mean brightness for which the image is exposed, linear, in (0, 1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Room:
     surfaces: tuple[Material, ...]
     """Materials of the walls at low x, high x, low y and high y, then of the floor and the ceiling."""
     decor: tuple[tuple[str, Primitive], ...]
-    """Doors, windows, rugs, ...: primitives with the room class (floor, wall, ceiling) each counts as."""
+    """Doors, windows, rugs, ...: each primitive with the room class (floor, wall, ceiling) that it counts as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,9 @@ class SceneObject:
     yaw: float
     extent: Vec3
     """Half width, half depth and height in its own frame, metres."""
-    primitives: Parts
+    primitives: Primitives
     support: int | None = None
-    """Index of the object that it stands on; None: the floor."""
+    """Index of the object that it stands on; None for the floor."""
     joints: tuple[Vec3, ...] = ()
     """COCO's 17 body keypoints of a person in the world, metres."""
 
