@@ -16,7 +16,6 @@ import pytest
 import torch
 
 from diffperc.backbones import StableDiffusionBackbone
-from diffperc.protocols import DepthProtocol
 from diffperc.types import Batch, DatasetInfo
 from tests.helpers import SHARED
 
@@ -34,10 +33,8 @@ def backbone() -> StableDiffusionBackbone:
 def info() -> DatasetInfo:
     return DatasetInfo(
         name="rooms",
-        provides=("depth",),
         scenes=("kitchen", "dining_room", "hall"),
         max_depth=10.0,
-        protocols={"depth": DepthProtocol("plain", min_depth=0.001, max_depth=10.0)},
     )
 
 

@@ -12,7 +12,9 @@ from omegaconf import DictConfig
 
 from diffperc.config import compose
 from diffperc.config.find import conf_dir
-from diffperc.data import PerceptionDataset
+from diffperc.data import Draw, PerceptionDataset, PreparedDataset, collate
+from diffperc.engine import PerceptionData
+from diffperc.engine.build import build_dataset, build_preprocess, build_protocol, task_class
 from diffperc.types import Batch, Person
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -35,6 +37,27 @@ def one(batch: Batch, i: int) -> Batch:
         expression=None if batch.expression is None else batch.expression[i : i + 1],
         caption=None if batch.caption is None else batch.caption[i : i + 1],
         meta=batch.meta[i : i + 1],
+    )
+
+
+def prepared(cfg: DictConfig, split: str, dataset: PerceptionDataset | None = None) -> PreparedDataset:
+    """A split of the configured data set, or of another one, as training or evaluation reads it."""
+    raw = build_dataset(cfg, split) if dataset is None else dataset
+    return PreparedDataset(raw, build_preprocess(cfg), task_class(cfg).target, build_protocol(cfg).resizes_target)
+
+
+def batch_of(data: PreparedDataset, count: int = 1) -> Batch:
+    """The first samples of a data set."""
+    return collate([data[Draw(i, i)] for i in range(count)])
+
+
+def loaders(
+    cfg: DictConfig, train: PerceptionDataset | None, val: PerceptionDataset, batch_size: int = 1, workers: int = 0
+) -> PerceptionData:
+    """Loaders of data sets with what the configuration does to them."""
+    kind, protocol = task_class(cfg), build_protocol(cfg)
+    return PerceptionData(
+        train, val, build_preprocess(cfg), kind.target, protocol, batch_size, batch_size, workers, seed=0
     )
 
 

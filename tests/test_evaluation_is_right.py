@@ -14,21 +14,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 from PIL import Image
 from torch import nn
 
-from diffperc.data import KITTI, Draw, PerceptionDataset, Prepared, Sample
-from diffperc.engine import PerceptionData
-from diffperc.engine.build import build_dataset, task_class
+from diffperc.data import KITTI, Draw, PerceptionDataset
+from diffperc.engine.build import build_dataset, build_protocol, task_class
 from diffperc.inference.sliding_window import predict_whole
 from diffperc.metrics import DepthMetrics
 from diffperc.tasks import PerceptionTask
-from diffperc.types import Batch, Prediction
+from diffperc.types import Batch, Prediction, Sample
 from tests.fakes import ade20k, camvid, cityscapes, coco_pose, folder, kitti, nyuv2, refcoco
-from tests.helpers import SHARED, composed
+from tests.helpers import SHARED, composed, loaders, prepared
 
 Truth = NDArray[Any]
 
@@ -86,8 +84,7 @@ class Revealing(PerceptionDataset):
         truth = self._truth[::-1] if index else self._truth  # two different ones
         level = np.roll(np.where(truth == 255, 0, truth) if self._name == "mask" else truth, self._shift, 1)
         image: Any = np.repeat((level / self._top * 255).astype(np.float32)[..., None], 3, 2)
-        truths: dict[str, Any] = {self._name: truth.copy()}
-        return Sample(f"picture {index}", image, expressions=("it",), **truths)
+        return Sample(f"picture {index}", image, {self._name: truth.copy()}, expressions=("it",))
 
 
 class Oracle(nn.Module):
@@ -148,7 +145,7 @@ CASES = {
     "ade20k resized": Case("segmentation", "mask", (301, 403), banded_mask, 0.01, 0.015),
     "ade20k scales": Case(
         "segmentation", "mask", (101, 151), banded_mask, 0.03, 0.04,
-        ("protocol@dataset.protocols.segmentation=ade20k_ms", "dataset.short_side=101"),
+        ("protocol@dataset.protocols.segmentation=ade20k_ms", "preprocessing.short_side=101"),
     ),
     "cityscapes": Case("segmentation", "mask", (1027, 1100), random_mask, 0, 0.5),
     "cityscapes scales": Case(
@@ -182,9 +179,8 @@ def scored(cfg: DictConfig, case: Case, shift: int) -> dict[str, float]:
     shown = Revealing(val, case.truth, case.make(case.size, top), top, shift)
     kind: type[PerceptionTask] = task_class(cfg)
     oracle = Oracle(case.truth, top, len(val.info.classes))
-    task = instantiate(cfg.task, _partial_=True, _convert_="all")(model=oracle, info=val.info)
-    assert isinstance(task, kind)
-    for i, batch in enumerate(PerceptionData(None, shown, 1, 1, 0, 0).val_dataloader()):
+    task = kind(model=oracle, info=val.info, protocol=build_protocol(cfg))  # type: ignore[arg-type]
+    for i, batch in enumerate(loaders(cfg, None, shown).val_dataloader()):
         task.validation_step(batch, i)
     return {k: float(v) for k, v in task.scores.compute().items()}
 
@@ -228,9 +224,9 @@ def test_true_heatmaps_of_persons_score_best_and_shifted_ones_do_not(shift: int,
             heatmaps = current.targets["heatmap"].roll(shift, -1)
             return Prediction(heatmaps[:, list(spec.swap)].flip(-1) if mirrored else heatmaps)
 
-    task = instantiate(cfg.task, _partial_=True, _convert_="all")(model=Heatmaps(), info=val.info)
-    task.scores.truth = val.keypoint_truth()
-    for i, batch in enumerate(PerceptionData(None, val, 1, 1, 0, 0).val_dataloader()):
+    task = task_class(cfg)(model=Heatmaps(), info=val.info, protocol=build_protocol(cfg))  # type: ignore[arg-type]
+    task.scores.annotations = val.keypoint_annotations()
+    for i, batch in enumerate(loaders(cfg, None, val).val_dataloader()):
         current = batch
         task.validation_step(batch, i)
     scores = {k: float(v) for k, v in task.scores.compute().items()}
@@ -248,14 +244,14 @@ def test_sparse_depth_is_never_interpolated(tmp_path: Path) -> None:
         "dataset=kitti",
         f"dataset.root='{root}'",
         "backbone=sd15",
-        "recipe.short_side=299",
-        "recipe.crop=288",
+        "preprocessing.short_side=299",
+        "preprocessing.crop=288",
     )
     train = build_dataset(cfg, "train")
-    values = {float(v) for i in range(len(train)) for v in np.unique(train.truth(i))}
-    prepared, seen = Prepared(train), set()
+    values = {float(v) for i in range(len(train)) for v in np.unique(train.target(i))}
+    data, seen = prepared(cfg, "train", train), set()
     for seed in range(30):
-        depth = prepared[Draw(seed % len(train), seed)].targets["depth"]
+        depth = data[Draw(seed % len(train), seed)].targets["depth"]
         assert depth.shape == (1, 288, 288)
         seen |= set(depth.unique().tolist())
     assert seen <= values
@@ -299,8 +295,8 @@ def test_a_constant_on_real_frames_of_kitti_equals_numpy(protocol: str) -> None:
     )
     val = build_dataset(cfg, "val")
     assert isinstance(val, KITTI)
-    chosen: Any = val.info.protocols["depth"]
-    metrics = DepthMetrics(chosen)
+    chosen: Any = build_protocol(cfg)
+    metrics = DepthMetrics(chosen.min_depth, chosen.max_depth, chosen.crop, chosen.crop_size)
     expected: list[dict[str, float]] = []
     for i in range(len(val)):
         sample = val[i]
@@ -309,9 +305,9 @@ def test_a_constant_on_real_frames_of_kitti_equals_numpy(protocol: str) -> None:
         dense = predict_whole(
             lambda b: torch.full_like(b.image[:, :1], 12.5), Batch(image), chosen.windows, chosen.flip
         )
-        assert sample.depth is not None
-        metrics.update(dense, torch.from_numpy(sample.depth.copy())[None, None])
-        expected.append(direct_metrics(12.5, sample.depth.astype(np.float64), SHARES[protocol]))
+        depth = sample.targets["depth"]
+        metrics.update(dense, torch.from_numpy(depth.copy())[None, None])
+        expected.append(direct_metrics(12.5, depth.astype(np.float64), SHARES[protocol]))
     found = metrics.compute()
     for name in expected[0]:
         assert found[name].item() == pytest.approx(np.mean([e[name] for e in expected]), rel=1e-6), name

@@ -11,15 +11,14 @@ from omegaconf import DictConfig
 
 from diffperc.checkpoints import load_task
 from diffperc.config.validate import validate
-from diffperc.data import Draw, PerceptionDataset, Prepared, collate
-from diffperc.engine.build import build_dataset, build_task
+from diffperc.data import PreparedDataset
+from diffperc.engine.build import build_task
 from diffperc.tasks import PerceptionTask
-from diffperc.types import Batch
-from tests.helpers import composed, names, one
+from tests.helpers import batch_of, composed, names, one, prepared
 
 PAIRS = list(itertools.product(names("task"), names("strategy")))
 SMALL = ("dataset.size=[64,64]", "dataset.train_size=8", "dataset.val_size=4", "recipe.steps=3")
-Built = tuple[DictConfig, PerceptionTask, dict[str, PerceptionDataset]]
+Built = tuple[DictConfig, PerceptionTask, dict[str, PreparedDataset]]
 
 
 @pytest.fixture(scope="module", params=PAIRS, ids="-".join)
@@ -29,22 +28,17 @@ def built(request: pytest.FixtureRequest) -> Built:
     cfg = composed(f"task={task}", f"strategy={strategy}", "backbone=tiny", *SMALL)
     validate(cfg)
     torch.manual_seed(0)
-    sets = {split: build_dataset(cfg, split) for split in ("train", "val")}
-    return cfg, build_task(cfg, sets["train"].info), sets
-
-
-def batch_of(dataset: PerceptionDataset) -> Batch:
-    prepared = Prepared(dataset)
-    return collate([prepared[Draw(i, i)] for i in range(3)])
+    sets = {split: prepared(cfg, split) for split in ("train", "val")}
+    return cfg, build_task(cfg, sets["train"].dataset.info), sets
 
 
 def test_one_training_step_reaches_every_trainable_parameter(built: Built) -> None:
     """Every one has a gradient, so DDP needs no `find_unused_parameters`, and the step changes what is trained only."""
     _, task, sets = built
-    batch = batch_of(sets["train"])
+    batch = batch_of(sets["train"], 3)
     task.train()
-    assert task.optimizer_recipe is not None
-    optimizer, _ = task.optimizer_recipe.build(task.named_parameters(), 10)
+    assert task.optimizer_factory is not None
+    optimizer, _ = task.optimizer_factory.build(task.named_parameters(), 10)
     loss = task.total_loss(task.model(batch), batch)
     loss.backward()
     trainable = {n: p for n, p in task.named_parameters() if p.requires_grad}
@@ -60,10 +54,10 @@ def test_one_training_step_reaches_every_trainable_parameter(built: Built) -> No
 
 def test_evaluation_is_deterministic_and_scores(built: Built) -> None:
     _, task, sets = built
-    batch = batch_of(sets["val"])
+    batch = batch_of(sets["val"], 3)
     task.eval()
     if task.name == "pose":
-        task.scores.truth = sets["val"].keypoint_truth()
+        task.scores.annotations = sets["val"].dataset.keypoint_annotations()
     with torch.no_grad():
         first, again = task.predict_batch(batch), task.predict_batch(batch)
         task.score(first, batch)
@@ -79,7 +73,7 @@ def test_evaluation_is_deterministic_and_scores(built: Built) -> None:
 
 def test_a_sample_does_not_depend_on_its_batch_mates(built: Built) -> None:
     _, task, sets = built
-    batch = batch_of(sets["val"])
+    batch = batch_of(sets["val"], 3)
     task.eval()
     with torch.no_grad():
         together = task.model(batch).dense
@@ -90,7 +84,7 @@ def test_a_sample_does_not_depend_on_its_batch_mates(built: Built) -> None:
 def test_a_checkpoint_gives_the_same_prediction(built: Built, tmp_path: Path) -> None:
     """From weights and configuration alone: tensors bit for bit; sums round otherwise where memory is aligned otherwise."""
     _, task, sets = built
-    batch = batch_of(sets["val"])
+    batch = batch_of(sets["val"], 3)
     torch.save({"state_dict": task.state_dict(), "diffperc": task.provenance}, tmp_path / "x.ckpt")
     again, _ = load_task(tmp_path / "x.ckpt")
     expected, found = task.state_dict(), again.state_dict()

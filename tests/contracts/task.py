@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffperc.data import Draw, PerceptionDataset, Prepared, collate
+from diffperc.data import PerceptionDataset
 from diffperc.engine.build import build_dataset, build_task
 from diffperc.errors import TrainingError
 from diffperc.tasks import PerceptionTask
 from diffperc.types import Batch, Extra, Prediction
-from tests.helpers import composed
+from tests.helpers import batch_of, composed, prepared
 
 
 class TaskContract:
@@ -43,8 +43,7 @@ class TaskContract:
     @pytest.fixture(scope="class")
     @classmethod
     def batch(cls, dataset: PerceptionDataset) -> Batch:
-        prepared = Prepared(dataset)
-        return collate([prepared[Draw(i, i)] for i in range(len(prepared))])
+        return batch_of(prepared(cls._cfg(), "val", dataset), len(dataset))
 
     @classmethod
     def _cfg(cls) -> Any:
@@ -53,7 +52,7 @@ class TaskContract:
 
     def scored(self, task: PerceptionTask, dense: Tensor, batch: Batch, dataset: PerceptionDataset) -> dict[str, float]:
         if task.name == "pose":
-            task.scores.truth = dataset.keypoint_truth()
+            task.scores.annotations = dataset.keypoint_annotations()
         task.scores.reset()
         task.score(dense, batch)
         return {k: float(v) for k, v in task.scores.compute().items()}
