@@ -8,13 +8,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-import diffperc
 from diffperc.engine.build import FORMAT, build_preprocess, build_task
 from diffperc.engine.device import find_device
 from diffperc.errors import CheckpointError, WeightsError, did_you_mean
 from diffperc.inference.predictor import Predictor
 from diffperc.tasks import PerceptionTask
 from diffperc.types import DatasetInfo
+from diffperc.version import __version__
 from diffperc.weights.read import read_file
 
 
@@ -34,7 +34,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if content["diffperc"].get("format") != FORMAT:
         version = content["diffperc"].get("version", "unknown")
         raise CheckpointError(
-            f"{path}: was written by another version of diffperc ({version}) in a form that {diffperc.__version__} does not "
+            f"{path}: was written by another version of diffperc ({version}) in a form that {__version__} does not "
             "read; use it with that version, or train anew."
         )
     return content
@@ -108,12 +108,13 @@ def load_task(path: str | Path) -> tuple[PerceptionTask, DictConfig]:
     return task.eval().requires_grad_(False), cfg
 
 
-def checkpoint_in(path: str | Path, which: str = "best") -> Path:
+def checkpoint_in(path: str | Path, which: str | None = None) -> Path:
     """The checkpoint of a run folder, or the file itself.
 
     Args:
         path: a checkpoint, or the folder of a run.
-        which: ``best`` by the validation metric, ``last``, or another name of ``checkpoints/<name>.ckpt``.
+        which: ``best`` by the validation metric, ``last``, or another name of ``checkpoints/<name>.ckpt``; None: the best, or
+            the last where training ended before its first validation.
 
     Raises:
         CheckpointError: the folder has no such checkpoint.
@@ -121,14 +122,16 @@ def checkpoint_in(path: str | Path, which: str = "best") -> Path:
     path = Path(path).expanduser()
     if not path.is_dir():
         return path
-    file = path / "checkpoints" / f"{which}.ckpt"
-    if not file.is_file():
-        known = sorted(found.stem for found in (path / "checkpoints").glob("*.ckpt"))
-        raise CheckpointError(f"{path}: has no checkpoints/{which}.ckpt{did_you_mean(which, known)}")
-    return file
+    wanted = ["best", "last"] if which is None else [which]
+    for name in wanted:
+        file = path / "checkpoints" / f"{name}.ckpt"
+        if file.is_file():
+            return file
+    known = sorted(found.stem for found in (path / "checkpoints").glob("*.ckpt"))
+    raise CheckpointError(f"{path}: has no checkpoints/{wanted[0]}.ckpt{did_you_mean(wanted[0], known)}")
 
 
-def load(path: str | Path, device: str = "auto", which: str = "best") -> Predictor:
+def load(path: str | Path, device: str = "auto", which: str | None = None) -> Predictor:
     """A model that predicts.
 
     >>> predictor = diffperc.load("runs/mine")
@@ -137,7 +140,7 @@ def load(path: str | Path, device: str = "auto", which: str = "best") -> Predict
     Args:
         path: a checkpoint, or the folder of a run.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``.
-        which: of a run folder, ``best`` or ``last``.
+        which: of a run folder, ``best`` or ``last``; see `checkpoint_in`.
 
     Raises:
         CheckpointError: see `load_task` and `checkpoint_in`.

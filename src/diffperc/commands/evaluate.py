@@ -15,7 +15,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig
 
-import diffperc
 from diffperc.checkpoints import check_fits, checkpoint_in, load_task
 from diffperc.engine.build import build_dataset, build_preprocess
 from diffperc.engine.callbacks import Figures
@@ -25,6 +24,7 @@ from diffperc.engine.trainer import checked_trainer, quiet_lightning
 from diffperc.errors import CheckpointError
 from diffperc.reports.summary import print_summary, write_json
 from diffperc.reports.tables import Row, write_table
+from diffperc.version import __version__
 
 _ACCELERATORS = {"cpu": "cpu", "cuda": "gpu", "mps": "mps"}
 
@@ -128,7 +128,7 @@ def _row(summary: dict[str, Any]) -> Row:
         row[name.removeprefix("val/")] = f"{value:.4f}"
     has_gpu = torch.cuda.is_available()
     return row | {
-        "diffperc": diffperc.__version__,
+        "diffperc": __version__,
         "commit": _commit(),
         "torch": str(torch.__version__),
         "hardware": torch.cuda.get_device_name() if has_gpu else f"{platform.machine()} CPU",

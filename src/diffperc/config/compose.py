@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from diffperc.config.find import conf_dir
@@ -19,14 +19,23 @@ def composed(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
     Raises:
         HydraException: an override cannot be composed.
     """
+    return composed_with_choices(config_name, overrides)[0]
+
+
+def composed_with_choices(config_name: str, overrides: Sequence[str] = ()) -> tuple[DictConfig, dict[str, str]]:
+    """As `composed`, and what was chosen of each group."""
     # Hydra knows one configuration folder at a time; that of a running entry point is put back
     running = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            return compose(config_name, overrides=list(overrides))
+            cfg = compose(config_name, overrides=list(overrides), return_hydra_config=True)
     finally:
         GlobalHydra.instance().hydra = running
+    choices = {group: str(choice) for group, choice in cfg.hydra.runtime.choices.items()}
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return cfg, choices
 
 
 def task_of_dataset(arguments: Sequence[str]) -> str | None:

@@ -10,13 +10,13 @@ import torch
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-import diffperc
 from diffperc.data import PerceptionDataset
 from diffperc.data.diagnostics import STOP, Diagnostics
 from diffperc.models import PerceptionModel
 from diffperc.preprocessing import Preprocess
 from diffperc.tasks import PerceptionTask
 from diffperc.types import COCO_KEYPOINTS, DatasetInfo, Protocol
+from diffperc.version import __version__
 
 FORMAT = 2
 """Of checkpoints; raised when files of an older one can no longer be read."""
@@ -122,7 +122,7 @@ def build_task(cfg: DictConfig, info: DatasetInfo, weights: bool = True) -> Perc
 def provenance(cfg: DictConfig, info: DatasetInfo, architecture: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """What a checkpoint carries besides weights: enough to build the model again without network or data."""
     return {
-        "version": diffperc.__version__,
+        "version": __version__,
         "format": FORMAT,
         "config": OmegaConf.to_yaml(cfg, resolve=True),
         "architecture": json.dumps(architecture),

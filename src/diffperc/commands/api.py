@@ -1,0 +1,124 @@
+"""What the functions at the top of the package do: configurations from names and values, without Hydra's command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.errors import HydraException
+from lightning import Callback
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from diffperc.checkpoints import checkpoint_in
+from diffperc.commands.evaluate import evaluate_one
+from diffperc.commands.train import GROUPS, Run, train_run
+from diffperc.config.compose import composed, composed_with_choices
+from diffperc.config.explain import explain_overrides
+from diffperc.config.find import conf_dir
+from diffperc.config.validate import validate
+from diffperc.engine.build import build_model, info_without_data
+from diffperc.errors import ConfigError
+from diffperc.models import PerceptionModel
+
+Names = Mapping[str, str | None]
+Values = Mapping[str, Any]
+
+
+def train_from_python(
+    names: Names,
+    values: Values,
+    steps: int | None,
+    folder: str | Path | None,
+    callbacks: Sequence[Callback],
+    overrides: Values | None,
+) -> Run:
+    """See `diffperc.train`."""
+    further = dict(overrides or {})
+    if steps is not None:
+        further = {"recipe.steps": steps, "recipe.epochs": -1, **further}
+    arguments = [*_arguments(names), *_arguments(values), *_arguments(further, keep_none=True)]
+    cfg, choices = _composed(arguments)
+    validate(cfg)
+    kept = {group: choices[group] for group in GROUPS}
+    place = _new_folder(Path("runs")) if folder is None else Path(folder).expanduser()
+    return train_run(cfg, place, kept, callbacks=callbacks)
+
+
+def evaluate_from_python(
+    ckpt: str | Path, protocol: str | None, values: Values, folder: str | Path | None
+) -> dict[str, float]:
+    """See `diffperc.evaluate`."""
+    file = checkpoint_in(ckpt)
+    arguments = [*_arguments({"protocol": protocol}), *_arguments({"ckpt": str(file), **values})]
+    try:
+        cfg = composed("evaluate", arguments)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _explained("evaluate", arguments, error) from error
+    place = _new_folder(Path("runs") / "evaluate") if folder is None else Path(folder).expanduser()
+    metrics: dict[str, float] = evaluate_one(file, place, cfg)["metrics"]
+    return metrics
+
+
+def create_model_from_python(names: Names, classes: Sequence[str] | None, overrides: Values | None) -> PerceptionModel:
+    """See `diffperc.create_model`."""
+    cfg, _ = _composed([*_arguments(names), *_arguments(overrides or {}, keep_none=True)])
+    validate(cfg)
+    info = info_without_data(cfg)
+    if classes is not None:
+        info = dataclasses.replace(info, classes=tuple(classes))
+    torch.manual_seed(cfg.seed)
+    return build_model(cfg, info)
+
+
+def _composed(arguments: Sequence[str]) -> tuple[DictConfig, dict[str, str]]:
+    try:
+        return composed_with_choices("train", arguments)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _explained("train", arguments, error) from error
+
+
+def _explained(config_name: str, arguments: Sequence[str], error: Exception) -> ConfigError:
+    problems = explain_overrides(conf_dir(), config_name, arguments)
+    return ConfigError("\n".join(problems) or str(error).splitlines()[0])
+
+
+def _arguments(values: Values, keep_none: bool = False) -> Iterable[str]:
+    """Hydra's ``key=value`` of names and values; None is left out, or ``null`` where it was asked for."""
+    for key, value in values.items():
+        if value is not None or keep_none:
+            yield f"{key}={_written(value)}"
+
+
+def _written(value: Any) -> str:
+    """A value in Hydra's grammar; texts are quoted, so that nothing in a path has a meaning."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_written(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_written, value)) + "]"
+    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _new_folder(parent: Path) -> Path:
+    """One of its own, also for two runs that begin in the same second."""
+    started = datetime.datetime.now()
+    base = parent / f"{started:%Y-%m-%d}" / f"{started:%H-%M-%S}"
+    for number in range(1000):
+        folder = base if number == 0 else base.with_name(f"{base.name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise ConfigError(f"{base}: a thousand runs began in this second; give folder=.")
