@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from diffperc.data import PerceptionDataset
+from diffperc.checkpoints import load, load_task
+from diffperc.data import Draw, PerceptionDataset, collate
 from diffperc.engine.build import build_dataset, build_task
 from diffperc.errors import TrainingError
+from diffperc.inference.predictor import Predictor
 from diffperc.tasks import PerceptionTask
-from diffperc.types import Batch, Extra, Prediction
+from diffperc.types import Batch, Extra, Prediction, Sample
 from tests.helpers import batch_of, composed, prepared
+
+# (H, W) of the stored image, and the short side that the network sees
+SIZES = [((150, 203), 96), ((75, 101), 128), ((96, 131), None)]
+
+
+def _options(predictor: Predictor, sample: Sample) -> dict[str, Any]:
+    """What evaluation knows of a sample besides its image."""
+    given: dict[str, Any] = {"scene": predictor.info.scenes[sample.scene] if sample.scene >= 0 else None}
+    given["expression"] = sample.expressions[0] if sample.expressions else None
+    given["boxes"] = None if sample.person is None else [sample.person.box]
+    return {name: value for name, value in given.items() if name in predictor.options}
 
 
 class TaskContract:
@@ -24,6 +39,8 @@ class TaskContract:
     name: ClassVar[str]
     best: ClassVar[dict[str, float]]
     overrides: ClassVar[tuple[str, ...]] = ()
+    # of an evaluation with windows, scales or other crops, where the task has such
+    evaluated: ClassVar[tuple[str, ...]] = ()
 
     def perfect(self, batch: Batch) -> Tensor:
         """What `predict_batch` would return if it were right."""
@@ -49,6 +66,38 @@ class TaskContract:
     def _cfg(cls) -> Any:
         small = ("dataset.size=[96,96]", "dataset.train_size=4", "dataset.val_size=4")
         return composed(f"task={cls.name}", "strategy=unconditional", "backbone=tiny", *small, *cls.overrides)
+
+    def as_predicted(self, task: PerceptionTask, dense: Tensor, batch: Batch) -> Any:
+        """What a predictor gives for the scored `dense` of a batch of one."""
+        raise NotImplementedError
+
+    @pytest.mark.parametrize("extra", [(), ("strategy=vpd", "task.protocol.flip=true")], ids=["plain", "mirrored"])
+    @pytest.mark.parametrize(("stored", "seen"), SIZES, ids=["shrinks", "grows", "as stored"])
+    def test_prediction_is_what_evaluation_scores(
+        self, stored: tuple[int, int], seen: int | None, extra: tuple[str, ...], tmp_path: Path
+    ) -> None:
+        """To the bit: the same resizing, windows, crop of a person, mirror image and interpolation."""
+        resized = () if seen is None else (f"preprocessing.short_side={seen}",)
+        if seen is not None and self._cfg().preprocessing.size is not None:
+            resized = (f"preprocessing.size=[{seen},{seen + 33}]",)
+        sized = (f"dataset.size=[{stored[0]},{stored[1]}]", *resized, *self.evaluated)
+        cfg = composed(f"task={self.name}", "strategy=unconditional", "dataset.val_size=2", *sized, *extra)
+        torch.manual_seed(0)
+        data = prepared(cfg, "val")
+        made = build_task(cfg, data.dataset.info)
+        torch.save({"state_dict": made.state_dict(), "diffperc": made.provenance}, tmp_path / "last.ckpt")
+        task, _ = load_task(tmp_path / "last.ckpt")
+        predictor = load(tmp_path / "last.ckpt", "cpu")
+        for i in range(2):
+            sample, batch = data.dataset[i], collate([data[Draw(i, i)]])
+            with torch.inference_mode():
+                scored = self.as_predicted(task, task.predict_batch(batch), batch)
+            found = predictor(sample.image, **_options(predictor, sample))
+            assert np.array_equal(np.asarray(self.comparable(found)), np.asarray(scored))
+
+    def comparable(self, result: Any) -> Any:
+        """What of a predictor's result is compared; by default all of it."""
+        return result
 
     def scored(self, task: PerceptionTask, dense: Tensor, batch: Batch, dataset: PerceptionDataset) -> dict[str, float]:
         if task.name == "pose":

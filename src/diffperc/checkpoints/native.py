@@ -113,8 +113,8 @@ def checkpoint_in(path: str | Path, which: str | None = None) -> Path:
 
     Args:
         path: a checkpoint, or the folder of a run.
-        which: ``best`` by the validation metric, ``last``, or another name of ``checkpoints/<name>.ckpt``; None: the best, or
-            the last where training ended before its first validation.
+        which: ``best`` by the validation metric, ``last``, or another name of ``checkpoints/<name>.ckpt``; None: the
+            best, or the last where training ended before its first validation.
 
     Raises:
         CheckpointError: the folder has no such checkpoint.

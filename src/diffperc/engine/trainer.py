@@ -73,7 +73,7 @@ def log_hyperparameters(trainer: L.Trainer, cfg: DictConfig) -> None:
     """Give the resolved configuration to every logger."""
     values = OmegaConf.to_container(cfg, resolve=True)
     for logger in trainer.loggers:
-        logger.log_hyperparams(values)  # type: ignore[arg-type]
+        logger.log_hyperparams(values)
 
 
 def checked_trainer(make: Callable[..., L.Trainer], **options: Any) -> L.Trainer:

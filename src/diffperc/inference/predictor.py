@@ -14,7 +14,7 @@ from PIL import Image as PILImage
 from torch import Tensor
 
 from diffperc.data.formats.images import read_image
-from diffperc.errors import DataError
+from diffperc.errors import ConfigError, DataError
 from diffperc.models import PerceptionModel
 from diffperc.preprocessing import Preprocess, image_tensor
 from diffperc.types import Batch, DatasetInfo, Picture, Protocol
@@ -93,6 +93,19 @@ class Predictor(ABC):
     def dense(self, batch: Batch) -> Tensor:
         """The model's prediction."""
         return self.model(batch).dense
+
+    def scene_index(self, name: str | None) -> int:
+        """The index of a scene label; -1 for None, unknown.
+
+        Raises:
+            ConfigError: it is not one of the data set's.
+        """
+        if name is None:
+            return -1
+        if name not in self.info.scenes:
+            known = ", ".join(self.info.scenes)
+            raise ConfigError(f"scene: '{name}' is not a label of {self.info.name}; known: {known}")
+        return self.info.scenes.index(name)
 
     def flipped(self, flip: bool | None) -> Any:
         """The protocol, with or without the mirror image where a caller decides."""

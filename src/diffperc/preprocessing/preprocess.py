@@ -55,9 +55,9 @@ class Preprocess:
             raise ConfigError(
                 f"preprocessing.interpolation: there is no '{interpolation}'{did_you_mean(interpolation, INTERPOLATIONS)}"
             )
-        for key, sides in (("short_side", [short_side]), ("size", size or [None]), ("crop", [crop])):
-            if any(side is not None and side < 1 for side in sides):
-                raise ConfigError(f"preprocessing.{key}: must be at least 1 pixel, found {sides}.")
+        for key, side in (("short_side", short_side), ("size", min(size or [1])), ("crop", crop)):
+            if side is not None and side < 1:
+                raise ConfigError(f"preprocessing.{key}: must be at least 1 pixel, found {side}.")
         self.short_side = short_side
         self.size = None if size is None else (int(size[0]), int(size[1]))
         self.interpolation, self.crop = interpolation, crop

@@ -58,7 +58,7 @@ def read_depth(path: Path, scale: float) -> NDArray[np.float32]:
         DataError: missing, damaged, or not a single-channel image.
     """
     if path.suffix.lower() == ".npy":
-        values = _load_array(path)
+        values = read_array(path)
     else:
         image = _open(path)
         if image.mode in ("1", "L", "P"):
@@ -73,7 +73,12 @@ def read_depth(path: Path, scale: float) -> NDArray[np.float32]:
     return np.where(np.isfinite(metres) & (metres > 0), metres, np.float32(0))
 
 
-def _load_array(path: Path) -> NDArray[Any]:
+def read_array(path: Path) -> NDArray[Any]:
+    """The one array of numbers of an npy file; a single leading or trailing axis of one element is left out.
+
+    Raises:
+        DataError: missing, damaged, or something else.
+    """
     try:
         array = np.load(path, allow_pickle=False)
     except FileNotFoundError as error:

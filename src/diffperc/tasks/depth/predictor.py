@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from diffperc.errors import ConfigError
 from diffperc.inference.predictor import Image, Predictor
 from diffperc.inference.sliding_window import Predict, predict_whole
 from diffperc.tasks.depth.protocol import DepthProtocol
@@ -49,19 +48,10 @@ class DepthPredictor(Predictor):
             ConfigError: the scene label is not one of the data set's.
         """
         pixels = self.pixels(image)
-        label = torch.tensor([self._scene(scene)], device=self.device)
+        label = torch.tensor([self.scene_index(scene)], device=self.device)
         batch = dataclasses.replace(self.batch(pixels, caption), scene=label)
         dense = predict_depth(self.dense, batch, self.flipped(flip), (pixels.shape[0], pixels.shape[1]))
         return dense[0, 0].float().cpu().numpy()
 
     def write(self, stem: Path, image: Picture, result: Any, expression: str | None = None) -> str:
         return write_depth(stem, result)
-
-    def _scene(self, name: str | None) -> int:
-        if name is None:
-            return -1
-        if name not in self.info.scenes:
-            raise ConfigError(
-                f"scene: '{name}' is not a label of {self.info.name}; known: {', '.join(self.info.scenes)}"
-            )
-        return self.info.scenes.index(name)
