@@ -141,19 +141,22 @@ def _runs(numbers: Collection[int]) -> str:
     return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
 
 
-def check_size(what: str, path: Path, truth: NDArray[Any], image_path: Path, image: NDArray[np.uint8]) -> None:
-    """A truth must have the size of its image.
+def check_size(what: str, path: Path, values: NDArray[Any], image_path: Path, image: NDArray[np.uint8]) -> None:
+    """Ground truth must have the size of its image.
 
     Args:
-        what: the truth, as the sentence calls it.
+        what: the target, as the sentence calls it.
         path: its file.
+        values: (H, W) or (H, W, C).
 
     Raises:
         DataError: it has another size.
     """
-    if truth.shape != image.shape[:2]:
-        turned = " (the image may be turned by its EXIF data)" if truth.shape == image.shape[1::-1] else ""
-        raise DataError(
-            f"{path}: {what} is {truth.shape[1]}x{truth.shape[0]} pixels, its image {image_path.name} is "
-            f"{image.shape[1]}x{image.shape[0]}; they must be equal{turned}."
-        )
+    size, expected = values.shape[:2], image.shape[:2]
+    if size == expected:
+        return
+    turned = " (the image may be turned by its EXIF data)" if size == expected[::-1] else ""
+    raise DataError(
+        f"{path}: {what} is {size[1]}x{size[0]} pixels, its image {image_path.name} is {expected[1]}x{expected[0]}; they "
+        f"must be equal{turned}."
+    )
