@@ -34,7 +34,7 @@ SMALL = [
     "size=64",
     "processes=1",
     "num_workers=0",
-    "accelerator=cpu",
+    "device=cpu",
     "unet.draws=2",
     *(f"{stage}.{key}={value}" for stage in ("clip", "vae", "unet", "decoder") for key, value in
       {"steps": 4, "batch_size": 4, "validate_every": 2, "keep_every": 2}.items()),

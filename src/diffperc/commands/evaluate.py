@@ -19,14 +19,12 @@ from diffperc.checkpoints import check_fits, checkpoint_in, load_task
 from diffperc.engine.build import build_dataset, build_preprocess
 from diffperc.engine.callbacks import Figures
 from diffperc.engine.datamodule import PerceptionData
-from diffperc.engine.device import find_device
+from diffperc.engine.device import find_device, trainer_options
 from diffperc.engine.trainer import checked_trainer, quiet_lightning
 from diffperc.errors import CheckpointError
 from diffperc.reports.summary import print_summary, write_json
 from diffperc.reports.tables import Row, write_table
 from diffperc.version import __version__
-
-_ACCELERATORS = {"cpu": "cpu", "cuda": "gpu", "mps": "mps"}
 
 
 def evaluate(cfg: DictConfig) -> None:
@@ -92,11 +90,9 @@ def evaluate_one(file: Path, folder: Path, cfg: DictConfig) -> dict[str, Any]:
         num_workers=cfg.num_workers,
         seed=trained.seed,
     )
-    device = find_device(cfg.device)
     trainer = checked_trainer(
         L.Trainer,
-        accelerator=_ACCELERATORS[device.type],
-        devices=1 if device.index is None or device.type == "cpu" else [device.index],
+        **trainer_options(find_device(cfg.device)),
         logger=False,
         callbacks=[Figures(folder / "figures")],
         enable_progress_bar=False,

@@ -27,62 +27,94 @@ def explain_overrides(conf: Path, config_name: str, overrides: Sequence[str]) ->
         config_name: ``train``, ``evaluate`` or ``predict``.
         overrides: as typed, such as ``strategy=vpd``.
     """
-    parser = OverridesParser.create()
-    problems, groups, values = [], [], []
+    problems: list[str] = []
+    good_groups: list[str] = []
+    values: list[Override] = []
     folders = [conf, *further_folders(overrides)]
     for text in without_flags(overrides):
-        try:
-            override = parser.parse_override(text)
-        except HydraException as error:
-            problems.append(f"'{text}' cannot be read as key=value: {str(error).splitlines()[0]}")
+        override = _parsed(text, problems)
+        if override is None:
             continue
-        known = _options(folders, override.key_or_group)
-        if known is None:
-            values.append((text, override))
+        choices = _choices(folders, override.key_or_group)
+        if choices is None:
+            values.append(override)
             continue
-        wrong = [o for o in _chosen(override) if o is not None and o not in known]
-        problems += [
-            f"{override.key_or_group}={o}: there is no such {override.key_or_group}{did_you_mean(o, known)}"
-            for o in wrong
-        ]
-        if None in _chosen(override):
-            problems.append(f"{text}: name a choice: {', '.join(known)}")
-        elif not wrong:
-            groups.append(f"{override.key_or_group}={_chosen(override)[0]}")
-    keys = _known_keys(config_name, groups)
-    for text, override in values:
-        key = override.key_or_group
-        if keys and key not in keys and not override.is_add() and not key.startswith("hydra."):
-            near = [k for k in keys if k.count(".") <= key.count(".") + 1]
-            problems.append(f"{text}: there is no key '{key}' in this configuration{_nearest(key, near)}")
-    return problems
+        wrong = _group_problems(text, override, choices)
+        problems += wrong
+        if not wrong:
+            good_groups.append(text)
+    return problems + _key_problems(values, _known_keys(config_name, good_groups))
 
 
 def without_flags(arguments: Sequence[str]) -> list[str]:
     """Without options such as ``-m``, and without the folder behind ``--config-dir``."""
-    behind = {i + 1 for i, a in enumerate(arguments) if a in _FOLDER_FLAGS}
-    return [a for i, a in enumerate(arguments) if not a.startswith("-") and i not in behind]
+    kept = []
+    previous = ""
+    for argument in arguments:
+        if not argument.startswith("-") and previous not in _FOLDER_FLAGS:
+            kept.append(argument)
+        previous = argument
+    return kept
 
 
 def further_folders(arguments: Sequence[str]) -> list[Path]:
-    pairs = itertools.pairwise(arguments)
-    return [Path(folder) for flag, folder in pairs if flag in _FOLDER_FLAGS]
+    """The folders that ``--config-dir`` names."""
+    return [Path(folder) for flag, folder in itertools.pairwise(arguments) if flag in _FOLDER_FLAGS]
 
 
-def _options(folders: Sequence[Path], group: str) -> list[str] | None:
+def _parsed(text: str, problems: list[str]) -> Override | None:
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        problems.append(f"'{text}' cannot be read as key=value: {str(error).splitlines()[0]}")
+        return None
+
+
+def _choices(folders: Sequence[Path], group: str) -> list[str] | None:
     """The choices of a group, None if it is none."""
-    found = [folder / group for folder in folders if (folder / group).is_dir()]
-    return sorted({f.stem for folder in found for f in folder.glob("*.yaml")}) if found else None
+    places = [folder / group for folder in folders if (folder / group).is_dir()]
+    if not places:
+        return None
+    names: set[str] = set()
+    for place in places:
+        names |= {file.stem for file in place.glob("*.yaml")}
+    return sorted(names)
+
+
+def _group_problems(text: str, override: Override, choices: Sequence[str]) -> list[str]:
+    group, problems = override.key_or_group, []
+    for name in _chosen(override):
+        if name is None:
+            problems.append(f"{text}: name a choice: {', '.join(choices)}")
+        elif name not in choices:
+            problems.append(f"{group}={name}: there is no such {group}{did_you_mean(name, choices)}")
+    return problems
 
 
 def _chosen(override: Override) -> list[str | None]:
+    """The names of a choice, of a list such as [tensorboard,wandb], or of a sweep."""
     if override.is_sweep_override():
-        return [str(v) for v in override.sweep_string_iterator()]
+        return [str(value) for value in override.sweep_string_iterator()]
     value = override.value()
-    return [None if value is None else str(value)]
+    values = value if isinstance(value, list) else [value]
+    return [None if value is None else str(value) for value in values]
+
+
+def _key_problems(values: Sequence[Override], keys: set[str]) -> list[str]:
+    problems = []
+    for override in values:
+        key = override.key_or_group
+        may_be_new = override.is_add() or key.startswith("hydra.")
+        if keys and key not in keys and not may_be_new:
+            near = [known for known in keys if known.count(".") <= key.count(".") + 1]
+            problems.append(
+                f"{override.input_line}: there is no key '{key}' in this configuration{_nearest(key, near)}"
+            )
+    return problems
 
 
 def _known_keys(config_name: str, groups: Sequence[str]) -> set[str]:
+    """Empty where the groups cannot be composed, for example because they are a sweep."""
     try:
         cfg = composed(config_name, groups)
     except (HydraException, OmegaConfBaseException):
@@ -101,7 +133,12 @@ def _paths(node: Any, path: str) -> Iterable[str]:
 def _nearest(key: str, keys: Sequence[str]) -> str:
     """Siblings of the key if its parent exists, else the nearest of all."""
     parent, _, name = key.rpartition(".")
-    siblings = [k.rpartition(".")[2] for k in keys if k.rpartition(".")[0] == parent]
-    if siblings:
-        return did_you_mean(name, siblings) + (f" (under {parent})" if parent else "")
-    return did_you_mean(key, [k for k in keys if "." not in k])
+    siblings = []
+    for known in keys:
+        known_parent, _, known_name = known.rpartition(".")
+        if known_parent == parent:
+            siblings.append(known_name)
+    if not siblings:
+        return did_you_mean(key, [known for known in keys if "." not in known])
+    where = f" (under {parent})" if parent else ""
+    return did_you_mean(name, siblings) + where

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from hydra.utils import get_object
@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from diffperc.config.find import conf_dir
-from diffperc.config.signatures import SIMPLE, signature_of, type_problem
+from diffperc.config.signatures import SIMPLE, Signature, signature_of, type_problem
 from diffperc.errors import ConfigError, did_you_mean
 
 _HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
@@ -26,10 +26,11 @@ def validate(cfg: DictConfig) -> None:
         ConfigError: lists every missing value, unknown class, unknown or missing key, and value of a wrong type; before
             them counts such as the batch size, and targets that the data set does not have.
     """
-    _check_counts(cfg)
-    _check_target(cfg)
+    _raise(_count_problems(cfg))
+    _raise(_target_problems(cfg))
     # without resolving: what points to a missing value cannot be resolved, and is then checked by its keys alone
-    missing = sorted(path for path, node in _nodes(OmegaConf.to_container(cfg, resolve=False), "") if node == "???")
+    written = _nodes(OmegaConf.to_container(cfg, resolve=False), "")
+    missing = sorted(path for path, node in written if node == "???")
     problems = [f"{key} has no value; set {key}=..." for key in missing]
     try:
         content = OmegaConf.to_container(cfg, resolve=not missing)
@@ -38,8 +39,7 @@ def validate(cfg: DictConfig) -> None:
     for path, node in _nodes(content, ""):
         if isinstance(node, dict) and "_target_" in node:
             problems += _node_problems(path, node)
-    if problems:
-        raise ConfigError("\n".join(problems))
+    _raise(problems)
 
 
 def validate_like(cfg: DictConfig, config_name: str, may_be_zero: Collection[str] = ()) -> None:
@@ -50,57 +50,73 @@ def validate_like(cfg: DictConfig, config_name: str, may_be_zero: Collection[str
             negative number.
     """
     problems = []
-    for key, usual in _nodes(OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{config_name}.yaml")), ""):
-        if type(usual) not in SIMPLE or key.startswith("hydra.") or any(part.isdigit() for part in key.split(".")):
-            continue
-        value = OmegaConf.select(cfg, key)
-        least = 1 if type(usual) is int and key not in may_be_zero else 0
-        problems += _value_problem(key, value, type(usual), least)
+    usual = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{config_name}.yaml"))
+    for key, value in _nodes(usual, ""):
+        in_a_list = any(part.isdigit() for part in key.split("."))  # which may be shorter here
+        if type(value) in SIMPLE and not in_a_list and not key.startswith("hydra."):
+            least = 1 if type(value) is int and key not in may_be_zero else 0
+            problems += _value_problems(key, OmegaConf.select(cfg, key), type(value), least)
+    _raise(problems)
+
+
+def _raise(problems: Sequence[str]) -> None:
     if problems:
         raise ConfigError("\n".join(problems))
 
 
-def _value_problem(key: str, value: Any, kind: type, least: int) -> list[str]:
+def _value_problems(key: str, value: Any, kind: type, least: int) -> list[str]:
     problem = type_problem(kind, value)
     if problem:
         return [f"{key}: must be {problem}, found {value!r}"]
-    return [f"{key}={value}: must be at least {least}."] if isinstance(value, int | float) and value < least else []
+    if isinstance(value, int | float) and value < least:
+        return [f"{key}={value}: must be at least {least}."]
+    return []
 
 
-def _check_counts(cfg: DictConfig) -> None:
+def _count_problems(cfg: DictConfig) -> list[str]:
     """Numbers that belong to no class; before all else, as other numbers follow from them."""
-    given = {key: OmegaConf.select(cfg, key) for key in _COUNTS}
-    problems = [
-        p for key, value in given.items() if value is not None for p in _value_problem(key, value, int, _COUNTS[key])
-    ]
-    if problems:
-        raise ConfigError("\n".join(problems))
+    problems = []
+    for key, least in _COUNTS.items():
+        value = OmegaConf.select(cfg, key)
+        if value is not None:
+            problems += _value_problems(key, value, int, least)
+    return problems
 
 
-def _check_target(cfg: DictConfig) -> None:
+def _target_problems(cfg: DictConfig) -> list[str]:
     """What the task needs against what the data set has; first of all, as numbers of a recipe depend on both."""
     try:
-        task, dataset = (get_object(str(OmegaConf.select(cfg, f"{node}._target_"))) for node in ("task", "dataset"))
+        task = get_object(str(OmegaConf.select(cfg, "task._target_")))
+        dataset = get_object(str(OmegaConf.select(cfg, "dataset._target_")))
         offered = dataset.offers(task.target)
     except Exception:  # a wrong class is reported with all other problems
-        return
+        return []
     if offered:
-        return
-    others = []
+        return []
+    has = ", ".join(sorted(dataset.provides)) or "others"
+    return [
+        f"task={task.name} needs the target '{task.target.name}', which the data set {dataset.__name__} does not have; it "
+        f"has {has}. Data sets that do: {', '.join(_datasets_with(task.target))}."
+    ]
+
+
+def _datasets_with(target: Any) -> list[str]:
+    names = []
     for file in sorted((conf_dir() / "dataset").glob("*.yaml")):
         kind = get_object(str(OmegaConf.select(OmegaConf.load(file), "_target_")))
-        if kind.offers(task.target):
-            others.append(file.stem)
-    raise ConfigError(
-        f"task={task.name} needs the target '{task.target.name}', which the data set {dataset.__name__} does not have; it "
-        f"has {', '.join(sorted(dataset.provides)) or 'others'}. Data sets that do: {', '.join(others)}."
-    )
+        if kind.offers(target):
+            names.append(file.stem)
+    return names
 
 
 def _nodes(node: Any, path: str) -> Iterator[tuple[str, Any]]:
     """Every node with its dotted path, the root first."""
     yield path, node
-    children: Any = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    children: Any = ()
+    if isinstance(node, dict):
+        children = node.items()
+    elif isinstance(node, list):
+        children = enumerate(node)
     for key, child in children:
         yield from _nodes(child, f"{path}.{key}" if path else str(key))
 
@@ -111,25 +127,29 @@ def _node_problems(path: str, node: Mapping[str, Any]) -> list[str]:
         signature = signature_of(get_object(target))
     except Exception as error:  # hydra wraps whatever importing raised
         return [f"{path}: '{target}' cannot be imported ({str(error).splitlines()[-1]})"]
-    takes = signature.parameters.keys() - signature.supplied
+    extra = _HYDRA_KEYS | _EXTRA_KEYS.get(path, set())
     problems = []
-    for key, value in node.items():
-        if key in _HYDRA_KEYS or key in _EXTRA_KEYS.get(path, ()):
-            continue
-        if key in takes:
-            problems += _annotation_problem(path, key, signature.parameters[key].annotation, value)
-        elif key in signature.parameters or not signature.open_ended:
-            problems.append(f"{path}.{key}: {target} takes no '{key}'{did_you_mean(key, takes)}")
+    for key in [key for key in node if key not in extra]:
+        problems += _key_problems(path, key, node[key], target, signature)
     if node.get("_partial_"):  # the rest is given when it is called
         return problems
-    given = node.keys() | signature.supplied | _EXTRA_KEYS.get(path, set())
+    return problems + _missing_problems(path, node.keys() | extra | signature.supplied, target, signature)
+
+
+def _key_problems(path: str, key: str, value: Any, target: str, signature: Signature) -> list[str]:
+    takes = signature.parameters.keys() - signature.supplied
+    if key not in takes:
+        if signature.open_ended and key not in signature.parameters:
+            return []
+        return [f"{path}.{key}: {target} takes no '{key}'{did_you_mean(key, takes)}"]
+    is_open = isinstance(value, str) and (value == "???" or "${" in value)
+    problem = None if is_open else type_problem(signature.parameters[key].annotation, value)
+    return [f"{path}.{key}: must be {problem}, found {value!r}"] if problem else []
+
+
+def _missing_problems(path: str, given: Collection[str], target: str, signature: Signature) -> list[str]:
+    problems = []
     for name, parameter in signature.parameters.items():
         if parameter.required and name not in given:
             problems.append(f"{path}.{name}: is needed by {target} and missing")
     return problems
-
-
-def _annotation_problem(path: str, key: str, annotation: Any, value: Any) -> list[str]:
-    is_open = isinstance(value, str) and (value == "???" or "${" in value)
-    problem = None if is_open else type_problem(annotation, value)
-    return [f"{path}.{key}: must be {problem}, found {value!r}"] if problem else []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from diffperc.errors import ConfigError, did_you_mean
@@ -20,7 +22,8 @@ def find_device(name: str) -> torch.device:
         raise ConfigError(f"device: there is no '{name}'{did_you_mean(kind, _KINDS)}")
     has_cuda, has_mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if kind == "auto":
-        return torch.device("cuda" if has_cuda else "mps" if has_mps else "cpu")
+        found = [name for name, there in (("cuda", has_cuda), ("mps", has_mps)) if there]
+        return torch.device(found[0] if found else "cpu")
     if (kind == "cuda" and not has_cuda) or (kind == "mps" and not has_mps):
         raise ConfigError(f"device={name}: torch finds no such device on this machine; use device=cpu or device=auto.")
     try:
@@ -30,3 +33,9 @@ def find_device(name: str) -> torch.device:
     if kind == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(f"device={name}: this machine has {torch.cuda.device_count()} GPUs, counted from 0.")
     return device
+
+
+def trainer_options(device: torch.device) -> dict[str, Any]:
+    """``accelerator`` and ``devices`` of a Lightning Trainer on one device."""
+    accelerator = "gpu" if device.type == "cuda" else device.type
+    return {"accelerator": accelerator, "devices": 1 if device.index is None else [device.index]}

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
 from diffperc.engine.callbacks import PlainProgress, RichProgress
+from diffperc.engine.device import find_device, trainer_options
 from diffperc.engine.trainer import checked_trainer
 from diffperc.weights.architecture import config_folder
 
@@ -36,7 +37,7 @@ def fit_stage(
     """
     stage = cfg[name.partition("_")[0]]
     folder = out / "stages" / name
-    trainer = _trainer(cfg.accelerator, stage, folder)
+    trainer = _trainer(cfg.device, stage, folder)
     batches = DataLoader(train, stage.batch_size, shuffle=True, drop_last=True, num_workers=cfg.num_workers)
     validation = DataLoader(test, 64)
     last = folder / "last.ckpt"
@@ -57,11 +58,10 @@ def tiny_config(part: str) -> dict[str, Any]:
     return content
 
 
-def _trainer(accelerator: str, stage: DictConfig, folder: Path) -> L.Trainer:
+def _trainer(device: str, stage: DictConfig, folder: Path) -> L.Trainer:
     return checked_trainer(
         L.Trainer,
-        accelerator=accelerator,
-        devices=1,
+        **trainer_options(find_device(device)),
         precision=stage.precision,
         max_steps=stage.steps,
         val_check_interval=stage.validate_every,
