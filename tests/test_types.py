@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from diffperc.errors import DataError, did_you_mean
-from diffperc.protocols import DepthProtocol
-from diffperc.types import Batch, Conditioning, DatasetInfo, Features, FeatureSpec
+from diffperc.types import COCO_KEYPOINTS, Batch, Conditioning, DatasetInfo, Features, FeatureSpec
 
 
 def test_shapes_are_checked_where_an_object_is_built() -> None:

@@ -7,9 +7,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from diffperc.protocols import DepthProtocol
-
-PROTOCOLS = {"depth": DepthProtocol("garg", min_depth=1e-3, max_depth=80.0)}
 
 
 def write_frame(root: Path, drive: str, number: int, part: str = "", size: tuple[int, int] = (375, 1242)) -> str:
