@@ -46,7 +46,7 @@ def test_info_and_the_protocol_of_the_configuration(root: Path) -> None:
     assert len(CLASSES) == 19
     assert [CLASSES[i] for i in (0, 2, 10, 13, 18)] == ["road", "building", "sky", "car", "bicycle"]
     cfg = composed("task=segmentation", "dataset=cityscapes", "backbone=sd15")
-    assert build_preprocess(cfg).short_side == 1024
+    assert build_preprocess(cfg).short_side is None
     assert build_protocol(cfg) == SegmentationProtocol("cityscapes_ss", window=1024, stride=512, flip=False)
 
 

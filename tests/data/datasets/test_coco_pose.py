@@ -56,7 +56,7 @@ def test_info_names_what_there_is(root: Path) -> None:
     crop = build_preprocess(cfg).person_crop
     assert crop is not None
     assert crop.size == (256, 192)
-    assert build_protocol(cfg).name == "coco"
+    assert build_protocol(cfg).name == "coco_keypoints"
 
 
 def test_truth_has_all_annotations_of_the_images_that_are_there(root: Path) -> None:

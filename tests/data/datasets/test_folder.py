@@ -101,9 +101,9 @@ def test_hugging_face_imagefolder(tmp_path: Path, table: str) -> None:
         rows = []
         for i in range(count):
             write_image(tmp_path / split / f"{i}.png", i)
-            write_mask(tmp_path / split / "truth" / f"{i}.png", i)
-            np.save(tmp_path / split / "truth" / f"{i}.npy", np.full(SIZE, 2.0 + i))
-            row = {"file_name": f"{i}.png", "mask_file_name": f"truth/{i}.png", "depth_file_name": f"truth/{i}.npy"}
+            write_mask(tmp_path / split / "targets" / f"{i}.png", i)
+            np.save(tmp_path / split / "targets" / f"{i}.npy", np.full(SIZE, 2.0 + i))
+            row = {"file_name": f"{i}.png", "mask_file_name": f"targets/{i}.png", "depth_file_name": f"targets/{i}.npy"}
             rows.append(row | {"text": f"picture {i}", "scene": ("hall", "attic")[i]})
         if table == "jsonl":
             text = "\n".join(json.dumps(r) for r in rows)
@@ -171,7 +171,7 @@ BAD: dict[str, tuple[Target, str]] = {
     "no json": (REFERENT, r"expressions\.jsonl, line 2: is not valid json"),
     "no name": (REFERENT, r"expressions\.jsonl, line 2: names no image under 'file_name'"),
     "no sentence": (REFERENT, r"expressions\.jsonl, line 2: has no 'expression', a sentence"),
-    "no truth": (MASK, r"kitchen/1\.jpg: there is no '.*masks/kitchen/1' with the ending \.png"),
+    "no target": (MASK, r"kitchen/1\.jpg: there is no '.*masks/kitchen/1' with the ending \.png"),
     "no classes": (MASK, r"there is no file '.*classes\.yaml'. It names the classes"),
     "classes are no yaml": (MASK, r"classes\.yaml: cannot be read as yaml"),
     "id": (MASK, r"1\.png: holds class id 9; the data set has 3 classes \(0-2\), and 255"),
@@ -198,7 +198,7 @@ def test_bad_folders_get_a_sentence(root: Path, case: str) -> None:
     if line is not None:
         lines = table.read_text().splitlines()
         table.write_text("\n".join([lines[0], line, *lines[1:]]))
-    if case == "no truth":
+    if case == "no target":
         mask.unlink()
     elif case == "no classes":
         (root / "classes.yaml").unlink()
@@ -238,7 +238,7 @@ def test_wrong_classes_are_a_sentence(root: Path) -> None:
             open_(root, MASK, classes=classes)
 
 
-def test_an_image_in_two_rows_and_a_truth_without_image_are_said(root: Path) -> None:
+def test_an_image_in_two_rows_and_a_mask_without_image_are_said(root: Path) -> None:
     write_mask(root / "masks/alone.png", 1)
     rows = [{"file_name": name} for name in (*NAMES, NAMES[0])]
     (root / "images/metadata.jsonl").write_text("\n".join(json.dumps(r) for r in rows))
@@ -246,7 +246,7 @@ def test_an_image_in_two_rows_and_a_truth_without_image_are_said(root: Path) -> 
     dataset = open_(root, MASK, diagnostics=found)
     assert len(dataset) == 3
     (problem,) = found.problems
-    assert problem.endswith("kitchen/1.jpg are one image, or have one truth. Take one of them out.")
+    assert problem.endswith("kitchen/1.jpg are one image, or share one target. Take one of them out.")
     assert found.left_out == [
         f"{root}/masks/alone.png: goes with no other file of this name, or no table names it; it is not used."
     ]
@@ -279,11 +279,11 @@ def test_an_expression_without_a_mask_of_its_own_takes_the_file_of_the_images_na
 
 def test_two_images_of_one_name_are_said(root: Path) -> None:
     write_image(root / "images/4.png", 9)
-    with pytest.raises(DataError, match=r"4\.png and .*4\.jpg are one image, or have one truth"):
+    with pytest.raises(DataError, match=r"4\.png and .*4\.jpg are one image, or share one target"):
         open_(root, MASK)
     (root / "images/4.png").unlink()
     np.save(root / "depth/kitchen/1.npy", np.ones(SIZE))
-    with pytest.raises(DataError, match=r"1\.png: 1\.npy lies beside it, and an image has one truth"):
+    with pytest.raises(DataError, match=r"1\.png: 1\.npy is beside it, and an image has one target"):
         open_(root, DEPTH)
 
 

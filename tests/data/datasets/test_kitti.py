@@ -58,7 +58,7 @@ def test_info_and_the_protocol_of_the_configuration(root: Path) -> None:
     val = KITTI("val", str(root))
     assert (val.info.name, val.provides, val.info.max_depth, val.info.scenes) == ("kitti", ("depth",), 80.0, ())
     cfg = composed("dataset=kitti", "backbone=sd15")
-    assert build_preprocess(cfg).short_side is None
+    assert build_preprocess(cfg).short_side == 352
     protocol = build_protocol(cfg)
     assert isinstance(protocol, DepthProtocol)
     assert (protocol.min_depth, protocol.max_depth, protocol.windows, protocol.flip) == (0.001, 80.0, 16, True)

@@ -68,7 +68,7 @@ def test_info_names_what_there_is(root: Path) -> None:
     assert (train.info.name, train.provides) == ("refcoco", ("referent",))
     cfg = composed("task=referring", "dataset=refcoco", "backbone=sd15")
     assert build_preprocess(cfg).size == (512, 512)
-    assert build_protocol(cfg) == ReferringProtocol("refer", resized_target=True)
+    assert build_protocol(cfg) == ReferringProtocol("refcoco_resized", resized_target=True)
 
 
 @pytest.mark.parametrize("name", ["000000000001.jpg", "COCO_train2014_000000000001_10.jpg"])
