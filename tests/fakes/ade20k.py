@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image
 
 
-
 def write_frame(root: Path, part: str, name: str, value: int, mode: str = "RGB") -> None:
     """A frame of one id, with "other" in the corner."""
     image, mask = root / "images" / part / f"{name}.jpg", root / "annotations" / part / f"{name}.png"

@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image
 
 
-
 def write_frame(root: Path, split: str, frame: str, ids: np.ndarray) -> Path:
     """One frame with the files that lie beside the one that counts; returns the mask's path."""
     city = frame.split("_")[0]

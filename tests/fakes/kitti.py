@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image
 
 
-
 def write_frame(root: Path, drive: str, number: int, part: str = "", size: tuple[int, int] = (375, 1242)) -> str:
     """One frame whose red is its column and green its row, modulo 256; returns its line without what stands above."""
     image = f"{drive[:10]}/{drive}/image_02/data/{number:010d}.png"

@@ -12,8 +12,8 @@ from diffperc.data import ADE20K
 from diffperc.data.datasets.ade20k import CLASSES
 from diffperc.engine.build import build_preprocess, build_protocol
 from diffperc.errors import DataError
-from diffperc.tasks.segmentation import SegmentationProtocol
 from diffperc.targets import MaskTarget
+from diffperc.tasks.segmentation import SegmentationProtocol
 from tests.contracts.dataset import DatasetContract
 from tests.fakes.ade20k import write_root
 from tests.helpers import SHARED, composed
@@ -36,10 +36,7 @@ def test_ids_are_the_files_less_one_and_other_is_not_counted(root: Path) -> None
 
 
 def test_the_root_may_be_the_inner_folder(root: Path) -> None:
-    assert (
-        ADE20K("val", str(root / "ADEChallengeData2016"))[0].path
-        == ADE20K("val", str(root))[0].path
-    )
+    assert ADE20K("val", str(root / "ADEChallengeData2016"))[0].path == ADE20K("val", str(root))[0].path
 
 
 def test_info_and_the_protocol_of_the_configuration(root: Path) -> None:

@@ -12,8 +12,8 @@ from diffperc.data import Cityscapes
 from diffperc.data.datasets.cityscapes import CLASSES
 from diffperc.engine.build import build_preprocess, build_protocol
 from diffperc.errors import DataError
-from diffperc.tasks.segmentation import SegmentationProtocol
 from diffperc.targets import MaskTarget
+from diffperc.tasks.segmentation import SegmentationProtocol
 from tests.contracts.dataset import DatasetContract
 from tests.fakes.cityscapes import write_frame, write_root
 from tests.helpers import SHARED, composed

@@ -14,9 +14,9 @@ from diffperc.data.datasets.coco_pose import COCOPose
 from diffperc.data.diagnostics import Collected
 from diffperc.engine.build import build_preprocess, build_protocol
 from diffperc.errors import DataError
+from diffperc.targets import KeypointsTarget
 from diffperc.types import Person
 from diffperc.types.keypoints import COCO_KEYPOINTS
-from diffperc.targets import KeypointsTarget
 from tests.contracts.dataset import DatasetContract
 from tests.fakes.coco_pose import HEIGHT, WIDTH, annotation, write_root
 from tests.helpers import SHARED, composed, persons

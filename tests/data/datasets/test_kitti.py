@@ -11,8 +11,8 @@ from PIL import Image
 from diffperc.data import KITTI
 from diffperc.engine.build import build_preprocess, build_protocol
 from diffperc.errors import DataError
-from diffperc.tasks.depth import DepthProtocol
 from diffperc.targets import DepthTarget
+from diffperc.tasks.depth import DepthProtocol
 from tests.contracts.dataset import DatasetContract
 from tests.fakes.kitti import write_root
 from tests.helpers import SHARED, composed

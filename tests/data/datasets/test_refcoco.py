@@ -16,8 +16,8 @@ from diffperc.data.datasets.refcoco import RefCOCO
 from diffperc.data.formats.refer import read_refs
 from diffperc.engine.build import build_preprocess, build_protocol
 from diffperc.errors import ConfigError, DataError
-from diffperc.tasks.referring import ReferringProtocol
 from diffperc.targets import ReferentTarget
+from diffperc.tasks.referring import ReferringProtocol
 from tests.contracts.dataset import DatasetContract, Splits
 from tests.fakes.refcoco import HEIGHT, REFS, WIDTH, ref, write_refs, write_root
 from tests.helpers import composed
