@@ -18,11 +18,11 @@ SMALL = {"unet": [32, 64, 64, 64], "vae": [32, 32, 32, 32]}
 FULL = {"unet": [320, 640, 1280, 1280], "vae": [128, 256, 512, 512]}
 # what a small model of each kind has instead of the published widths
 NARROW = {
-    "vpd_depth": ["recipe.neck_channels=32", "recipe.head_filters=8", "recipe.head_channels=16"],
-    "vpd_segmentation": ["recipe.head_channels=16"],
-    "vpd_referring": ["recipe.head_channels=16"],
-    "meta_prompts_depth": ["strategy.prompts=6", "recipe.head_filters=8", "recipe.head_channels=16"],
-    "meta_prompts_segmentation": ["strategy.prompts=6", "recipe.head_channels=16"],
+    "vpd_depth": ["head.neck_channels=32", "head.filters=8", "head.channels=16"],
+    "vpd_segmentation": ["head.channels=16"],
+    "vpd_referring": ["head.channels=16"],
+    "meta_prompts_depth": ["strategy.prompts=6", "head.filters=8", "head.channels=16"],
+    "meta_prompts_segmentation": ["strategy.prompts=6", "head.channels=16"],
 }
 
 
