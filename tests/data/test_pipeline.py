@@ -33,7 +33,7 @@ class Ramps(PerceptionDataset):
         width = 40 + (index if self.odd else 0)
         red = (np.add.outer(np.arange(30), np.arange(width)) + index).astype(np.uint8)
         image = np.stack([red, red * 0, red * 0 + index], -1)
-        targets = {"depth": red.astype(np.float32) / 10, "mask": (red % 7).astype(np.uint8)}
+        targets: dict[str, Any] = {"depth": red.astype(np.float32) / 10, "mask": (red % 7).astype(np.uint8)}
         return Sample(f"ramp{index}", image, targets)
 
 
@@ -137,7 +137,7 @@ def test_scenes_are_the_same_everywhere_and_splits_differ() -> None:
     assert sample.caption == again[5].caption
     assert not np.array_equal(sample.image, val[5].image)
     depth = sample.targets["depth"]
-    assert 0 < depth.min() <= depth.max() <= train.info.max_depth  # type: ignore[operator]
+    assert 0 < depth.min() <= depth.max() <= float(train.info.max_depth or 0)
     assert train.info.scenes[sample.scene].replace("_", " ") in str(sample.caption)
     masks = Scenes("train", MaskTarget(), size=(48, 64))
     assert np.array_equal(masks[5].image, sample.image)

@@ -70,7 +70,7 @@ def test_what_the_lists_name_is_unpacked(source: Path) -> None:
         f"left out: 1 of 2 frames of eigen_test_list.txt have no depth.\nready: 2 training, 1 test frames in {out}\n"
     )
     assert frames(out) == expected(source)
-    train, val = (KITTI(split, str(out)) for split in ("train", "val"))  # type: ignore[arg-type]
+    train, val = (KITTI(split, str(out)) for split in ("train", "val"))
     assert [int(d[i].image[0, 0, 2]) for d in (train, val) for i in range(len(d))] == [7, 8, 7]
     assert [float(train.target(i).max()) for i in range(2)] == [12.25, 12.25]
     assert np.count_nonzero(val.target(0)) == 2

@@ -71,7 +71,7 @@ def test_shared_training_frames_and_labelled_test_frames(tmp_path: Path, suffix:
     assert result.code == 0, result.err
     assert result.out == f"ready: 2 training, 2 test frames in {out}; the published data set has 24231 and 654\n"
     assert not (out / "official_splits/train").exists()
-    train, val = (NYUv2(s, str(out), scenes=SCENES) for s in ("train", "val"))  # type: ignore[arg-type]
+    train, val = (NYUv2(s, str(out), scenes=SCENES) for s in ("train", "val"))
     assert [float(train.target(i)[5, 5]) for i in range(2)] == [1.5, 2.0]
     assert [train[i].scene for i in range(2)] == [2, -1]
     assert files(out / "sync") == files(tmp_path / "source/nyu_depth_v2/sync")
@@ -166,7 +166,7 @@ def test_parquet_shards(tmp_path: Path) -> None:
     shards = write_shards(folder)
     result = run("nyuv2", "--archives", folder, "--out", out)
     assert result.out.startswith(f"ready: 5 training, 1 test frames in {out}")
-    train, val = (NYUv2(s, str(out), scenes=SCENES) for s in ("train", "val"))  # type: ignore[arg-type]
+    train, val = (NYUv2(s, str(out), scenes=SCENES) for s in ("train", "val"))
     assert [float(train.target(i)[5, 5]) for i in range(5)] == [0.25, 1.25, 2.25, 3.25, 4.25]
     assert (val.target(0)[0, 0], val.target(0)[1, 1]) == (0, 5.25)
     assert [train[i].scene for i in range(5)] == [-1, -1, 0, -1, -1]

@@ -95,7 +95,7 @@ def test_ground_truth_takes_the_value_whose_pixel_holds_the_centre(
     source: tuple[int, int], size: tuple[int, int], dtype: type
 ) -> None:
     """Pixel i of n covers (i + 1/2) m / n of m pixels, rounded down; OpenCV's plain nearest takes i m / n."""
-    values = np.arange(source[0] * source[1]).reshape(source).astype(dtype)
+    values: Any = np.arange(source[0] * source[1]).reshape(source).astype(dtype)
     rows = ((np.arange(size[0]) + 0.5) * source[0] / size[0]).astype(int)
     columns = ((np.arange(size[1]) + 0.5) * source[1] / size[1]).astype(int)
     expected = values[np.ix_(rows, columns)]
@@ -180,7 +180,7 @@ class Columns(PerceptionDataset):
         self.split = split
         red = np.broadcast_to(np.arange(1, width + 1), (height, width))
         self.image = np.stack([red, red * 0 + 5, red * 0 + 7], -1).astype(np.uint8)
-        self.values = {"x": red.astype(np.float32), "mask": red.astype(np.uint8)}
+        self.values: dict[str, Any] = {"x": red.astype(np.float32), "mask": red.astype(np.uint8)}
 
     def __len__(self) -> int:
         return 4

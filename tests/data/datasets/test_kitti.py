@@ -63,8 +63,8 @@ def test_info_and_the_protocol_of_the_configuration(root: Path) -> None:
     assert isinstance(protocol, DepthProtocol)
     assert (protocol.min_depth, protocol.max_depth, protocol.windows, protocol.flip) == (0.001, 80.0, 16, True)
     shares = (0.40810811 * 352, 0.99189189 * 352, 0.03594771 * 1216, 0.96405229 * 1216)
-    assert tuple(protocol.crop) == tuple(int(s) for s in shares)
-    assert tuple(protocol.crop_size) == (352, 1216)
+    assert protocol.crop == tuple(int(s) for s in shares)
+    assert protocol.crop_size == (352, 1216)
 
 
 @pytest.mark.parametrize(
