@@ -21,14 +21,13 @@ import albumentations as A
 import cv2
 import numpy as np
 import torch
-from hydra.utils import instantiate
 from PIL import Image
 from torch.utils.data import DataLoader
 
 from diffperc.config.compose import composed
-from diffperc.data import Draw, Prepared, SeededSampler, collate
+from diffperc.data import Draw, PreparedDataset, SeededSampler, collate
 from diffperc.data.pipeline import Item
-from diffperc.engine.build import build_dataset
+from diffperc.engine.build import build_dataset, build_preprocess, task_class
 
 
 def main() -> None:
@@ -51,12 +50,12 @@ def main() -> None:
 def speed(root: Path, images: int, rounds: int) -> None:
     """Alternate between our loader and the bare loop."""
     cfg = composed("train", ["task=depth", "dataset=nyuv2", f"dataset.root='{root}'", "backbone=sd15"])
-    dataset = build_dataset(cfg, "train")
-    prepared = Prepared(dataset)
+    preprocess = build_preprocess(cfg)
+    prepared = PreparedDataset(build_dataset(cfg, "train"), preprocess, task_class(cfg).target)
     loader = DataLoader(
         prepared, batch_size=8, sampler=SeededSampler(len(prepared), 0, shuffle=True), collate_fn=collate
     )
-    plain = A.Compose(instantiate(cfg.dataset.augment, _convert_="all"), additional_targets={"depth": "mask"}, seed=0)
+    plain = A.Compose(list(preprocess.augment), additional_targets={"depth": "mask"}, seed=0)
     lines = [line.split() for line in (root / "train_list.txt").read_text().splitlines() if line.strip()]
 
     def ours() -> float:
@@ -95,7 +94,7 @@ def speed(root: Path, images: int, rounds: int) -> None:
 _WHEN = ("at the beginning", "at the end", "at the most")
 
 
-class _Watched(Prepared):
+class _Watched(PreparedDataset):
     """Now and then an item's caption is how many bytes its process keeps for itself at that moment."""
 
     calls = 0
@@ -127,9 +126,9 @@ def memory(root: Path, samples: int) -> None:
                 file.symlink_to((root / original).resolve())
             lines.append(f"{files[0].relative_to(folder)} {files[1].relative_to(folder)} 518.8579\n")
         (folder / "train_list.txt").write_text("".join(lines))
-        overrides = ["dataset.augment=[{_target_: albumentations.RandomCrop, height: 64, width: 64}]"]
+        overrides = ["preprocessing.augment=[{_target_: albumentations.RandomCrop, height: 64, width: 64}]"]
         cfg = composed("train", ["task=depth", "dataset=nyuv2", f"dataset.root='{folder}'", *overrides])
-        watched = _Watched(build_dataset(cfg, "train"))
+        watched = _Watched(build_dataset(cfg, "train"), build_preprocess(cfg), task_class(cfg).target)
         loader = DataLoader(
             watched, batch_size=64, sampler=SeededSampler(samples, 0, shuffle=True), num_workers=2, collate_fn=collate
         )

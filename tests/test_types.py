@@ -1,19 +1,18 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
 from diffperc.errors import DataError, did_you_mean
-from diffperc.protocols import DepthProtocol
-from diffperc.types import Batch, Conditioning, DatasetInfo, Features, FeatureSpec
+from diffperc.types import COCO_KEYPOINTS, Batch, Conditioning, DatasetInfo, Features, FeatureSpec
 
 
 def test_shapes_are_checked_where_an_object_is_built() -> None:
     with pytest.raises(ValueError, match=r"Conditioning.tokens must be \(B, N, D\), got \(50, 768\)"):
         Conditioning(torch.zeros(50, 768), timestep=torch.ones(1))
-    with pytest.raises(
-        ValueError, match=r"Batch.targets\['depth'\] must be \(B, 1, h, w\) with B=2, got \(3, 1, 8, 8\)"
-    ):
+    with pytest.raises(ValueError, match=r"Batch.targets\['depth'\] must hold one per image: 2, got 3"):
         Batch(torch.zeros(2, 3, 8, 8), {"depth": torch.zeros(3, 1, 8, 8)})
     with pytest.raises(ValueError, match="either a timestep or a time_embedding"):
         Conditioning(torch.zeros(1, 5, 8))
@@ -36,16 +35,13 @@ def test_a_batch_moves_all_its_tensors_and_keeps_the_rest(batch: Batch) -> None:
 def test_dataset_info_survives_plain_values() -> None:
     info = DatasetInfo(
         "x",
-        ("depth",),
+        classes=("road", "sky"),
         scenes=("a", "b"),
-        protocols={
-            "depth": DepthProtocol(
-                "p", min_depth=0.1, max_depth=5.0, crop=(1, 2, 3, 4), crop_size=(8, 8), windows=2, flip=True
-            )
-        },
+        max_depth=5.0,
+        ignore_index=254,
+        keypoints=COCO_KEYPOINTS,
+        expression_length=77,
     )
-    import json
-
     assert DatasetInfo.from_dict(json.loads(json.dumps(info.to_dict()))) == info
 
 

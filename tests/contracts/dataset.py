@@ -10,24 +10,25 @@ import numpy as np
 import pytest
 import torch
 
-from diffperc.data import Draw, PerceptionDataset, Prepared, collate
+from diffperc.data import PerceptionDataset, PreparedDataset
 from diffperc.errors import DataError
-from diffperc.types import DatasetInfo
+from diffperc.preprocessing import PersonCrop, Preprocess
+from diffperc.types import DatasetInfo, DenseTarget, Target
+from tests.helpers import batch_of
 
 Splits = dict[str, PerceptionDataset]
-# by truth: the attribute of a sample, and what its values may be
-TRUTHS = {"depth": "depth", "mask": "mask", "expression": "referent", "keypoints": "person"}
 
 
 class DatasetContract:
-    """Attributes: the class, the truths it is asked for, further arguments. The test module's `root` is its folder."""
+    """Attributes: the class, the ground truth it is asked for, further arguments. The test module's `root` is its folder."""
 
     kind: ClassVar[type[PerceptionDataset]]
-    needs: ClassVar[tuple[str, ...]]
+    target: ClassVar[Target]
     options: ClassVar[dict[str, Any]] = {}
 
     def make(self, split: str, root: Path) -> PerceptionDataset:
-        return self.kind(split, root=str(root), protocols={}, needs=self.needs, **self.options)  # type: ignore[call-arg]
+        asked = {"target": self.target} if self.kind.any_target else {}
+        return self.kind(split, root=str(root), **asked, **self.options)  # type: ignore[call-arg]
 
     @pytest.fixture
     def splits(self, root: Path) -> Splits:
@@ -35,32 +36,30 @@ class DatasetContract:
 
     def test_samples_carry_what_was_asked_for(self, splits: Splits) -> None:
         for dataset in splits.values():
-            assert set(self.needs) <= set(dataset.provides) == set(dataset.info.provides)
+            assert self.kind.offers(self.target)
             assert len(dataset) > 0
             for i in range(len(dataset)):
                 sample = dataset[i]
                 assert sample.image.dtype == np.uint8
                 assert sample.image.ndim == 3
-                for need in self.needs:
-                    assert getattr(sample, TRUTHS[need]) is not None
+                assert set(sample.targets) == ({self.target.name} if isinstance(self.target, DenseTarget) else set())
+                assert (sample.person is not None) == (self.target.sample == "person")
 
-    def test_truths_fit_the_image_and_the_info(self, splits: Splits) -> None:
+    def test_targets_fit_the_image_and_the_info(self, splits: Splits) -> None:
         for dataset in splits.values():
             info = dataset.info
             for i in range(len(dataset)):
                 sample = dataset[i]
-                for name in ("depth", "mask", "referent"):
-                    truth = getattr(sample, name)
-                    if truth is not None:
-                        assert truth.shape == sample.image.shape[:2]
-                        assert np.array_equal(dataset.truth(i, name), truth)
-                if sample.depth is not None:
-                    assert np.isfinite(sample.depth).all()
-                    assert sample.depth.min() >= 0
-                if sample.mask is not None:
-                    assert set(np.unique(sample.mask)) <= {*range(len(info.classes)), info.ignore_index}
-                if sample.referent is not None:
-                    assert set(np.unique(sample.referent)) == {0, 1}
+                for values in sample.targets.values():
+                    assert values.shape == sample.image.shape[:2]
+                    assert np.array_equal(dataset.target(i), values)
+                if "depth" in sample.targets:
+                    assert np.isfinite(sample.targets["depth"]).all()
+                    assert sample.targets["depth"].min() >= 0
+                if "mask" in sample.targets:
+                    assert set(np.unique(sample.targets["mask"])) <= {*range(len(info.classes)), info.ignore_index}
+                if "referent" in sample.targets:
+                    assert set(np.unique(sample.targets["referent"])) == {0, 1}
                     assert sample.expressions
                     assert -1 <= sample.category < len(info.classes)
                     assert dataset.split == "train" or len(sample.expressions) == 1
@@ -83,8 +82,10 @@ class DatasetContract:
         assert not train & val
 
     def test_it_becomes_a_batch(self, splits: Splits) -> None:
+        person = self.target.sample == "person"
+        preprocess = Preprocess(person_crop=PersonCrop((64, 64))) if person else Preprocess()
         for dataset in splits.values():
-            batch = collate([Prepared(dataset)[Draw(0, 0)]])
+            batch = batch_of(PreparedDataset(dataset, preprocess, self.target))
             assert batch.image.dtype == torch.float32
             assert 0 <= batch.image.min() <= batch.image.max() <= 1
             assert batch.targets

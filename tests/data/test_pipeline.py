@@ -9,20 +9,22 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from diffperc.data import Draw, PerceptionDataset, Prepared, Sample, Scenes, SeededSampler, collate
+from diffperc.data import Draw, PerceptionDataset, PreparedDataset, Scenes, SeededSampler, collate
 from diffperc.errors import DataError
-from diffperc.protocols import DepthProtocol
-from diffperc.types import DatasetInfo
+from diffperc.preprocessing import Preprocess
+from diffperc.targets import DepthTarget, MaskTarget
+from diffperc.types import DatasetInfo, DenseTarget, Sample
+from tests.helpers import batch_of
 
 
 class Ramps(PerceptionDataset):
     """The red channel is the depth in decimetres, so that the two must stay together whatever is done to them."""
 
-    def __init__(
-        self, split: Any = "train", augment: Sequence[Any] = (), short_side: int | None = None, odd: bool = False
-    ) -> None:
-        self.split, self.augment, self.odd = split, augment, odd
-        self.info = DatasetInfo("ramps", ("depth",), short_side=short_side)
+    provides = ("depth", "mask")
+
+    def __init__(self, split: Any = "train", odd: bool = False) -> None:
+        self.split, self.odd = split, odd
+        self.info = DatasetInfo("ramps")
 
     def __len__(self) -> int:
         return 10
@@ -31,21 +33,32 @@ class Ramps(PerceptionDataset):
         width = 40 + (index if self.odd else 0)
         red = (np.add.outer(np.arange(30), np.arange(width)) + index).astype(np.uint8)
         image = np.stack([red, red * 0, red * 0 + index], -1)
-        return Sample(f"ramp{index}", image, depth=red.astype(np.float32) / 10, mask=(red % 7).astype(np.uint8))
+        targets: dict[str, Any] = {"depth": red.astype(np.float32) / 10, "mask": (red % 7).astype(np.uint8)}
+        return Sample(f"ramp{index}", image, targets)
 
 
 GEOMETRY = [A.HorizontalFlip(p=0.5), A.RandomCrop(height=20, width=24)]
 
 
-def test_image_and_truth_go_through_the_same_geometry() -> None:
-    prepared = Prepared(Ramps(augment=GEOMETRY))
+def ramps(
+    augment: Sequence[Any] = (),
+    split: Any = "train",
+    target: DenseTarget | None = None,
+    odd: bool = False,
+    **sizes: Any,
+) -> PreparedDataset:
+    return PreparedDataset(Ramps(split, odd), Preprocess(augment=augment, **sizes), target or DepthTarget())
+
+
+def test_image_and_target_go_through_the_same_geometry() -> None:
+    prepared, masks = ramps(GEOMETRY), ramps(GEOMETRY, target=MaskTarget())
     flips, corners = set(), set()
     for seed in range(20):
         item = prepared[Draw(3, seed)]
         red = item.image[0] * 255
         assert item.image.shape == (3, 20, 24)
         torch.testing.assert_close(red / 10, item.targets["depth"][0])
-        assert torch.equal(item.targets["mask"], red.round().long() % 7)
+        assert torch.equal(masks[Draw(3, seed)].targets["mask"], red.round().long() % 7)
         flips.add(bool(red[0, 0] > red[0, 1]))
         corners.add(float(red.min()))
     assert flips == {True, False}
@@ -55,9 +68,9 @@ def test_image_and_truth_go_through_the_same_geometry() -> None:
 def test_augmentation_is_a_function_of_the_draw_alone() -> None:
     """Not of the worker, nor of what was drawn before."""
     augment = [*GEOMETRY, A.RandomBrightnessContrast(p=0.9)]
-    first = Prepared(Ramps(augment=augment))
+    first = ramps(augment)
     images = [first[Draw(i, 100 + i)].image for i in range(10)]
-    other = Prepared(Ramps(augment=augment))
+    other = ramps(augment)
     for i in reversed(range(10)):
         assert torch.equal(other[Draw(i, 100 + i)].image, images[i])
     assert not torch.equal(other[Draw(0, 5)].image, images[0])
@@ -65,7 +78,7 @@ def test_augmentation_is_a_function_of_the_draw_alone() -> None:
 
 def test_workers_change_nothing() -> None:
     def epoch(workers: int) -> list[torch.Tensor]:
-        prepared = Prepared(Ramps(augment=GEOMETRY))
+        prepared = ramps(GEOMETRY)
         sampler = SeededSampler(10, seed=1, shuffle=True)
         loader = DataLoader(prepared, 5, sampler=sampler, num_workers=workers, collate_fn=collate)
         return [b.image for b in loader]
@@ -74,11 +87,11 @@ def test_workers_change_nothing() -> None:
         assert torch.equal(a, b)
 
 
-def test_evaluation_resizes_the_image_and_leaves_the_truth() -> None:
-    item = Prepared(Ramps("val", augment=GEOMETRY, short_side=15))[Draw(1, 0)]
+def test_evaluation_resizes_the_image_and_leaves_the_target() -> None:
+    item = ramps(GEOMETRY, "val", short_side=15)[Draw(1, 0)]
     assert item.image.shape == (3, 15, 20)
     assert item.targets["depth"].shape == (1, 30, 40)
-    trained = Prepared(Ramps("train", [A.SmallestMaxSize(max_size=15)], short_side=20))[Draw(1, 0)]
+    trained = ramps([A.SmallestMaxSize(max_size=15)], short_side=20)[Draw(1, 0)]
     assert trained.targets["depth"].shape == (1, 15, 20)
     # nearest neighbour: only depths that were there
     assert set(trained.targets["depth"].flatten().tolist()) <= set(item.targets["depth"].flatten().tolist())
@@ -110,23 +123,33 @@ def test_evaluation_sees_every_sample_once() -> None:
 
 
 def test_images_of_different_sizes_cannot_share_a_batch_and_are_named() -> None:
-    prepared = Prepared(Ramps("val", odd=True))
+    prepared = ramps(split="val", odd=True)
     with pytest.raises(DataError, match="ramp0 and ramp2 have different sizes"):
         collate([prepared[Draw(0, 0)], prepared[Draw(2, 0)]])
 
 
 def test_scenes_are_the_same_everywhere_and_splits_differ() -> None:
-    protocols = {"depth": DepthProtocol("scenes", min_depth=1e-3, max_depth=10.0)}
-    needs = ("depth", "mask")
-    train, again = (Scenes("train", protocols, size=(48, 64), needs=needs) for _ in range(2))
-    val = Scenes("val", protocols, size=(48, 64), needs=needs)
+    train, again = (Scenes("train", DepthTarget(), size=(48, 64)) for _ in range(2))
+    val = Scenes("val", DepthTarget(), size=(48, 64))
     sample = train[5]
     assert sample.image.shape == (48, 64, 3)
     assert np.array_equal(sample.image, again[5].image)
     assert sample.caption == again[5].caption
     assert not np.array_equal(sample.image, val[5].image)
-    assert sample.depth is not None
-    assert 0 < sample.depth.min() <= sample.depth.max() <= train.info.max_depth  # type: ignore[operator]
+    depth = sample.targets["depth"]
+    assert 0 < depth.min() <= depth.max() <= float(train.info.max_depth or 0)
     assert train.info.scenes[sample.scene].replace("_", " ") in str(sample.caption)
-    batch = collate([Prepared(train)[Draw(i, 0)] for i in (0, 1)])
+    masks = Scenes("train", MaskTarget(), size=(48, 64))
+    assert np.array_equal(masks[5].image, sample.image)
+    batch = batch_of(PreparedDataset(masks, Preprocess(), MaskTarget()), 2)
     assert batch.targets["mask"].max() < len(train.info.classes)
+
+
+def test_a_target_of_another_shape_is_named() -> None:
+    """The axes of a tensor are those that its kind of ground truth declares."""
+
+    class Flat(DepthTarget):
+        dims = "B h w"
+
+    with pytest.raises(ValueError, match=r"ramp0: the target 'depth' must be \(B, h, w\), got \(1, 1, 30, 40\)"):
+        ramps(target=Flat())[Draw(0, 0)]

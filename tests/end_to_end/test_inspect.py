@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffperc.config.infer import task_of
+from diffperc.config.compose import task_of_dataset
 from tests.fakes import camvid, folder
 from tests.fakes.coco_pose import write_root as write_coco
-from tests.helpers import call_all
+from tests.helpers import call_all, composed
 
-SMALL = ["recipe.short_side=24", "recipe.crop=24", "step_seconds=1000"]
+SMALL = ["preprocessing.short_side=24", "preprocessing.crop=24", "step_seconds=1000"]
 Done = tuple[Path, dict[str, tuple[int, str]]]
 QUICK = ["num_workers=0", "seconds=0.1"]
 
@@ -76,8 +76,8 @@ def test_good_data_is_counted_measured_and_drawn(done: Done) -> None:
     assert (found["task"], found["problems"], found["complete"]) == ("SegmentationTask", [], True)
     train = found["splits"]["train"]
     assert (train["samples"], train["sizes"]) == (2, {"32x24": 2})
-    assert {name: c["share"] for name, c in train["classes"].items() if c["images"]} == {"road": 0.5, "car": 0.5}
-    assert [c["images"] for c in found["splits"]["val"]["classes"].values()] == [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
+    assert {name: c["share"] for name, c in train["counts"].items() if c["samples"]} == {"road": 0.5, "car": 0.5}
+    assert [c["samples"] for c in found["splits"]["val"]["counts"].values()] == [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
     assert found["notes"][0].startswith("train: 9 of 11 classes do not occur: sky, building, pole, pavement")
     assert found["loader"]["images_per_second"] > found["loader"]["needed_per_second"] == 0.016
     assert np.asarray(Image.open(place / "good/montage.png")).std() > 10
@@ -110,7 +110,7 @@ def test_missing_images_of_persons_are_listed_and_the_rest_can_be_used(done: Don
     found = report(place / "persons")
     notes = [n for n in found["notes"] if "lists the image '000000000003.jpg', which is not in" in n]
     assert len(notes) == 2  # of either split
-    assert found["splits"]["train"]["keypoints"][:4] == [3, 3, 3, 2]
+    assert [c["count"] for c in found["splits"]["train"]["counts"].values()][:4] == [3, 3, 3, 2]
 
 
 def test_an_empty_folder_is_a_sentence(done: Done) -> None:
@@ -128,11 +128,12 @@ def test_one_split_alone_and_numbers_that_make_no_sense(done: Done) -> None:
 
 
 def test_a_data_set_tells_its_task() -> None:
-    assert task_of(["dataset=camvid", "dataset.root=x"]) == "segmentation"
-    assert task_of(["dataset=coco_pose"]) == "pose"
-    assert task_of(["dataset=scenes"]) == "depth"
+    assert task_of_dataset(["dataset=camvid", "dataset.root=x"]) == "segmentation"
+    assert task_of_dataset(["dataset=coco_pose"]) == "pose"
+    assert task_of_dataset(["dataset=scenes"]) is None  # serves every task: as configured, which is depth
+    assert composed("dataset=scenes").task._target_.endswith("DepthTask")
     for typed in (["dataset=camvid", "task=depth"], ["experiment=x", "dataset=camvid"], ["dataset=unknown"], []):
-        assert task_of(typed) is None
+        assert task_of_dataset(typed) is None
 
 
 def test_it_is_called_by_its_name(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ SIZES = ((64, 80), (70, 64), (80, 96), (64, 64), (90, 70), (64, 72))
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A photograph, and `mydata` with all truths of six images of different sizes."""
+    """A photograph, and `mydata` with the ground truth of every task for six images of different sizes."""
     place = tmp_path_factory.mktemp("own")
     data = place / "mydata"
     for name in ("images", "masks", "depth"):
@@ -70,4 +70,4 @@ def test_the_tutorial_works(task: str, place: Path) -> None:
     assert [code for code, _ in found] == [0, 0, 0], found
     results = {"segmentation": "mask.png", "depth": "depth.npy", "referring": "referent.png", "pose": "pose.json"}
     assert (place / "predictions" / f"photo_{results[task]}").is_file()
-    assert json.loads((place / f"runs/{task}/summary.json").read_text())["protocol"] == "folder"
+    assert json.loads((place / f"runs/{task}/summary.json").read_text())["protocol"] == "plain"

@@ -7,10 +7,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from diffperc.protocols import SegmentationProtocol
-
-PROTOCOLS = {"segmentation": SegmentationProtocol("whole")}
-
 
 def write_frame(root: Path, part: str, name: str, value: int, mode: str = "RGB") -> None:
     """A frame of one id, with "other" in the corner."""

@@ -7,10 +7,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from diffperc.protocols import SegmentationProtocol
-
-PROTOCOLS = {"segmentation": SegmentationProtocol("whole")}
-
 
 def write_frame(root: Path, split: str, frame: str, ids: np.ndarray) -> Path:
     """One frame with the files that lie beside the one that counts; returns the mask's path."""

@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from diffperc.protocols import PoseProtocol
 from diffperc.types.keypoints import COCO_KEYPOINTS
 
-PROTOCOLS = {"pose": PoseProtocol("coco")}
 WIDTH, HEIGHT = 64, 48
 
 

@@ -7,10 +7,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from diffperc.protocols import DepthProtocol
-
-PROTOCOLS = {"depth": DepthProtocol("garg", min_depth=1e-3, max_depth=80.0)}
-
 
 def write_frame(root: Path, drive: str, number: int, part: str = "", size: tuple[int, int] = (375, 1242)) -> str:
     """One frame whose red is its column and green its row, modulo 256; returns its line without what stands above."""

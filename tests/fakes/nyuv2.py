@@ -7,11 +7,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from diffperc.protocols import DepthProtocol
-
-PROTOCOL = DepthProtocol(
-    "nyu_eigen", min_depth=1e-3, max_depth=10.0, crop=(45, 471, 41, 601), crop_size=(480, 640), windows=2, flip=True
-)
 SCENES = ("kitchen", "office_kitchen", "study")
 
 

@@ -10,9 +10,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from diffperc.protocols import ReferringProtocol
-
-PROTOCOLS = {"referring": ReferringProtocol("refer")}
 HEIGHT, WIDTH = 20, 30
 
 

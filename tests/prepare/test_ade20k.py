@@ -10,7 +10,7 @@ import pytest
 
 from diffperc.data import ADE20K
 from diffperc.prepare.download import Source
-from tests.fakes.ade20k import PROTOCOLS, write_root
+from tests.fakes.ade20k import write_root
 from tests.prepare.tools import files, pack, run, serving, times
 
 
@@ -34,11 +34,11 @@ def test_the_class_reads_what_was_unpacked(official: dict[str, bytes], tmp_path:
         f"ready: 2 training, 1 validation frames in {out}; the published data set has 20210 and 2000\n"
     )
     assert files(out) == official
-    prepared, before = (ADE20K("train", str(root), PROTOCOLS) for root in (out, tmp_path / "source/my dätä"))
+    prepared, before = (ADE20K("train", str(root)) for root in (out, tmp_path / "source/my dätä"))
     assert len(prepared) == len(before) == 2
     for i in range(2):
         assert np.array_equal(prepared[i].image, before[i].image)
-        assert np.array_equal(prepared.truth(i), before.truth(i))
+        assert np.array_equal(prepared.target(i), before.target(i))
 
 
 @pytest.mark.parametrize("suffix", ["zip", "tar.gz"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from diffperc.data import KITTI
-from tests.fakes.kitti import PROTOCOLS, published, write_frame
+from tests.fakes.kitti import published, write_frame
 from tests.prepare.tools import Server, files, pack, run, serving, times
 
 FIRST, SECOND, UNUSED = "2011_09_26_drive_0057_sync", "2011_10_03_drive_0034_sync", "2011_09_26_drive_0099_sync"
@@ -70,10 +70,10 @@ def test_what_the_lists_name_is_unpacked(source: Path) -> None:
         f"left out: 1 of 2 frames of eigen_test_list.txt have no depth.\nready: 2 training, 1 test frames in {out}\n"
     )
     assert frames(out) == expected(source)
-    train, val = (KITTI(split, str(out), PROTOCOLS) for split in ("train", "val"))  # type: ignore[arg-type]
+    train, val = (KITTI(split, str(out)) for split in ("train", "val"))
     assert [int(d[i].image[0, 0, 2]) for d in (train, val) for i in range(len(d))] == [7, 8, 7]
-    assert [float(train.truth(i).max()) for i in range(2)] == [12.25, 12.25]
-    assert np.count_nonzero(val.truth(0)) == 2
+    assert [float(train.target(i).max()) for i in range(2)] == [12.25, 12.25]
+    assert np.count_nonzero(val.target(0)) == 2
     written = times(out)
     again = run(*command)
     assert "nothing to do" in again.out

@@ -16,7 +16,7 @@ import scipy.io
 from PIL import Image
 
 from diffperc.data import NYUv2
-from tests.fakes.nyuv2 import PROTOCOL, SCENES, write_frame
+from tests.fakes.nyuv2 import SCENES, write_frame
 from tests.prepare.tools import files, pack, run, times
 
 HEIGHT, WIDTH = 30, 40
@@ -71,14 +71,14 @@ def test_shared_training_frames_and_labelled_test_frames(tmp_path: Path, suffix:
     assert result.code == 0, result.err
     assert result.out == f"ready: 2 training, 2 test frames in {out}; the published data set has 24231 and 654\n"
     assert not (out / "official_splits/train").exists()
-    train, val = (NYUv2(s, str(out), PROTOCOL, scenes=SCENES) for s in ("train", "val"))  # type: ignore[arg-type]
-    assert [float(train.truth(i)[5, 5]) for i in range(2)] == [1.5, 2.0]
+    train, val = (NYUv2(s, str(out), scenes=SCENES) for s in ("train", "val"))
+    assert [float(train.target(i)[5, 5]) for i in range(2)] == [1.5, 2.0]
     assert [train[i].scene for i in range(2)] == [2, -1]
     assert files(out / "sync") == files(tmp_path / "source/nyu_depth_v2/sync")
     assert [val[i].path for i in range(2)] == [
         str(out / f"official_splits/test/{name}") for name in ("bathroom/rgb_00000.jpg", "kitchen/rgb_00003.jpg")
     ]
-    depth = val.truth(1)
+    depth = val.target(1)
     assert depth.shape == (HEIGHT, WIDTH)
     assert (depth[9, 10], depth[9, 11], depth[20, 20]) == (0, np.float32(1.234), 4.0)  # a hole stays, fractions are cut
     image = val[1].image
@@ -109,8 +109,8 @@ def test_labelled_frames_alone(tmp_path: Path) -> None:
         f"official_splits/train/{TYPES[i]}/rgb_{i:05d}.jpg official_splits/train/{TYPES[i]}/sync_depth_{i:05d}.png"
         for i in (1, 2)
     ]
-    train = NYUv2("train", str(out), PROTOCOL, scenes=SCENES)
-    assert [float(train.truth(i)[20, 20]) for i in range(2)] == [2.0, 3.0]
+    train = NYUv2("train", str(out), scenes=SCENES)
+    assert [float(train.target(i)[20, 20]) for i in range(2)] == [2.0, 3.0]
     assert [train[i].scene for i in range(2)] == [0, 2]
     whole, written = files(out), times(out)
     (out / "test_list.txt").unlink()
@@ -166,9 +166,9 @@ def test_parquet_shards(tmp_path: Path) -> None:
     shards = write_shards(folder)
     result = run("nyuv2", "--archives", folder, "--out", out)
     assert result.out.startswith(f"ready: 5 training, 1 test frames in {out}")
-    train, val = (NYUv2(s, str(out), PROTOCOL, scenes=SCENES) for s in ("train", "val"))  # type: ignore[arg-type]
-    assert [float(train.truth(i)[5, 5]) for i in range(5)] == [0.25, 1.25, 2.25, 3.25, 4.25]
-    assert (val.truth(0)[0, 0], val.truth(0)[1, 1]) == (0, 5.25)
+    train, val = (NYUv2(s, str(out), scenes=SCENES) for s in ("train", "val"))
+    assert [float(train.target(i)[5, 5]) for i in range(5)] == [0.25, 1.25, 2.25, 3.25, 4.25]
+    assert (val.target(0)[0, 0], val.target(0)[1, 1]) == (0, 5.25)
     assert [train[i].scene for i in range(5)] == [-1, -1, 0, -1, -1]
     rows = [r for name, rows in shards.items() if "train" in name for r in rows]
     assert [Path(train[i].path).read_bytes() for i in range(5)] == [r["image"]["bytes"] for r in rows]

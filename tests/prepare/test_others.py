@@ -10,7 +10,6 @@ import numpy as np
 from PIL import Image
 
 from diffperc.data import Cityscapes, COCOPose, RefCOCO
-from diffperc.preprocessing import PersonCrop
 from tests.fakes import cityscapes, coco_pose, refcoco
 from tests.helpers import persons
 from tests.prepare.tools import files, pack, run, times
@@ -35,8 +34,8 @@ def test_cityscapes_keeps_images_and_label_ids(tmp_path: Path) -> None:
     assert files(out) == {
         m: c for m, c in members.items() if "/test/" not in m and m.endswith(("_leftImg8bit.png", "_labelIds.png"))
     }
-    prepared, before = (Cityscapes("train", str(root), cityscapes.PROTOCOLS) for root in (out, source))
-    assert all(np.array_equal(prepared.truth(i), before.truth(i)) for i in range(2))
+    prepared, before = (Cityscapes("train", str(root)) for root in (out, source))
+    assert all(np.array_equal(prepared.target(i), before.target(i)) for i in range(2))
     written = times(out)
     assert run("cityscapes", "--archives", tmp_path, "--out", out).out.startswith("nothing to do")
     assert times(out) == written
@@ -55,7 +54,7 @@ def test_coco_keeps_images_and_keypoints(tmp_path: Path) -> None:
     result = run("coco", "--archives", tmp_path, "--out", out)
     assert result.out == f"ready: 3 training, 3 validation persons in {out}\n"
     assert files(out) == members
-    prepared, before = (COCOPose("val", str(root), coco_pose.PROTOCOLS, PersonCrop()) for root in (out, source))
+    prepared, before = (COCOPose("val", str(root)) for root in (out, source))
     assert persons(prepared) == persons(before)
     assert np.array_equal(prepared[0].image, before[0].image)
     written = times(out)
@@ -96,10 +95,10 @@ def test_refcoco_unpacks_the_images_that_refs_name(tmp_path: Path) -> None:
         *(f"{name}/{file}" for name in ("refcoco", "refcoco+") for file in ("refs(unc).p", "instances.json")),
         *(f"images/train2014/COCO_train2014_{i:012d}.jpg" for i in (1, 3)),
     }
-    prepared, before = (RefCOCO("train", str(root), refcoco.PROTOCOLS) for root in (out, source))
+    prepared, before = (RefCOCO("train", str(root)) for root in (out, source))
     assert prepared[0].expressions == before[0].expressions == ("Left dog", "the DOG  on the left")
-    assert np.array_equal(prepared.truth(0), before.truth(0))
-    assert abs(int(RefCOCO("val", str(out), refcoco.PROTOCOLS, "refcoco+")[0].image[0, 0, 0]) - 3) <= 1
+    assert np.array_equal(prepared.target(0), before.target(0))
+    assert abs(int(RefCOCO("val", str(out), "refcoco+")[0].image[0, 0, 0]) - 3) <= 1
     written = times(out)
     again = run("refcoco", "--archives", zips, "--out", out)
     assert again.out.count("nothing to do") == 1

@@ -9,14 +9,21 @@ import cv2
 import numpy as np
 import pytest
 
-from diffperc.data import Draw, PerceptionDataset, Prepared, Sample
+from diffperc.data import Draw, PerceptionDataset, PreparedDataset
 from diffperc.errors import DataError
-from diffperc.preprocessing import ClassLimitedCrop, PhotometricDistortion, RandomRatioResize, VerticalCutDepth
-from diffperc.types import DatasetInfo
+from diffperc.preprocessing import (
+    ClassLimitedCrop,
+    PhotometricDistortion,
+    Preprocess,
+    RandomRatioResize,
+    VerticalCutDepth,
+)
+from diffperc.targets import DepthTarget, MaskTarget
+from diffperc.types import DatasetInfo, DenseTarget, Sample
 
 
 def run(transform: Any, seed: int = 0, **arrays: Any) -> dict[str, Any]:
-    """As `Prepared` does it."""
+    """As `Augmentation` does it."""
     compose = A.Compose([transform], additional_targets={"depth": "mask", "referent": "mask"})
     compose.set_random_seed(seed)
     return compose(**arrays)
@@ -82,7 +89,7 @@ def test_ratios_are_drawn_evenly() -> None:
     assert np.mean(np.array(sides) < 87.5) == pytest.approx(0.25, abs=0.065)
 
 
-def test_the_image_is_interpolated_and_truths_are_not() -> None:
+def test_the_image_is_interpolated_and_targets_are_not() -> None:
     half = np.zeros((20, 20), np.uint8)
     half[:, 10:] = 200
     done = run(
@@ -96,8 +103,8 @@ def test_the_image_is_interpolated_and_truths_are_not() -> None:
     assert set(np.unique(done["mask"])) == {0, 200}
     assert set(np.unique(done["depth"])) == {np.float32(0), np.float32(200) / np.float32(7)}
     assert done["depth"].dtype == np.float32
-    for truth in ("mask", "depth", "referent"):
-        assert ((done[truth] > 0) == (np.arange(50) >= 25)).all()
+    for target in ("mask", "depth", "referent"):
+        assert ((done[target] > 0) == (np.arange(50) >= 25)).all()
 
 
 def test_a_crop_of_mostly_one_class_is_drawn_again() -> None:
@@ -284,30 +291,34 @@ def test_a_fourth_of_the_images_gets_a_strip() -> None:
 
 
 class Plain(PerceptionDataset):
-    """One image with the truths it is given."""
+    """One image with the ground truth it is given."""
 
     split = "train"
 
-    def __init__(self, augment: list[Any], **truths: Any) -> None:
-        self.augment, self.truths = augment, truths
-        self.info = DatasetInfo("plain", tuple(truths), classes=("a", "b", "c"))
+    def __init__(self, **targets: Any) -> None:
+        self.targets = targets
+        self.info = DatasetInfo("plain", classes=("a", "b", "c"))
 
     def __len__(self) -> int:
         return 1
 
     def __getitem__(self, index: int) -> Sample:
-        return Sample("plain.jpg", grey(30, 60), **self.truths)
+        return Sample("plain.jpg", grey(30, 60), self.targets)
 
 
-def test_without_the_truth_it_needs_it_is_a_sentence() -> None:
+def prepared(augment: list[Any], target: DenseTarget, values: np.ndarray) -> PreparedDataset:
+    return PreparedDataset(Plain(**{target.name: values}), Preprocess(augment=augment), target)
+
+
+def test_without_the_target_it_needs_it_is_a_sentence() -> None:
     with pytest.raises(
         DataError, match=r"plain\.jpg: augmentation failed: VerticalCutDepth pastes depth into the image"
     ):
-        Prepared(Plain([VerticalCutDepth(p=1.0)], mask=np.zeros((30, 60), np.uint8)))[Draw(0, 0)]
+        prepared([VerticalCutDepth(p=1.0)], MaskTarget(), np.zeros((30, 60), np.uint8))[Draw(0, 0)]
     with pytest.raises(
         DataError, match=r"ClassLimitedCrop looks at class masks, and these samples have none; use Random"
     ):
-        Prepared(Plain([ClassLimitedCrop(5, 5)], depth=np.ones((30, 60), np.float32)))[Draw(0, 0)]
+        prepared([ClassLimitedCrop(5, 5)], DepthTarget(), np.ones((30, 60), np.float32))[Draw(0, 0)]
 
 
 def test_the_published_recipe_gives_images_of_one_size() -> None:
@@ -321,9 +332,9 @@ def test_the_published_recipe_gives_images_of_one_size() -> None:
         PhotometricDistortion(),
         A.PadIfNeeded(64, 64, position="top_left", fill=127, fill_mask=255),
     ]
-    prepared, padded = Prepared(Plain(recipe, mask=mask)), 0
+    data, padded = prepared(recipe, MaskTarget(), mask), 0
     for seed in range(40):
-        item = prepared[Draw(0, seed)]
+        item = data[Draw(0, seed)]
         assert item.image.shape == (3, 64, 64)
         assert set(item.targets["mask"].unique().tolist()) <= {0, 1, 2, 255}
         ignored = item.targets["mask"] == 255

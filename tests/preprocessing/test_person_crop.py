@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from diffperc.data.base import Sample
 from diffperc.errors import ConfigError
-from diffperc.inference.heatmaps import decode, mirrored, to_image
 from diffperc.preprocessing.person_crop import Crop, PersonCrop
-from diffperc.types import Person
+from diffperc.tasks.pose.heatmaps import decode, mirrored, to_image
+from diffperc.types import Person, Sample
 from diffperc.types.keypoints import COCO_KEYPOINTS as SPEC
 
 SIZE = (240, 320)

@@ -40,5 +40,5 @@ def main(arguments: list[str]) -> None:
 
     from diffperc.data import ADE20K
 
-    train, val = ADE20K("train", str(options.out), {}), ADE20K("val", str(options.out), {})
+    train, val = ADE20K("train", str(options.out)), ADE20K("val", str(options.out))
     archives.report(written, options.out, {"training": len(train), "validation frames": len(val)}, (20210, 2000))

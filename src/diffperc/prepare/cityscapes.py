@@ -38,5 +38,5 @@ def main(arguments: list[str]) -> None:
 
     from diffperc.data import Cityscapes
 
-    train, val = Cityscapes("train", str(options.out), {}), Cityscapes("val", str(options.out), {})
+    train, val = Cityscapes("train", str(options.out)), Cityscapes("val", str(options.out))
     archives.report(written, options.out, {"training": len(train), "validation frames": len(val)}, (2975, 500))

@@ -52,8 +52,7 @@ def main(arguments: list[str]) -> None:
     written = archives.unpack(files, options.out, archives.matching(_MEMBER), holds)
 
     from diffperc.data import COCOPose
-    from diffperc.preprocessing import PersonCrop
 
-    train = COCOPose("train", str(options.out), {}, PersonCrop())
-    val = COCOPose("val", str(options.out), {}, PersonCrop())
+    train = COCOPose("train", str(options.out))
+    val = COCOPose("val", str(options.out))
     archives.report(written, options.out, {"training": len(train), "validation persons": len(val)})

@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> None:
 
     from diffperc.data import KITTI
 
-    train, test = KITTI("train", str(options.out), {}), KITTI("val", str(options.out), {})
+    train, test = KITTI("train", str(options.out)), KITTI("val", str(options.out))
     archives.report(written, options.out, {"training": len(train), "test frames": len(test)})
 
 

@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> None:
 
     from diffperc.data import NYUv2
 
-    train, test = NYUv2("train", str(options.out), {}), NYUv2("val", str(options.out), {})
+    train, test = NYUv2("train", str(options.out)), NYUv2("val", str(options.out))
     archives.report(written, options.out, {"training": len(train), "test frames": len(test)}, (24231, 654))
 
 

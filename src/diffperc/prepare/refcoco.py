@@ -76,8 +76,8 @@ def main(arguments: list[str]) -> None:
 
     for name in _NAMES:
         if (options.out / name).is_dir():
-            train = RefCOCO("train", str(options.out), {}, name)
-            val = RefCOCO("val", str(options.out), {}, name)
+            train = RefCOCO("train", str(options.out), name)
+            val = RefCOCO("val", str(options.out), name)
             counts = {"training refs": len(train), "validation sentences": len(val)}
             archives.report(written, options.out / name, counts)
             written += 1  # "nothing to do" is printed once only

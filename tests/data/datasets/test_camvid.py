@@ -11,11 +11,10 @@ from PIL import Image
 from diffperc.data.datasets.camvid import CLASSES, CamVid
 from diffperc.data.formats.images import read_mask
 from diffperc.errors import DataError
-from diffperc.protocols import SegmentationProtocol
+from diffperc.targets import MaskTarget
 from tests.contracts.dataset import DatasetContract
 from tests.fakes.camvid import write_root
 
-PROTOCOLS = {"segmentation": SegmentationProtocol("whole")}
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "camvid"
 
 
@@ -25,43 +24,40 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_reads_every_form_of_the_list(root: Path) -> None:
-    train, val = CamVid("train", str(root), PROTOCOLS, short_side=360), CamVid("val", str(root), PROTOCOLS)
+    train, val = CamVid("train", str(root)), CamVid("val", str(root))
     assert (len(train), len(val)) == (3, 1)
-    assert [int(train[i].mask[1, 1]) for i in range(3)] == [3, 8, 0]  # type: ignore[index]
+    assert [int(train[i].targets["mask"][1, 1]) for i in range(3)] == [3, 8, 0]
     sample = val[0]
     assert sample.image.shape == (24, 32, 3)
-    assert sample.mask is not None
-    assert sample.mask.dtype == np.uint8
-    assert (sample.mask[0, 0], sample.mask[1, 1]) == (255, 10)
-    assert np.array_equal(val.truth(0), sample.mask)
+    assert sample.targets["mask"].dtype == np.uint8
+    assert (sample.targets["mask"][0, 0], sample.targets["mask"][1, 1]) == (255, 10)
+    assert np.array_equal(val.target(0), sample.targets["mask"])
     assert train[1].path.endswith("0001TP_006720.jpg")
 
 
 def test_info_names_what_there_is(root: Path) -> None:
-    info = CamVid("train", str(root), PROTOCOLS, short_side=360).info
-    assert (info.name, info.provides, info.short_side) == ("camvid", ("mask",), 360)
-    assert info.classes == CLASSES
+    train = CamVid("train", str(root))
+    assert (train.info.name, train.provides, train.info.classes) == ("camvid", ("mask",), CLASSES)
     assert (len(CLASSES), CLASSES[0], CLASSES[3], CLASSES[10]) == (11, "sky", "road", "bicyclist")
-    assert info.protocols == PROTOCOLS
 
 
 def test_what_is_missing_is_said(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"there is no folder '.*nothing'. Set dataset.root="):
-        CamVid("train", str(tmp_path / "nothing"), PROTOCOLS)
+        CamVid("train", str(tmp_path / "nothing"))
     with pytest.raises(DataError, match=r"no list 'train\.txt'"):
-        CamVid("train", str(tmp_path), PROTOCOLS)
+        CamVid("train", str(tmp_path))
     (root / "val.txt").write_text("0016E5_07961\n0016E5_99999\n")
     with pytest.raises(DataError, match=r"val\.txt, line 2: there is no '0016E5_99999' in .*val"):
-        CamVid("val", str(root), PROTOCOLS)
+        CamVid("val", str(root))
     (root / "val.txt").write_text("/x/test/a.png /x/testannot/a.png")
     with pytest.raises(DataError, match=r"val\.txt, line 1: there is no folder 'test'"):
-        CamVid("val", str(root), PROTOCOLS)
+        CamVid("val", str(root))
     (root / "val.txt").write_text("one two three")
     with pytest.raises(DataError, match=r"line 1: expected 'image mask', found 'one two three'"):
-        CamVid("val", str(root), PROTOCOLS)
+        CamVid("val", str(root))
     (root / "val.txt").write_text("\n")
     with pytest.raises(DataError, match=r"val\.txt: names no frame"):
-        CamVid("val", str(root), PROTOCOLS)
+        CamVid("val", str(root))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +73,7 @@ def test_what_is_missing_is_said(root: Path, tmp_path: Path) -> None:
 )
 def test_bad_masks_are_named(root: Path, damage: np.ndarray, message: str) -> None:
     Image.fromarray(damage).save(root / "valannot" / "0016E5_07961.png")
-    dataset = CamVid("val", str(root), PROTOCOLS)
+    dataset = CamVid("val", str(root))
     with pytest.raises(DataError, match=message):
         dataset[0]
 
@@ -103,10 +99,10 @@ def test_real_frames() -> None:
     """Sky is above road, and void is a small part."""
     if not REAL.is_dir():
         pytest.skip("real frames of CamVid are not on this machine")
-    train, val = (CamVid(s, str(REAL), PROTOCOLS) for s in ("train", "val"))
+    train, val = (CamVid(s, str(REAL)) for s in ("train", "val"))
     assert (len(train), len(val)) == (367, 101)
     assert val[0].image.shape == (360, 480, 3)
-    masks = np.stack([val.truth(i) for i in range(0, 101, 10)])
+    masks = np.stack([val.target(i) for i in range(0, 101, 10)])
     assert set(np.unique(masks)) <= {*range(11), 255}
     assert (masks == 255).mean() < 0.1
     rows = np.arange(360)[None, :, None]
@@ -116,4 +112,4 @@ def test_real_frames() -> None:
 
 class TestCamVid(DatasetContract):
     kind = CamVid
-    needs = ("mask",)
+    target = MaskTarget()

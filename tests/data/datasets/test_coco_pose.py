@@ -11,14 +11,15 @@ import pytest
 from PIL import Image
 
 from diffperc.data.datasets.coco_pose import COCOPose
-from diffperc.data.diagnostics import collected
+from diffperc.data.diagnostics import Collected
+from diffperc.engine.build import build_preprocess, build_protocol
 from diffperc.errors import DataError
-from diffperc.preprocessing.person_crop import PersonCrop
+from diffperc.targets import KeypointsTarget
 from diffperc.types import Person
 from diffperc.types.keypoints import COCO_KEYPOINTS
 from tests.contracts.dataset import DatasetContract
-from tests.fakes.coco_pose import HEIGHT, PROTOCOLS, WIDTH, annotation, write_root
-from tests.helpers import SHARED, persons
+from tests.fakes.coco_pose import HEIGHT, WIDTH, annotation, write_root
+from tests.helpers import SHARED, composed, persons
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def open_(root: Path, split: Any = "train", **arguments: Any) -> COCOPose:
-    return COCOPose(split, str(root), PROTOCOLS, PersonCrop(), **arguments)
+    return COCOPose(split, str(root), **arguments)
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -47,18 +48,19 @@ def test_one_sample_a_person_with_a_labelled_joint(root: Path, split: str) -> No
     assert abs(int(sample.image.mean()) - 80) <= 1
 
 
-def test_info_comes_from_the_crop(root: Path) -> None:
-    crop = PersonCrop((128, 96))
-    dataset = COCOPose("train", str(root), PROTOCOLS, crop)
-    assert dataset.info.input_size == (128, 96)
+def test_info_names_what_there_is(root: Path) -> None:
+    dataset = open_(root)
     assert dataset.info.keypoints == COCO_KEYPOINTS
-    assert dataset.info.provides == ("keypoints",)
-    assert dataset.info.protocols is PROTOCOLS
-    assert dataset.person_crop is crop
+    assert dataset.provides == ("keypoints",)
+    cfg = composed("task=pose", "dataset=coco_pose", "backbone=sd15")
+    crop = build_preprocess(cfg).person_crop
+    assert crop is not None
+    assert crop.size == (256, 192)
+    assert build_protocol(cfg).name == "coco_keypoints"
 
 
 def test_truth_has_all_annotations_of_the_images_that_are_there(root: Path) -> None:
-    truth = open_(root, "val").keypoint_truth()
+    truth = open_(root, "val").keypoint_annotations()
     assert [image["id"] for image in truth["images"]] == [1, 2]
     assert [a["id"] for a in truth["annotations"]] == [10, 11, 12, 13, 14, 15]
     assert truth["annotations"][1]["bbox"] == [-4, 20.5, 30, 60]  # as it stands in the file
@@ -163,7 +165,7 @@ def test_real_persons() -> None:
     root = SHARED / "coco"
     if not root.is_dir():
         pytest.skip("COCO's images are not on this machine")
-    train, val = (COCOPose(split, str(root), PROTOCOLS, PersonCrop()) for split in ("train", "val"))
+    train, val = (COCOPose(split, str(root)) for split in ("train", "val"))
     assert (len(train), len(val)) == (86, 46)
     inside = []
     for person in persons(train) + persons(val):
@@ -171,8 +173,8 @@ def test_real_persons() -> None:
         left, top, width, height = person.box
         inside.append(((x >= left) & (x < left + width) & (y >= top) & (y < top + height))[v > 1])
     assert np.concatenate(inside).all()
-    assert len(val.keypoint_truth()["images"]) == 50
-    assert sum(a["iscrowd"] for a in val.keypoint_truth()["annotations"]) == 4
+    assert len(val.keypoint_annotations()["images"]) == 50
+    assert sum(a["iscrowd"] for a in val.keypoint_annotations()["annotations"]) == 4
 
 
 @pytest.mark.parametrize(
@@ -203,8 +205,8 @@ def test_what_is_no_person_and_boxes_outside_of_the_image_are_left_out(root: Pat
     truth["categories"].append({"id": 2, "name": "dog"})
     truth["annotations"] += [annotation(20, 1, [200, 5, 9, 9]), annotation(21, 1, [5, 5, 9, 9]) | {"category_id": 2}]
     file.write_text(json.dumps(truth))
-    with collected() as found:
-        dataset = open_(root)
+    found = Collected()
+    dataset = open_(root, diagnostics=found)
     assert {p.annotation_id for p in persons(dataset)} == {10, 11, 15}
     assert [n.partition(": ")[2] for n in found.left_out[1:]] == [
         "the box of annotation 14 has no pixel of its image; it is left out.",
@@ -215,5 +217,4 @@ def test_what_is_no_person_and_boxes_outside_of_the_image_are_left_out(root: Pat
 
 class TestCOCOPose(DatasetContract):
     kind = COCOPose
-    needs = ("keypoints",)
-    options = {"person_crop": PersonCrop((64, 64))}  # noqa: RUF012
+    target = KeypointsTarget()

@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from diffperc.data import Folder
-from diffperc.data.diagnostics import collected
+from diffperc.data.diagnostics import Collected
 from diffperc.data.formats.split import split_names
 from diffperc.errors import ConfigError, DataError
-from diffperc.preprocessing import PersonCrop
+from diffperc.targets import DepthTarget, KeypointsTarget, MaskTarget, ReferentTarget
+from diffperc.types import Target
 from tests.contracts.dataset import DatasetContract
 from tests.fakes.folder import NAMES, SIZE, write_image, write_mask, write_root
 
@@ -24,8 +25,11 @@ def root(tmp_path: Path) -> Path:
     return write_root(tmp_path)
 
 
-def open_(root: Path, need: str, split: Any = "train", **options: Any) -> Folder:
-    return Folder(split, str(root), {}, [need], **options)
+MASK, DEPTH, REFERENT, KEYPOINTS = MaskTarget(), DepthTarget(), ReferentTarget(), KeypointsTarget()
+
+
+def open_(root: Path, target: Target, split: Any = "train", **options: Any) -> Folder:
+    return Folder(split, str(root), target, **options)
 
 
 def names_of(dataset: Folder) -> list[str]:
@@ -34,61 +38,60 @@ def names_of(dataset: Folder) -> list[str]:
 
 class TestMasks(DatasetContract):
     kind = Folder
-    needs = ("mask",)
+    target = MASK
 
 
 class TestDepth(DatasetContract):
     kind = Folder
-    needs = ("depth",)
+    target = DEPTH
 
 
 class TestExpressions(DatasetContract):
     kind = Folder
-    needs = ("expression",)
+    target = REFERENT
 
 
 class TestPersons(DatasetContract):
     kind = Folder
-    needs = ("keypoints",)
-    options = {"person_crop": PersonCrop((32, 24))}  # noqa: RUF012
+    target = KEYPOINTS
 
 
 def test_masks_and_class_names(root: Path) -> None:
-    train, val = (open_(root, "mask", s) for s in ("train", "val"))
+    train, val = (open_(root, MASK, s) for s in ("train", "val"))
     assert train.info.classes == ("floor", "wall", "lamp")
-    assert [int(train.truth(i)[1, 1]) for i in range(3)] == [0, 1, 2]  # 3.jpg comes last by name, after kitchen/
-    assert (val.truth(0)[0, 0], val.truth(0)[1, 1]) == (255, 0)
+    assert [int(train.target(i)[1, 1]) for i in range(3)] == [0, 1, 2]  # 3.jpg comes last by name, after kitchen/
+    assert (val.target(0)[0, 0], val.target(0)[1, 1]) == (255, 0)
     # ids need not begin with 0, nor be without gaps
     (root / "classes.yaml").write_text("0: floor\n1: wall\n2: lamp\n7: sky\n")
     write_mask(root / "masks/kitchen/1.png", 7)
-    assert open_(root, "mask").truth(0)[1, 1] == 3
-    assert open_(root, "mask", classes={2: "lamp", 7: "sky"}, ignore=[0, 1, 255]).info.classes == ("lamp", "sky")
-    assert open_(root, "mask", classes=["a", "b", "c"]).info.classes == ("a", "b", "c")
+    assert open_(root, MASK).target(0)[1, 1] == 3
+    assert open_(root, MASK, classes={2: "lamp", 7: "sky"}, ignore=[0, 1, 255]).info.classes == ("lamp", "sky")
+    assert open_(root, MASK, classes=["a", "b", "c"]).info.classes == ("a", "b", "c")
 
 
 def test_depth_in_counts_and_in_metres(root: Path) -> None:
     """1.jpg is 1000 counts, 2.jpg an npy file of 1.5 m; what is not finite, or negative, was not measured."""
     np.save(root / "depth/kitchen/2.npy", np.array([[1.5] * 29 + [np.nan, np.inf, -1]] * 24)[None])
-    train = open_(root, "depth", depth_scale=500.0)
-    assert train.truth(0)[5, 5] == 2.0
-    assert train.truth(1)[5, -4:].tolist() == [1.5, 0, 0, 0]
+    train = open_(root, DEPTH, depth_scale=500.0)
+    assert train.target(0)[5, 5] == 2.0
+    assert train.target(1)[5, -4:].tolist() == [1.5, 0, 0, 0]
     np.save(root / "depth/kitchen/2.npy", np.full(SIZE, 3000))
-    assert open_(root, "depth").truth(1)[5, 5] == 3.0
+    assert open_(root, DEPTH).target(1)[5, 5] == 3.0
 
 
 def test_expressions_of_a_referent_are_one_sample_in_training_and_many_in_validation(root: Path) -> None:
-    train, val = open_(root, "expression"), open_(root, "expression", "val")
+    train, val = open_(root, REFERENT), open_(root, REFERENT, "val")
     assert [train[i].expressions for i in range(3)] == [(f"thing {i}", f"object {i}") for i in range(3)]
     assert [val[i].expressions for i in range(2)] == [("thing 3",), ("object 3",)]
-    assert [int(train.truth(i).sum()) for i in range(3)] == [24 * 3, 24 * 4, 24 * 5]
+    assert [int(train.target(i).sum()) for i in range(3)] == [24 * 3, 24 * 4, 24 * 5]
     assert train.info.classes == ("cup", "lamp")
     assert [train[i].category for i in range(3)] == [0, 1, 0]
 
 
 def test_persons_are_split_by_image(root: Path) -> None:
-    train, val = (open_(root, "keypoints", s, person_crop=PersonCrop((32, 24))) for s in ("train", "val"))
+    train, val = (open_(root, KEYPOINTS, s) for s in ("train", "val"))
     assert (names_of(train), names_of(val)) == (["1.jpg", "2.jpg", "3.jpg"], ["4.jpg"])
-    assert [image["file_name"] for image in val.keypoint_truth()["images"]] == ["4.jpg"]
+    assert [image["file_name"] for image in val.keypoint_annotations()["images"]] == ["4.jpg"]
 
 
 @pytest.mark.parametrize("table", ["jsonl", "csv"])
@@ -98,27 +101,27 @@ def test_hugging_face_imagefolder(tmp_path: Path, table: str) -> None:
         rows = []
         for i in range(count):
             write_image(tmp_path / split / f"{i}.png", i)
-            write_mask(tmp_path / split / "truth" / f"{i}.png", i)
-            np.save(tmp_path / split / "truth" / f"{i}.npy", np.full(SIZE, 2.0 + i))
-            row = {"file_name": f"{i}.png", "mask_file_name": f"truth/{i}.png", "depth_file_name": f"truth/{i}.npy"}
+            write_mask(tmp_path / split / "targets" / f"{i}.png", i)
+            np.save(tmp_path / split / "targets" / f"{i}.npy", np.full(SIZE, 2.0 + i))
+            row = {"file_name": f"{i}.png", "mask_file_name": f"targets/{i}.png", "depth_file_name": f"targets/{i}.npy"}
             rows.append(row | {"text": f"picture {i}", "scene": ("hall", "attic")[i]})
         if table == "jsonl":
             text = "\n".join(json.dumps(r) for r in rows)
         else:
             text = "\n".join([",".join(rows[0]), *(",".join(r.values()) for r in rows)])
         (tmp_path / split / f"metadata.{table}").write_text(text + "\n")
-    train, val = (open_(tmp_path, "depth", s) for s in ("train", "val"))
-    assert [float(train.truth(i)[0, 0]) for i in range(2)] == [2.0, 3.0]
+    train, val = (open_(tmp_path, DEPTH, s) for s in ("train", "val"))
+    assert [float(train.target(i)[0, 0]) for i in range(2)] == [2.0, 3.0]
     assert Path(val[0].path).parent.name == "validation"
     assert (len(val), val[0].caption, val.info.scenes) == (1, "picture 0", ("attic", "hall"))
     assert [train[i].scene for i in range(2)] == [1, 0]
-    assert open_(tmp_path, "mask", classes=["a", "b"]).truth(1)[1, 1] == 1
+    assert open_(tmp_path, MASK, classes=["a", "b"]).target(1)[1, 1] == 1
 
 
 def test_captions_may_be_lists(root: Path) -> None:
     rows = [{"file_name": name, "captions": ["first", "second"] if i else []} for i, name in enumerate(NAMES)]
     (root / "images/metadata.jsonl").write_text("\n".join(json.dumps(r) for r in rows))
-    train = open_(root, "depth")
+    train = open_(root, DEPTH)
     assert [train[i].caption for i in range(3)] == [None, "first", "first"]
 
 
@@ -162,28 +165,28 @@ def test_a_list_names_images_with_or_without_ending(tmp_path: Path) -> None:
         validation_names(["a b.jpg"], tmp_path, "mine.txt")
 
 
-BAD: dict[str, tuple[str, str]] = {
-    "no image": ("expression", r"expressions\.jsonl, line 2: there is no image '.*away\.jpg'"),
-    "no mask": ("expression", r"expressions\.jsonl, line 2: there is no mask '.*away\.png'"),
-    "no json": ("expression", r"expressions\.jsonl, line 2: is not valid json"),
-    "no name": ("expression", r"expressions\.jsonl, line 2: names no image under 'file_name'"),
-    "no sentence": ("expression", r"expressions\.jsonl, line 2: has no 'expression', a sentence"),
-    "no truth": ("mask", r"kitchen/1\.jpg: there is no '.*masks/kitchen/1' with the ending \.png"),
-    "no classes": ("mask", r"there is no file '.*classes\.yaml'. It names the classes"),
-    "classes are no yaml": ("mask", r"classes\.yaml: cannot be read as yaml"),
-    "id": ("mask", r"1\.png: holds class id 9; the data set has 3 classes \(0-2\), and 255"),
-    "colours": ("mask", r"1\.png: a mask holds class ids in one 8-bit channel"),
-    "size": ("mask", r"1\.png: mask is 10x12 pixels, its image 1\.jpg is 32x24"),
-    "npy": ("depth", r"2\.npy: cannot be read as an npy file"),
-    "empty": ("mask", r"there is neither a folder 'images' with images in"),
-    "no persons": ("keypoints", r"there is no file '.*keypoints\.json', persons' keypoints in COCO's format"),
-    "person without image": ("keypoints", r"none of the 4 images that keypoints\.json lists is in"),
+BAD: dict[str, tuple[Target, str]] = {
+    "no image": (REFERENT, r"expressions\.jsonl, line 2: there is no image '.*away\.jpg'"),
+    "no mask": (REFERENT, r"expressions\.jsonl, line 2: there is no mask '.*away\.png'"),
+    "no json": (REFERENT, r"expressions\.jsonl, line 2: is not valid json"),
+    "no name": (REFERENT, r"expressions\.jsonl, line 2: names no image under 'file_name'"),
+    "no sentence": (REFERENT, r"expressions\.jsonl, line 2: has no 'expression', a sentence"),
+    "no target": (MASK, r"kitchen/1\.jpg: there is no '.*masks/kitchen/1' with the ending \.png"),
+    "no classes": (MASK, r"there is no file '.*classes\.yaml'. It names the classes"),
+    "classes are no yaml": (MASK, r"classes\.yaml: cannot be read as yaml"),
+    "id": (MASK, r"1\.png: holds class id 9; the data set has 3 classes \(0-2\), and 255"),
+    "colours": (MASK, r"1\.png: a mask holds class ids in one 8-bit channel"),
+    "size": (MASK, r"1\.png: mask is 10x12 pixels, its image 1\.jpg is 32x24"),
+    "npy": (DEPTH, r"2\.npy: cannot be read as an npy file"),
+    "empty": (MASK, r"there is neither a folder 'images' with images in"),
+    "no persons": (KEYPOINTS, r"there is no file '.*keypoints\.json', persons' keypoints in COCO's format"),
+    "person without image": (KEYPOINTS, r"none of the 4 images that keypoints\.json lists is in"),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
 def test_bad_folders_get_a_sentence(root: Path, case: str) -> None:
-    need, message = BAD[case]
+    target, message = BAD[case]
     table, mask = root / "expressions.jsonl", root / "masks/kitchen/1.png"
     line = {
         "no image": '{"file_name": "away.jpg", "mask": "objects/0.png", "expression": "x"}',
@@ -195,7 +198,7 @@ def test_bad_folders_get_a_sentence(root: Path, case: str) -> None:
     if line is not None:
         lines = table.read_text().splitlines()
         table.write_text("\n".join([lines[0], line, *lines[1:]]))
-    if case == "no truth":
+    if case == "no target":
         mask.unlink()
     elif case == "no classes":
         (root / "classes.yaml").unlink()
@@ -214,7 +217,7 @@ def test_bad_folders_get_a_sentence(root: Path, case: str) -> None:
     elif case == "person without image":
         (root / "images").rename(root / "pictures")
     with pytest.raises(DataError, match=message):
-        names_of(open_(root, need))
+        names_of(open_(root, target))
 
 
 def test_wrong_classes_are_a_sentence(root: Path) -> None:
@@ -232,18 +235,18 @@ def test_wrong_classes_are_a_sentence(root: Path) -> None:
         with pytest.raises(
             ConfigError, match=r"dataset\.classes: must be different names in the order of their ids, or names by id"
         ):
-            open_(root, "mask", classes=classes)
+            open_(root, MASK, classes=classes)
 
 
-def test_an_image_in_two_rows_and_a_truth_without_image_are_said(root: Path) -> None:
+def test_an_image_in_two_rows_and_a_mask_without_image_are_said(root: Path) -> None:
     write_mask(root / "masks/alone.png", 1)
     rows = [{"file_name": name} for name in (*NAMES, NAMES[0])]
     (root / "images/metadata.jsonl").write_text("\n".join(json.dumps(r) for r in rows))
-    with collected() as found:
-        dataset = open_(root, "mask")
+    found = Collected()
+    dataset = open_(root, MASK, diagnostics=found)
     assert len(dataset) == 3
     (problem,) = found.problems
-    assert problem.endswith("kitchen/1.jpg are one image, or have one truth. Take one of them out.")
+    assert problem.endswith("kitchen/1.jpg are one image, or share one target. Take one of them out.")
     assert found.left_out == [
         f"{root}/masks/alone.png: goes with no other file of this name, or no table names it; it is not used."
     ]
@@ -252,7 +255,7 @@ def test_an_image_in_two_rows_and_a_truth_without_image_are_said(root: Path) -> 
 def test_a_mask_that_two_images_share_is_two_referents(root: Path) -> None:
     rows = [{"file_name": f"images/{n}", "mask": "objects/0.png", "expression": f"it in {n}"} for n in NAMES]
     (root / "expressions.jsonl").write_text("\n".join(json.dumps(r) for r in rows))
-    train = open_(root, "expression")
+    train = open_(root, REFERENT)
     assert [(Path(s.path).name, s.expressions) for s in (train[i] for i in range(3))] == [
         ("1.jpg", ("it in kitchen/1.jpg",)),
         ("2.jpg", ("it in kitchen/2.jpg",)),
@@ -265,36 +268,35 @@ def test_an_expression_without_a_mask_of_its_own_takes_the_file_of_the_images_na
     rows = [{"file_name": n, "expression": "it"} for n in NAMES[1:]]
     (root / "expressions.jsonl").write_text("\n".join(json.dumps(r) for r in rows))
     write_mask(root / "masks/kitchen/2.png", 0)
-    with collected() as found:
-        train = open_(root, "expression")
+    found = Collected()
+    train = open_(root, REFERENT, diagnostics=found)
     assert names_of(train) == ["2.jpg", "3.jpg"]
     # all but the corner, and the corner alone
-    assert [int(train.truth(i).sum()) for i in range(2)] == [1, SIZE[0] * SIZE[1]]
+    assert [int(train.target(i).sum()) for i in range(2)] == [1, SIZE[0] * SIZE[1]]
     assert found.problems == []
     assert [note.split(": ")[0] for note in found.left_out] == [f"{root}/images/{NAMES[0]}"]
 
 
 def test_two_images_of_one_name_are_said(root: Path) -> None:
     write_image(root / "images/4.png", 9)
-    with pytest.raises(DataError, match=r"4\.png and .*4\.jpg are one image, or have one truth"):
-        open_(root, "mask")
+    with pytest.raises(DataError, match=r"4\.png and .*4\.jpg are one image, or share one target"):
+        open_(root, MASK)
     (root / "images/4.png").unlink()
     np.save(root / "depth/kitchen/1.npy", np.ones(SIZE))
-    with pytest.raises(DataError, match=r"1\.png: 1\.npy lies beside it, and an image has one truth"):
-        open_(root, "depth")
+    with pytest.raises(DataError, match=r"1\.png: 1\.npy is beside it, and an image has one target"):
+        open_(root, DEPTH)
 
 
 @pytest.mark.parametrize("above", ["", "a/"])
 def test_folders_of_splits_in_any_spelling_and_what_is_in_none_of_them(tmp_path: Path, above: str) -> None:
     names = {f"{above}{folder}/{i}.jpg" for folder in ("Train", "VAL", "test") for i in range(3)} | {"alone.jpg"}
-    with collected() as found:
-        train, val = split_names(names, tmp_path, None)
+    found = Collected()
+    train, val = split_names(names, tmp_path, None, diagnostics=found)
     assert train == {f"{above}Train/{i}.jpg" for i in range(3)}
     assert val == {f"{above}VAL/{i}.jpg" for i in range(3)}
     assert [note.split(":")[0] for note in found.left_out] == sorted(names - train - val)
     # without folders for training, a second one to evaluate on is still not trained on
-    with collected():
-        train, val = split_names({"a.jpg", "b.jpg", "val/c.jpg", "test/d.jpg"}, tmp_path, None)
+    train, val = split_names({"a.jpg", "b.jpg", "val/c.jpg", "test/d.jpg"}, tmp_path, None, diagnostics=Collected())
     assert (train, val) == ({"a.jpg", "b.jpg"}, {"val/c.jpg"})
     # a fraction and a list are of all images
     assert set.union(*split_names(names, tmp_path, 0.5)) == names
@@ -309,8 +311,8 @@ def test_linked_folders_are_seen_and_hidden_files_are_not(root: Path) -> None:
     write_mask(root / "elsewhere/masks/9.png", 2)
     (root / "images/._4.jpg").write_bytes(b"Mac OS X")
     (root / "images/x.png").mkdir()
-    with collected() as found:
-        train = open_(root, "mask")
+    found = Collected()
+    train = open_(root, MASK, diagnostics=found)
     assert names_of(train) == ["1.jpg", "2.jpg", "9.JPG", "3.jpg"]
     assert (found.problems, found.left_out) == ([], [])
 
@@ -319,10 +321,10 @@ def test_tables_of_hidden_or_deep_folders_are_not_read_and_what_none_names_is_sa
     for folder in (".cache", "old/older"):
         (root / folder).mkdir(parents=True)
         (root / folder / "metadata.jsonl").write_text('{"file_name": "x.jpg"}')
-    assert len(open_(root, "mask")) == 3
+    assert len(open_(root, MASK)) == 3
     (root / "metadata.jsonl").write_text("\n".join(json.dumps({"file_name": n}) for n in NAMES[1:]))
-    with collected() as found:
-        train = open_(root, "mask")
+    found = Collected()
+    train = open_(root, MASK, diagnostics=found)
     assert names_of(train) == ["2.jpg", "3.jpg"]
     assert [n.split(": ")[0].rpartition("my dätä/")[2] for n in found.left_out] == [
         "masks/kitchen/1.png",
@@ -344,17 +346,17 @@ def test_bad_tables_get_a_sentence(root: Path, content: str | bytes, message: st
     file = root / "images/metadata.jsonl"
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(DataError, match=message):
-        open_(root, "mask")
+        open_(root, MASK)
 
 
 def test_a_mark_before_the_text_and_windows_lines_do_not_matter(root: Path) -> None:
     table = "\ufefffile_name,scene\r\n" + "".join(f"{name},hall\r\n" for name in NAMES)
     (root / "images/metadata.csv").write_bytes(table.encode())
     (root / "val.txt").write_bytes("\ufeffimages/4.jpg\r\n".encode())
-    assert open_(root, "depth").info.scenes == ("hall",)
+    assert open_(root, DEPTH).info.scenes == ("hall",)
     (root / "images/metadata.csv").write_text("name;scene\n4.jpg;hall\n")
     with pytest.raises(DataError, match=r"metadata\.csv: has no column 'file_name' but name;scene"):
-        open_(root, "depth")
+        open_(root, DEPTH)
 
 
 @pytest.mark.parametrize(
@@ -369,15 +371,15 @@ def test_a_mark_before_the_text_and_windows_lines_do_not_matter(root: Path) -> N
 def test_arrays_that_are_no_depth_get_a_sentence(root: Path, values: np.ndarray, message: str) -> None:
     np.save(root / "depth/kitchen/2.npy", values)
     with pytest.raises(DataError, match=message):
-        open_(root, "depth").truth(1)
+        open_(root, DEPTH).target(1)
 
 
 def test_eight_bits_are_no_depth_and_no_scale_is_below_zero(root: Path) -> None:
     Image.fromarray(np.full(SIZE, 150, np.uint8)).save(root / "depth/kitchen/1.png")
     with pytest.raises(DataError, match=r"1\.png: has 8 bits, too few for depth"):
-        open_(root, "depth").truth(0)
+        open_(root, DEPTH).target(0)
     with pytest.raises(ConfigError, match=r"dataset\.depth_scale: must be more than 0"):
-        open_(root, "depth", depth_scale=0.0)
+        open_(root, DEPTH, depth_scale=0.0)
     for ignore in (255, [300], ["255"], None):
         with pytest.raises(ConfigError, match=r"dataset\.ignore: must be a list of ids from 0 to 255"):
-            open_(root, "mask", ignore=ignore)
+            open_(root, MASK, ignore=ignore)

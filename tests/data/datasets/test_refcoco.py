@@ -14,9 +14,13 @@ import pytest
 
 from diffperc.data.datasets.refcoco import RefCOCO
 from diffperc.data.formats.refer import read_refs
+from diffperc.engine.build import build_preprocess, build_protocol
 from diffperc.errors import ConfigError, DataError
+from diffperc.targets import ReferentTarget
+from diffperc.tasks.referring import ReferringProtocol
 from tests.contracts.dataset import DatasetContract, Splits
-from tests.fakes.refcoco import HEIGHT, PROTOCOLS, REFS, WIDTH, ref, write_refs, write_root
+from tests.fakes.refcoco import HEIGHT, REFS, WIDTH, ref, write_refs, write_root
+from tests.helpers import composed
 
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "refcoco"
 
@@ -28,7 +32,7 @@ def root(tmp_path: Path) -> Path:
 
 def test_training_has_a_sample_a_ref_with_all_its_sentences(root: Path) -> None:
     """Sentences as written, as the published code reads them; empty ones and refs without any are left out."""
-    train = RefCOCO("train", str(root), PROTOCOLS)
+    train = RefCOCO("train", str(root))
     assert len(train) == 2
     dog, cats = train[0], train[1]
     assert dog.expressions == ("Left dog", "the DOG  on the left")
@@ -39,32 +43,32 @@ def test_training_has_a_sample_a_ref_with_all_its_sentences(root: Path) -> None:
 
 
 def test_polygons_are_filled_and_united(root: Path) -> None:
-    train = RefCOCO("train", str(root), PROTOCOLS)
+    train = RefCOCO("train", str(root))
     expected = np.zeros((HEIGHT, WIDTH), np.uint8)
     expected[3:8, 2:7] = 1
-    assert train.truth(0).dtype == np.uint8
-    assert np.array_equal(train.truth(0), expected)
+    assert train.target(0).dtype == np.uint8
+    assert np.array_equal(train.target(0), expected)
     expected = np.zeros((HEIGHT, WIDTH), np.uint8)
     expected[0:4, 0:4] = expected[10:16, 20:26] = 1
-    assert np.array_equal(train[1].referent, expected)  # type: ignore[arg-type]
+    assert np.array_equal(train[1].targets["referent"], expected)
 
 
 def test_validation_has_a_sample_a_sentence(root: Path) -> None:
-    val = RefCOCO("val", str(root), PROTOCOLS)
+    val = RefCOCO("val", str(root))
     assert [val[i].expressions for i in range(len(val))] == [("crowd",), ("the people",), ("a run",)]
     column = np.zeros((HEIGHT, WIDTH), np.uint8)
     column[:, 3] = 1
-    assert all(np.array_equal(val.truth(i), column) for i in range(3))
-    assert len(RefCOCO("val", str(root), PROTOCOLS, val="testA")) == 1
-    assert len(RefCOCO("train", str(root), PROTOCOLS, val="testA")) == 2
+    assert all(np.array_equal(val.target(i), column) for i in range(3))
+    assert len(RefCOCO("val", str(root), val="testA")) == 1
+    assert len(RefCOCO("train", str(root), val="testA")) == 2
 
 
 def test_info_names_what_there_is(root: Path) -> None:
-    info = RefCOCO("train", str(root), PROTOCOLS).info
-    assert (info.name, info.provides, info.input_size) == ("refcoco", ("expression",), (512, 512))
-    assert info.protocols == PROTOCOLS
-    assert RefCOCO("train", str(root), PROTOCOLS, input_size=[64, 96]).info.input_size == (64, 96)
-    assert RefCOCO("train", str(root), PROTOCOLS, input_size=None).info.input_size is None
+    train = RefCOCO("train", str(root))
+    assert (train.info.name, train.provides) == ("refcoco", ("referent",))
+    cfg = composed("task=referring", "dataset=refcoco", "backbone=sd15")
+    assert build_preprocess(cfg).size == (512, 512)
+    assert build_protocol(cfg) == ReferringProtocol("refcoco_resized", resized_target=True)
 
 
 @pytest.mark.parametrize("name", ["000000000001.jpg", "COCO_train2014_000000000001_10.jpg"])
@@ -77,7 +81,7 @@ def test_images_are_found_by_every_name(root: Path, name: str) -> None:
         path.write_text(json.dumps(instances))
         (image,) = (root / "images/train2014").iterdir()
         image.rename(image.with_name(stored))
-        assert RefCOCO("train", str(root), PROTOCOLS)[0].path.endswith(stored)
+        assert RefCOCO("train", str(root))[0].path.endswith(stored)
 
 
 def test_refs_without_image_are_left_out_with_a_warning(root: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -87,52 +91,52 @@ def test_refs_without_image_are_left_out_with_a_warning(root: Path, caplog: pyte
     path.write_text(json.dumps(instances))
     write_refs(root, [*REFS, ref(6, 10, "train", "away", image=2)])
     with caplog.at_level(logging.WARNING):
-        assert len(RefCOCO("train", str(root), PROTOCOLS)) == 2
+        assert len(RefCOCO("train", str(root))) == 2
     assert "ref of 'away.jpg' is left out: the image is not in" in caplog.text
     write_refs(root, [ref(6, 10, "train", "away", image=2)])
     with pytest.raises(DataError, match=r"none of the images of refcoco is in .*train2014, such as away\.jpg"):
-        RefCOCO("train", str(root), PROTOCOLS)
+        RefCOCO("train", str(root))
 
 
 def test_what_is_missing_is_said(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"there is no folder '.*nothing'. Set dataset.root="):
-        RefCOCO("train", str(tmp_path / "nothing"), PROTOCOLS)
+        RefCOCO("train", str(tmp_path / "nothing"))
     with pytest.raises(DataError, match=r"no folder 'refcocog' in .*; it holds: images, refcoco\."):
-        RefCOCO("train", str(root), PROTOCOLS, name="refcocog")
+        RefCOCO("train", str(root), name="refcocog")
     with pytest.raises(
         DataError, match=r"no 'refs\(google\)\.p' in .*, which holds: instances\.json, refs\(unc\)\.p\."
     ):
-        RefCOCO("train", str(root), PROTOCOLS, split_by="google")
+        RefCOCO("train", str(root), split_by="google")
     with pytest.raises(DataError, match=r"has no refs of split 'testC'; it has testA, train, val"):
-        RefCOCO("val", str(root), PROTOCOLS, val="testC")
+        RefCOCO("val", str(root), val="testC")
     with pytest.raises(ConfigError, match=r"no data set 'refcoca'; did you mean 'refcoco'\?"):
-        RefCOCO("train", str(root), PROTOCOLS, name="refcoca")
+        RefCOCO("train", str(root), name="refcoca")
     (root / "refcoco" / "instances.json").write_text("{")
     with pytest.raises(DataError, match=r"instances\.json: cannot be read as JSON"):
-        RefCOCO("train", str(root), PROTOCOLS)
+        RefCOCO("train", str(root))
     (root / "refcoco" / "instances.json").write_text("[]")
     with pytest.raises(DataError, match=r"instances\.json: is not COCO's format"):
-        RefCOCO("train", str(root), PROTOCOLS)
+        RefCOCO("train", str(root))
     (root / "refcoco" / "instances.json").unlink()
     with pytest.raises(DataError, match=r"no 'instances\.json' in .*, which holds: refs\(unc\)\.p"):
-        RefCOCO("train", str(root), PROTOCOLS)
+        RefCOCO("train", str(root))
 
 
 def test_what_does_not_fit_is_said(root: Path) -> None:
     write_refs(root, [ref(7, 99, "train", "a dog")])
     with pytest.raises(DataError, match=r"instances\.json: has no annotation 99, which ref 7 names"):
-        RefCOCO("train", str(root), PROTOCOLS)
+        RefCOCO("train", str(root))
     write_refs(root, REFS)
     path = root / "refcoco" / "instances.json"
     instances = json.loads(path.read_text())
     instances["annotations"][0]["segmentation"] = []
     instances["images"][0]["width"] = 31
     path.write_text(json.dumps(instances))
-    train = RefCOCO("train", str(root), PROTOCOLS)
+    train = RefCOCO("train", str(root))
     with pytest.raises(DataError, match=r"000000000001\.jpg: is 30x20 pixels, .*instances\.json says 31x20"):
         train[1]
     with pytest.raises(DataError, match="segmentation of ref 0 is neither polygons nor run lengths"):
-        train.truth(0)
+        train.target(0)
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -167,7 +171,7 @@ def test_a_pickle_that_would_run_something_is_refused(root: Path, protocol: int)
     marker = root / "was executed"
     path = write_refs(root, [REFS[0] | {"split": Evil(marker)}], protocol)
     with pytest.raises(DataError, match=r"refs\(unc\)\.p: wants to import (posix|os|nt)\.system: not opened"):
-        RefCOCO("train", str(root), PROTOCOLS)
+        RefCOCO("train", str(root))
     assert not marker.exists()
     pickle.loads(path.read_bytes())  # that it was a real one
     assert marker.exists()
@@ -199,24 +203,22 @@ def test_real_refs() -> None:
     """Every mask has COCO's area and lies in its image."""
     if not REAL.is_dir():
         pytest.skip("real refs are not on this machine")
-    train, val = (RefCOCO(s, str(REAL), PROTOCOLS) for s in ("train", "val"))
+    train, val = (RefCOCO(s, str(REAL)) for s in ("train", "val"))
     assert (len(train), len(val)) == (11, 5)
     instances = json.loads((REAL / "refcoco" / "instances.json").read_text())
     area = {a["id"]: a["area"] for a in instances["annotations"]}
     refs = [r for r in read_refs(REAL / "refcoco" / "refs(unc).p") if r["split"] == "train"]
     for i, known in enumerate(refs):
         sample = train[i]
-        assert sample.referent is not None
-        assert sample.referent.shape == sample.image.shape[:2]
-        assert sample.referent.sum() == pytest.approx(area[known["ann_id"]], rel=0.1)
+        assert sample.targets["referent"].shape == sample.image.shape[:2]
+        assert sample.targets["referent"].sum() == pytest.approx(area[known["ann_id"]], rel=0.1)
     assert val.info.classes[val[0].category] == "bear"
     assert len(val.info.classes) == 80
 
 
 class TestRefCOCO(DatasetContract):
     kind = RefCOCO
-    needs = ("expression",)
-    options = {"input_size": (32, 32)}  # noqa: RUF012
+    target = ReferentTarget()
 
     def test_training_and_validation_share_nothing(self, splits: Splits) -> None:
         """Splits are of refs: an image may have some in each, but no sentence of an image is in both."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from diffperc.data import PerceptionDataset, Scenes
-from diffperc.preprocessing import PersonCrop
+from diffperc.targets import DepthTarget, KeypointsTarget, MaskTarget, ReferentTarget
+from diffperc.types import Target
 from diffperc.types.keypoints import COCO_KEYPOINTS
 from tests.contracts.dataset import DatasetContract, Splits
 
@@ -18,42 +20,47 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def small(split: Any, target: Target) -> Scenes:
+    return Scenes(split, target, size=(64, 64), train_size=6, val_size=3)
+
+
 class ScenesContract(DatasetContract):
     kind = Scenes
 
     def make(self, split: str, root: Path) -> PerceptionDataset:
-        small = {"size": (64, 64), "train_size": 6, "val_size": 3, "person_crop": PersonCrop((64, 64))}
-        return Scenes(split, protocols={}, needs=self.needs, **small)  # type: ignore[arg-type]
+        return small(split, self.target)
 
     test_a_wrong_folder_is_a_sentence = None  # type: ignore[assignment]  # there is no folder
 
 
-class TestDepthAndMasks(ScenesContract):
-    needs = ("depth", "mask")
+class TestDepth(ScenesContract):
+    target = DepthTarget()
+
+
+class TestMasks(ScenesContract):
+    target = MaskTarget()
 
 
 class TestReferents(ScenesContract):
-    needs = ("expression",)
+    target = ReferentTarget()
 
     def test_the_referent_is_of_its_category(self, splits: Splits) -> None:
         for split, dataset in splits.items():
-            plain = Scenes(split, protocols={}, size=(64, 64), train_size=6, val_size=3, needs=("mask",))  # type: ignore[arg-type]
+            plain = small(split, MaskTarget())
             for i in range(len(dataset)):
-                sample, mask = dataset[i], plain[i].mask
-                assert sample.referent is not None
-                assert mask is not None
+                sample, mask = dataset[i], plain[i].targets["mask"]
                 if np.array_equal(sample.image, plain[i].image):  # not where another scene had to stand in
-                    assert set(mask[sample.referent == 1]) == {sample.category}
+                    assert set(mask[sample.targets["referent"] == 1]) == {sample.category}
 
 
 class TestPersons(ScenesContract):
-    needs = ("keypoints",)
+    target = KeypointsTarget()
 
-    def test_the_truth_is_in_cocos_format(self, splits: Splits) -> None:
+    def test_the_annotations_are_in_cocos_format(self, splits: Splits) -> None:
         for dataset in splits.values():
-            truth = dataset.keypoint_truth()
-            assert [i["id"] for i in truth["images"]] == list(range(len(dataset)))
-            for i, annotation in enumerate(truth["annotations"]):
+            written = dataset.keypoint_annotations()
+            assert [i["id"] for i in written["images"]] == list(range(len(dataset)))
+            for i, annotation in enumerate(written["annotations"]):
                 person = dataset[i].person
                 assert person is not None
                 assert annotation["id"] == person.annotation_id > 0

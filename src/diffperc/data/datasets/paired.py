@@ -78,8 +78,8 @@ class PairedDataset(PerceptionDataset):
         image, values = read_image(image_path), self.read(target_path)
         name = self.provides[0]
         check_size(name, target_path, values, image_path, image)
-        targets = {name: self.cut(values, target_path)}
-        return Sample(str(image_path), self.cut(image, image_path), targets, scene=self.scene(image_path))
+        image = self.cut(image, image_path)  # first: of two files of a wrong size the image is named
+        return Sample(str(image_path), image, {name: self.cut(values, target_path)}, scene=self.scene(image_path))
 
     def target(self, index: int) -> NDArray[Any]:
         path = self._pairs[index][1]
