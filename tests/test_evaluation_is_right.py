@@ -83,7 +83,10 @@ class Revealing(PerceptionDataset):
     def __getitem__(self, index: int) -> Sample:
         truth = self._truth[::-1] if index else self._truth  # two different ones
         level = np.roll(np.where(truth == 255, 0, truth) if self._name == "mask" else truth, self._shift, 1)
-        image: Any = np.repeat((level / self._top * 255).astype(np.float32)[..., None], 3, 2)
+        grey = level / self._top * 255
+        # Pillow, which resizes referring images, takes whole numbers
+        kind = np.uint8 if self._name == "referent" else np.float32
+        image: Any = np.repeat(grey.astype(kind)[..., None], 3, 2)
         return Sample(f"picture {index}", image, {self._name: truth.copy()}, expressions=("it",))
 
 

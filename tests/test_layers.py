@@ -33,7 +33,7 @@ LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 ALLOWED = {
     "diffusers": {"backbones", "pretraining", "weights"},
     "transformers": {"encoders", "pretraining", "weights"},
-    "lightning": {"commands", "engine", "pretraining", "tasks"},
+    "lightning": {"__init__", "commands", "engine", "pretraining", "tasks"},
     "hydra": {"checkpoints", "commands", "config", "engine", "reports"},
     "wandb": set(),
 }

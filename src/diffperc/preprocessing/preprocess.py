@@ -92,7 +92,8 @@ class Preprocess:
             return image
         if self.interpolation == "antialiased":
             return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
-        return np.asarray(cv2.resize(image, size[::-1], interpolation=_OPENCV[self.interpolation]), np.uint8)
+        resized: Picture = cv2.resize(image, size[::-1], interpolation=_OPENCV[self.interpolation])
+        return resized
 
 
 class Augmentation:
