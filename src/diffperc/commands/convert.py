@@ -40,7 +40,7 @@ def _print(imported: Imported) -> None:
     table = Table(show_header=False)
     table.add_row("kind", imported.kind)
     table.add_row("data set", _dataset(imported))
-    table.add_row("protocol", task.info.protocols[task.name].name)
+    table.add_row("protocol", task.protocol.name)
     table.add_row("strategy", _strategy(imported))
     table.add_row("UNet channels", ", ".join(map(str, task.model.backbone.spec.channels)))
     table.add_row("parameters", f"{parameters / 1e6:.1f} M")
