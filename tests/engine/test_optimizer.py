@@ -5,7 +5,7 @@ from hydra.utils import instantiate
 from torch import nn
 
 from diffperc.backbones import StableDiffusionBackbone
-from diffperc.engine import AdamW, Poly, PowerOneCycle, Rule
+from diffperc.engine import OptimizerRecipe, Poly, PowerOneCycle, Rule
 from diffperc.weights.ldm_names import rename, unet_modules
 from tests.helpers import composed
 
@@ -40,7 +40,7 @@ class Net(nn.Module):
 def test_the_first_rule_that_matches_counts_and_frozen_parameters_are_left_out() -> None:
     model = nn.ModuleDict({"backbone": Net()})
     rules = [Rule(r"\.unet\.", 0.01, 0.0, max_ndim=1), Rule(r"\.unet\.", 0.01), Rule(weight_decay=0.0, max_ndim=1)]
-    groups = AdamW(1e-3, 0.1, SCHEDULE, rules).groups(model.named_parameters())
+    groups = OptimizerRecipe(1e-3, 0.1, SCHEDULE, rules).groups(model.named_parameters())
     net = model["backbone"]
     expected = {
         (1e-5, 0.1): [net.unet[0].weight],
@@ -56,7 +56,9 @@ def test_the_first_rule_that_matches_counts_and_frozen_parameters_are_left_out()
 
 def test_the_schedule_scales_every_group() -> None:
     layer = nn.Linear(2, 2)
-    optimizer, schedule = AdamW(1e-3, 0.1, SCHEDULE, [Rule("bias", lr=0.1)]).build(layer.named_parameters(), 100)
+    optimizer, schedule = OptimizerRecipe(1e-3, 0.1, SCHEDULE, [Rule("bias", lr=0.1)]).build(
+        layer.named_parameters(), 100
+    )
     for _ in range(10):
         optimizer.step()
         schedule.step()

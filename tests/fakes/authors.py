@@ -8,21 +8,21 @@ import torch
 from torch import Tensor
 
 from diffperc.checkpoints.native import empty_task
-from diffperc.checkpoints.official.importer import info_of
 from diffperc.checkpoints.official.layouts import LAYOUTS
 from diffperc.checkpoints.official.tensors import authors_names
 from diffperc.config.compose import composed
+from diffperc.engine.build import info_without_data
 from diffperc.weights.architecture import architecture
 
 SMALL = {"unet": [32, 64, 64, 64], "vae": [32, 32, 32, 32]}
 FULL = {"unet": [320, 640, 1280, 1280], "vae": [128, 256, 512, 512]}
 # what a small model of each kind has instead of the published widths
 NARROW = {
-    "vpd_depth": ["recipe.neck_channels=32", "recipe.head_filters=8", "recipe.head_channels=16"],
-    "vpd_segmentation": ["recipe.head_channels=16"],
-    "vpd_referring": ["recipe.head_channels=16"],
-    "meta_prompts_depth": ["strategy.prompts=6", "recipe.head_filters=8", "recipe.head_channels=16"],
-    "meta_prompts_segmentation": ["strategy.prompts=6", "recipe.head_channels=16"],
+    "vpd_depth": ["head.neck_channels=32", "head.filters=8", "head.channels=16"],
+    "vpd_segmentation": ["head.channels=16"],
+    "vpd_referring": ["head.channels=16"],
+    "meta_prompts_depth": ["strategy.prompts=6", "head.filters=8", "head.channels=16"],
+    "meta_prompts_segmentation": ["strategy.prompts=6", "head.channels=16"],
 }
 
 
@@ -64,7 +64,7 @@ def authors_state(
     for part in ("unet", "vae"):
         arch[part]["block_out_channels"] = widths[part]
     arch["unet"]["cross_attention_dim"] = width or arch["unet"]["cross_attention_dim"]
-    own = empty_task(cfg, arch, info_of(cfg, "any")).state_dict()
+    own = empty_task(cfg, arch, info_without_data(cfg, "any")).state_dict()
     state = {}
     for ours, name in authors_names(own, layout, arch).items():
         shape = own[ours].shape
