@@ -40,9 +40,7 @@ def slow(image: Tensor, window: int, stride: int, size: tuple[int, int]) -> Tens
 @pytest.mark.parametrize(("height", "width"), [(13, 21), (9, 9), (8, 30)])
 def test_windows_and_mirror_images(height: int, width: int) -> None:
     image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(height))
-    found = predict_probabilities(
-        network, Batch(image), (11, 17), protocol.window, protocol.stride, protocol.ratios, protocol.flip
-    )
+    found = predict_probabilities(network, Batch(image), (11, 17), 9, 6, (1.0,), flip=True)
     expected = (slow(image, 9, 6, (11, 17)) + slow(image.flip(-1), 9, 6, (11, 17)).flip(-1)) / 2
     torch.testing.assert_close(found, expected)
 
@@ -51,9 +49,7 @@ def test_windows_and_mirror_images(height: int, width: int) -> None:
 def test_scales_average_probabilities_not_logits(height: int, width: int) -> None:
     """Sides are rounded to whole pixels; each scale goes by windows, and comes with its mirror image."""
     image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(1))
-    found = predict_probabilities(
-        network, Batch(image), (height, width), protocol.window, protocol.stride, protocol.ratios, protocol.flip
-    )
+    found = predict_probabilities(network, Batch(image), (height, width), 9, 6, (0.7, 1.0, 1.5), flip=True)
     expected = []
     for ratio in (0.7, 1.0, 1.5):
         size = (round(height * ratio), round(width * ratio))
