@@ -31,7 +31,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def call(folder: Path, *command: str) -> str:
-    path = os.pathsep.join([str(folder), str(ROOT)])
+    path = os.pathsep.join([str(folder), str(ROOT), str(ROOT / "src")])
     environment = {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-m", *command], capture_output=True, text=True, cwd=folder, env=environment, timeout=300

@@ -117,11 +117,11 @@ def test_classes_and_tokens_determine_the_data_set() -> None:
     city = import_official(authors_state("meta_prompts_segmentation", width=64, dataset="cityscapes"))
     assert (city.dataset, city.alternatives) == ("cityscapes", ("cityscapes",))
     assert city.task.info.classes[:2] == ("road", "sidewalk")
-    assert city.task.info.protocols["segmentation"].name == "cityscapes_ss"
+    assert city.task.protocol.name == "cityscapes_ss"
     ade = import_official(authors_state("meta_prompts_segmentation", width=64))
-    assert (ade.dataset, len(ade.task.info.classes), ade.task.info.short_side) == ("ade20k", 150, 512)
+    assert (ade.dataset, len(ade.task.info.classes), ade.config.preprocessing.short_side) == ("ade20k", 150, 512)
     g = import_official(authors_state("vpd_referring", width=64, dataset="refcocog"))
-    assert (g.dataset, g.task.info.expression_length, g.task.info.input_size) == ("refcocog", 77, (512, 512))
+    assert (g.dataset, g.task.info.expression_length, g.config.preprocessing.size) == ("refcocog", 77, [512, 512])
     short = authors_state("vpd_referring", width=64)
     assert import_official(short).alternatives == ("refcoco", "refcoco+")
     assert import_official(short, "refcoco+").dataset == "refcoco+"

@@ -10,10 +10,10 @@ from omegaconf import OmegaConf
 
 from diffperc.config.find import conf_dir
 from diffperc.config.validate import validate
-from diffperc.data import Draw, Prepared, collate
+from diffperc.data import Draw, collate
 from diffperc.engine.build import build_dataset, build_task
 from tests.fakes import ade20k, cityscapes, coco_pose, kitti, nyuv2, refcoco
-from tests.helpers import composed, names
+from tests.helpers import composed, names, prepared
 
 WRITERS = {
     module.__name__.rpartition(".")[2]: module.write_root
@@ -22,7 +22,7 @@ WRITERS = {
 # of RefCOCO's three sets one is written; KITTI's few measured points would not survive the resizing to 128 pixels
 SMALL = {
     "refcoco": ["dataset.name=refcoco", "dataset.split_by=null"],
-    "kitti": ["recipe.short_side=352", "recipe.crop=352"],
+    "kitti": ["preprocessing.short_side=352", "preprocessing.crop=352"],
 }
 
 
@@ -47,10 +47,10 @@ def test_an_experiment_takes_a_step(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     train = build_dataset(cfg, "train")
     task = build_task(cfg, train.info).train()
-    prepared = Prepared(train)
-    batch = collate([prepared[Draw(i % len(train), i)] for i in range(2)])
-    assert task.optimizer_recipe is not None
-    optimizer, schedule = task.optimizer_recipe.build(task.named_parameters(), 10)
+    data = prepared(cfg, "train", train)
+    batch = collate([data[Draw(i % len(train), i)] for i in range(2)])
+    assert task.optimizer_factory is not None
+    optimizer, schedule = task.optimizer_factory.build(task.named_parameters(), 10)
     loss = task.total_loss(task.model(batch), batch)
     loss.backward()
     optimizer.step()

@@ -18,7 +18,7 @@ from diffperc.config.help import Help, read_help
 
 CONFIGURED = sorted(COMMANDS.keys() - {"prepare"})
 # groups whose numbers stand in the recipe have their sentences there
-EXPLAINED = ["backbone", "fit", "logger", "optimizer", "strategy", "trainer"]
+EXPLAINED = ["backbone", "callbacks", "fit", "logger", "optimizer", "strategy", "trainer"]
 
 
 def run_help(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -72,7 +72,8 @@ def test_the_line_of_a_command_is_the_title_of_its_help(command: str) -> None:
 def test_train_shows_its_own_groups_only() -> None:
     found = read_help("train", [])
     assert {g.name for g in found.groups} == {
-        *("head", "fit", "task", "dataset", "strategy", "optimizer", "backbone", "trainer", "logger", "experiment")
+        *("head", "fit", "task", "dataset", "strategy", "optimizer", "backbone", "trainer", "callbacks", "logger"),
+        *("experiment", "debug", "hparams_search"),
     }
     assert all(g.sentence for g in found.groups)
     chosen = {g.name: g.chosen for g in found.groups}

@@ -52,7 +52,7 @@ def test_every_other_choice_is_valid(group: str, validator: Draft202012Validator
         ("+strategy.promts=50", "$.strategy"),
         ("+strategy.backbone=tiny", "$.strategy"),
         ("backbone.frozen=1", "$.backbone.frozen"),
-        ("dataset.protocols.depth.flip=twice", "$.dataset.protocols.depth.flip"),
+        ("task.protocol.flip=twice", "$.task.protocol.flip"),
         ("seed=first", "$.seed"),
         ("~optimizer.lr", "$.optimizer"),
     ],

@@ -14,23 +14,23 @@ from diffperc.config.cli import quoted
 from diffperc.config.explain import explain_overrides
 from diffperc.config.find import conf_dir
 from diffperc.config.validate import validate
-from diffperc.engine.build import build_dataset, build_task
+from diffperc.engine.build import build_dataset, build_protocol, build_task
 from diffperc.errors import ConfigError
-from diffperc.protocols import DepthProtocol
+from diffperc.tasks.depth import DepthProtocol
 from tests.helpers import composed, names
 
 CHOICES = list(itertools.product(names("task"), names("dataset")))
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids="-".join)
-def test_every_combination_is_valid_or_the_data_lacks_the_truth(choice: tuple[str, ...]) -> None:
+def test_every_combination_is_valid_or_the_data_lacks_the_target(choice: tuple[str, ...]) -> None:
     task, dataset = choice
     strategies = names("strategy") if dataset == "scenes" else ["vpd"]
     for strategy, backbone in [*((s, "tiny") for s in strategies), ("vpd", "sd15")]:
         cfg = composed(f"task={task}", f"strategy={strategy}", f"dataset={dataset}", f"backbone={backbone}")
-        if set(get_class(cfg.task._target_).requires) <= set(get_class(cfg.dataset._target_).provides):
+        if get_class(cfg.dataset._target_).offers(get_class(cfg.task._target_).target):
             validate(cfg)
-            assert task in cfg.dataset.protocols
+            assert isinstance(build_protocol(cfg), get_class(cfg.task._target_).protocols)
         else:
             with pytest.raises(ConfigError, match=f"task={task} needs .* Data sets that do: .*scenes"):
                 validate(cfg)
@@ -47,14 +47,15 @@ def test_the_published_depth_recipe_to_the_constant() -> None:
     cfg = composed("strategy=meta_prompts", "dataset=nyuv2", "backbone=sd15")
     recipe = cfg.recipe
     assert (recipe.batch_size, recipe.epochs, recipe.lr, recipe.schedule.min_lr) == (24, 25, 5e-4, 3e-5)
-    assert (recipe.weight_decay, recipe.unet_lr, recipe.short_side, recipe.crop) == (0.1, 0.01, 480, 480)
+    assert (recipe.weight_decay, recipe.unet_lr) == (0.1, 0.01)
+    assert (cfg.preprocessing.short_side, cfg.preprocessing.crop) == (480, 480)
     assert (cfg.strategy.prompts, cfg.strategy.steps, cfg.fit.extra) == (50, 3, 1)
     assert (cfg.head.neck_channels, cfg.head.filters, cfg.head.channels) == (1536, 32, 192)
     assert (cfg.optimizer.schedule.warmup, cfg.optimizer.schedule.power) == (12 / 25, 0.9)
     protocol = cfg.dataset.protocols.depth
     assert (list(protocol.crop), protocol.min_depth, protocol.max_depth) == ([45, 471, 41, 601], 1e-3, 10)
     assert (protocol.windows, protocol.flip) == (2, True)
-    steps = [t._target_.rpartition(".")[2] for t in cfg.dataset.augment]
+    steps = [t._target_.rpartition(".")[2] for t in cfg.preprocessing.augment]
     assert steps == [
         "SmallestMaxSize",
         "HorizontalFlip",
@@ -73,7 +74,7 @@ def test_every_strategy_builds_from_its_yaml(strategy: str) -> None:
     info = build_dataset(cfg, "val").info
     task = build_task(cfg, info)
     assert type(task.model.strategy).__name__.lower() == strategy.replace("_", "")
-    assert task.info.protocols["depth"] == DepthProtocol("scenes", min_depth=0.001, max_depth=10.0, flip=True)
+    assert task.protocol == DepthProtocol(name="plain", min_depth=0.001, max_depth=10.0, flip=True)
 
 
 def test_all_problems_are_reported_at_once() -> None:
@@ -84,7 +85,7 @@ def test_all_problems_are_reported_at_once() -> None:
     cfg.head._target_ = "diffperc.heads.DeconvHaed"
     cfg.dataset.split = "train"
     cfg.recipe.lr = "???"
-    del cfg.dataset.protocols.depth.name
+    del cfg.task.protocol.name
     with pytest.raises(ConfigError) as caught:
         validate(cfg)
     message = caught.value.sentence
@@ -93,16 +94,16 @@ def test_all_problems_are_reported_at_once() -> None:
     assert "strategy.timestep: must be a whole number, found 'one'" in message
     assert "head: 'diffperc.heads.DeconvHaed' cannot be imported" in message
     assert "dataset.split: diffperc.data.Scenes takes no 'split'" in message
-    assert "dataset.protocols.depth.name: is needed by diffperc.protocols.DepthProtocol and missing" in message
+    assert "task.protocol.name: is needed by diffperc.tasks.depth.DepthProtocol and missing" in message
     assert len(message.splitlines()) == 6
 
 
-def test_a_task_whose_truth_the_data_lacks_is_refused() -> None:
+def test_a_task_whose_target_the_data_lacks_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         validate(composed("task=pose", "dataset=camvid"))
     assert caught.value.sentence == (
-        "task=pose needs keypoints, which the data set CamVid does not have; it has mask. Data sets that do: coco_pose, "
-        "folder, scenes."
+        "task=pose needs the target 'keypoints', which the data set CamVid does not have; it has mask. Data sets that do: "
+        "coco_pose, folder, scenes."
     )
 
 
@@ -123,7 +124,7 @@ def test_the_published_segmentation_recipes_to_the_constant() -> None:
 def test_what_the_data_sets_change_of_the_recipes() -> None:
     """methods.md 1.1, 2.1 and 2.2."""
     ade = composed("experiment=vpd_ade20k")
-    resize, crop, flip, colours, pad = ade.dataset.augment
+    resize, crop, flip, colours, pad = ade.preprocessing.augment
     assert (list(resize.size), list(resize.ratios)) == ([2048, 512], [0.5, 2.0])
     assert (crop.height, crop.width, crop.max_share, flip.p) == (512, 512, 0.75, 0.5)
     assert (colours.brightness, list(colours.contrast), list(colours.saturation), colours.hue) == (
@@ -132,19 +133,24 @@ def test_what_the_data_sets_change_of_the_recipes() -> None:
         [0.5, 1.5],
         18,
     )
-    assert (pad.min_height, pad.fill_mask, ade.dataset.short_side) == (512, 255, 512)
+    assert (pad.min_height, pad.fill_mask, ade.preprocessing.short_side) == (512, 255, 512)
     window = ade.dataset.protocols.segmentation
     assert (window.window, window.stride) == (512, 341)
     meta = composed("experiment=meta_prompts_ade20k")
     assert (meta.recipe.batch_size, meta.recipe.lr, meta.task.lovasz, meta.head.channels) == (8, 8e-5, 1.0, 512)
     assert (meta.head.dropout, meta.head.auxiliary_weight, meta.strategy.steps) == (0.0, 0.4, 3)
     city = composed("experiment=meta_prompts_cityscapes_mapillary")
-    assert (city.head.dropout, city.strategy.steps, city.recipe.crop, city.dataset.short_side) == (0.1, 1, 1024, None)
-    assert list(city.dataset.augment[0].size) == [2048, 1024]
+    assert (city.head.dropout, city.strategy.steps, city.preprocessing.crop, city.preprocessing.short_side) == (
+        0.1,
+        1,
+        1024,
+        None,
+    )
+    assert list(city.preprocessing.augment[0].size) == [2048, 1024]
     assert (city.dataset.protocols.segmentation.window, city.dataset.protocols.segmentation.stride) == (1024, 512)
     kitti = composed("experiment=meta_prompts_kitti")
-    assert (kitti.recipe.crop, kitti.fit.extra, kitti.dataset.max_depth) == (352, 2, 80.0)
-    assert (kitti.dataset.augment[2].height, kitti.dataset.protocols.depth.windows) == (352, 16)
+    assert (kitti.preprocessing.crop, kitti.fit.extra, kitti.dataset.max_depth) == (352, 2, 80.0)
+    assert (kitti.preprocessing.augment[2].height, kitti.dataset.protocols.depth.windows) == (352, 16)
     g = composed("experiment=vpd_refcocog")
     assert (g.dataset.name, g.dataset.split_by, g.dataset.expression_length) == ("refcocog", "umd", 77)
 
@@ -154,9 +160,9 @@ def test_the_published_referring_recipe_to_the_constant() -> None:
     cfg = composed("task=referring", "strategy=vpd", "dataset=refcoco", "backbone=sd15")
     recipe = cfg.recipe
     assert (recipe.batch_size, recipe.epochs, recipe.lr, recipe.weight_decay) == (32, 40, 5e-5, 1e-2)
-    assert (recipe.schedule.power, list(recipe.input_size)) == (0.9, [512, 512])
+    assert (recipe.schedule.power, list(cfg.preprocessing.size)) == (0.9, [512, 512])
     assert list(cfg.task.class_weights) == [0.9, 1.1]
-    assert cfg.dataset.protocols.referring.resized_truth
+    assert cfg.dataset.protocols.referring.resized_target
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_a_run_leaves_everything(run: Path) -> None:
     assert set(summary) >= {"metrics", "baseline", "seconds", "checkpoint", "command"}
     assert summary["metrics"].keys() == summary["baseline"].keys()
     assert 0 < summary["baseline"]["val/rmse_m"] < 3
-    assert summary["protocol"] == "scenes"
+    assert summary["protocol"] == "plain"
     assert "RANDOM weights" not in (run / "train.log").read_text()
 
 
@@ -85,13 +85,13 @@ def test_predict_writes_depth_at_the_photographs_size(run: Path, tmp_path: Path)
 
 def test_a_run_goes_on_from_its_checkpoint(run: Path) -> None:
     last = run / "checkpoints/last.ckpt"
-    more = [o for o in SMALL if not o.startswith("recipe.steps")] + ["recipe.steps=6", f"ckpt_path={last}"]
+    more = [o for o in SMALL if not o.startswith("recipe.steps")] + ["recipe.steps=6", f"ckpt={last}"]
     call("train", *more, "strategy=vpd", "ema_decay=0.9", "hydra.run.dir=more", cwd=run.parent)
     assert json.loads((run.parent / "more/summary.json").read_text())["steps"] == 6
 
 
 def test_a_checkpoint_of_something_else_is_refused(run: Path, tmp_path: Path) -> None:
-    last = f"ckpt_path={run}/checkpoints/last.ckpt"
+    last = f"ckpt={run}/checkpoints/last.ckpt"
     done = call("train", last, "strategy=iedp", *SMALL, cwd=tmp_path, code=2)
     assert "is of strategy VPD, and the configuration says IEDP" in done.stderr
     done = call("train", last, "strategy=vpd", "task=segmentation", *SMALL, cwd=tmp_path, code=2)
@@ -145,7 +145,7 @@ def test_evaluating_a_task_repeats_its_last_validation(task: str, others: Path) 
         occurring = [scores["iou"] for scores in summary["classes"].values() if scores["iou"] == scores["iou"]]
         assert sum(occurring) / len(occurring) == pytest.approx(summary["metrics"]["val/miou"], abs=1e-6)
     found = json.loads((others / f"{task}-again/summary.json").read_text())
-    assert found["protocol"] == "scenes"
+    assert found["protocol"] == "plain"
     for name, value in summary["metrics"].items():
         assert found["metrics"][name] == pytest.approx(value, rel=1e-4, abs=1e-6, nan_ok=True), name
 
@@ -204,7 +204,7 @@ BAD = {
     "folder": (["dataset=nyuv2", "dataset.root=/nowhere"], "there is no folder '/nowhere'. Set dataset.root="),
     "hub": (["backbone=sd15"], "could not be downloaded"),
     "weights": (["backbone.pretrained=/no/file.ckpt"], "there is no file or folder '/no/file.ckpt'"),
-    "resume": (["ckpt_path=nothing.ckpt"], "nothing.ckpt: there is no such file"),
+    "resume": (["ckpt=nothing.ckpt"], "nothing.ckpt: there is no such file"),
     "truth": (["task=pose", "dataset=nyuv2"], "Data sets that do: coco_pose, folder, scenes"),
     "count": (
         ["recipe.batch_size=0", "recipe.eval_batch_size=all"],
@@ -241,7 +241,13 @@ def test_a_corrupt_image_in_the_middle_of_an_epoch_is_named_and_nothing_is_lost(
     (root / "train_list.txt").write_text("".join(lines))
     (root / "test_list.txt").write_text(write_frame(root, "official_splits/test/kitchen", 200, (80, 100)))
     bad = root / "sync/kitchen_1/rgb_00105.jpg"
-    small = ["recipe.batch_size=2", "recipe.short_side=64", "recipe.crop=64", "num_workers=1", "hydra.run.dir=run"]
+    small = [
+        "recipe.batch_size=2",
+        "preprocessing.short_side=64",
+        "preprocessing.crop=64",
+        "num_workers=1",
+        "hydra.run.dir=run",
+    ]
     whole = bad.read_bytes()
     bad.write_bytes(whole[:3000])
     done = call("train", "dataset=nyuv2", f"dataset.root={root}", *small, cwd=tmp_path, code=2)

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+import torch
 from hydra.utils import instantiate
 from torch import nn
 
 from diffperc.backbones import StableDiffusionBackbone
-from diffperc.engine import AdamW, Poly, PowerOneCycle, Rule
+from diffperc.config.validate import validate
+from diffperc.engine import OptimizerRecipe, Poly, PowerOneCycle, Rule
 from diffperc.weights.ldm_names import rename, unet_modules
 from tests.helpers import composed
 
@@ -40,7 +44,7 @@ class Net(nn.Module):
 def test_the_first_rule_that_matches_counts_and_frozen_parameters_are_left_out() -> None:
     model = nn.ModuleDict({"backbone": Net()})
     rules = [Rule(r"\.unet\.", 0.01, 0.0, max_ndim=1), Rule(r"\.unet\.", 0.01), Rule(weight_decay=0.0, max_ndim=1)]
-    groups = AdamW(1e-3, 0.1, SCHEDULE, rules).groups(model.named_parameters())
+    groups = OptimizerRecipe(1e-3, 0.1, SCHEDULE, rules).groups(model.named_parameters())
     net = model["backbone"]
     expected = {
         (1e-5, 0.1): [net.unet[0].weight],
@@ -56,7 +60,9 @@ def test_the_first_rule_that_matches_counts_and_frozen_parameters_are_left_out()
 
 def test_the_schedule_scales_every_group() -> None:
     layer = nn.Linear(2, 2)
-    optimizer, schedule = AdamW(1e-3, 0.1, SCHEDULE, [Rule("bias", lr=0.1)]).build(layer.named_parameters(), 100)
+    optimizer, schedule = OptimizerRecipe(1e-3, 0.1, SCHEDULE, [Rule("bias", lr=0.1)]).build(
+        layer.named_parameters(), 100
+    )
     for _ in range(10):
         optimizer.step()
         schedule.step()
@@ -113,3 +119,45 @@ def test_warm_up_and_decay_of_segmentation() -> None:
     assert schedule.factor(750, 80000, 8e-5) == pytest.approx((1 - 750 / 80000) * (1 - 0.5 * (1 - 1e-6)))
     assert schedule.factor(1500, 80000, 8e-5) == pytest.approx(1 - 1500 / 80000)
     assert schedule.factor(80000, 80000, 8e-5) == 0
+
+
+def stepped(*overrides: str) -> tuple[nn.ModuleDict, Any, Any]:
+    """A small network, its configured optimiser and schedule, after one step of both."""
+    model = nn.ModuleDict({"backbone": Net()})
+    recipe = instantiate(composed(*overrides).optimizer, _convert_="all")
+    optimizer, schedule = recipe.build(model.named_parameters(), 10)
+    net = model["backbone"]
+    net.head(net.unet(torch.ones(3, 2))).sum().backward()
+    optimizer.step()
+    schedule.step()
+    return model, optimizer, schedule
+
+
+def test_any_optimiser_of_torch_takes_a_step_with_the_recipes_groups() -> None:
+    sgd = ("optimizer.optimizer._target_=torch.optim.SGD", "+optimizer.optimizer.momentum=0.9")
+    cfg = composed(*sgd)
+    validate(cfg)
+    model, optimizer, _ = stepped(*sgd)
+    assert type(optimizer) is torch.optim.SGD
+    assert {group["momentum"] for group in optimizer.param_groups} == {0.9}
+    rates = sorted({group["initial_lr"] for group in optimizer.param_groups})
+    assert rates == pytest.approx([cfg.recipe.lr * cfg.recipe.unet_lr, cfg.recipe.lr])
+    bias = model["backbone"].head.bias
+    torch.testing.assert_close(optimizer.state[bias]["momentum_buffer"], bias.grad)
+
+
+def test_any_scheduler_of_torch_is_called_with_the_optimiser() -> None:
+    step = "optimizer.schedule={_target_:torch.optim.lr_scheduler.StepLR,_partial_:true,step_size:1,gamma:0.5}"
+    validate(composed(step))
+    _, optimizer, schedule = stepped(step)
+    assert type(schedule) is torch.optim.lr_scheduler.StepLR
+    for group in optimizer.param_groups:
+        assert group["lr"] == pytest.approx(0.5 * group["initial_lr"])
+
+
+def test_groups_have_names_of_their_own() -> None:
+    """Under which their learning rates are logged."""
+    _, optimizer, _ = stepped()
+    groups = [group["name"] for group in optimizer.param_groups]
+    assert len(groups) == 4
+    assert len(set(groups)) == 4

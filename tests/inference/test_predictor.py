@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,31 +13,31 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from diffperc.commands.predict import predict_files, read_boxes
-from diffperc.engine.build import build_dataset, build_task
+from diffperc.engine.build import build_dataset, build_preprocess, build_task
 from diffperc.errors import ConfigError, DataError
-from diffperc.inference.predictor import PosePredictor, ReferringPredictor, SegmentationPredictor
+from diffperc.tasks import PerceptionTask
 from tests.helpers import composed
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (75, 130, 3), np.uint8)
 
 
-def task_of(name: str):  # type: ignore[no-untyped-def]
+def task_of(name: str) -> tuple[PerceptionTask, Any]:
+    """A task with random weights, and its predictor."""
     torch.manual_seed(0)
     cfg = composed(f"task={name}", "strategy=unconditional", "dataset.size=[64,64]", "dataset.val_size=2")
-    return build_task(cfg, build_dataset(cfg, "val").info)
+    task = build_task(cfg, build_dataset(cfg, "val").info)
+    return task, task.predictor(task.model, task.info, task.protocol, build_preprocess(cfg))
 
 
 def test_the_mirror_image_has_the_mirrored_classes_when_both_are_averaged() -> None:
-    task = task_of("segmentation")
-    predictor = SegmentationPredictor(task.model, task.info)
+    _, predictor = task_of("segmentation")
     even = np.concatenate([PHOTO[:, :64], PHOTO[:, 63::-1]], 1)
     mask = predictor(np.ascontiguousarray(even[:64]), flip=True)
     assert (mask == mask[:, ::-1]).mean() > 0.99
 
 
 def test_an_expression_is_needed_and_counts() -> None:
-    task = task_of("referring")
-    predictor = ReferringPredictor(task.model, task.info)
+    _, predictor = task_of("referring")
     for nothing in (None, "", "  "):
         with pytest.raises(ConfigError, match="give one"):
             predictor(PHOTO, nothing)
@@ -44,8 +45,7 @@ def test_an_expression_is_needed_and_counts() -> None:
 
 
 def test_boxes_are_checked_and_the_whole_image_is_one_person_without() -> None:
-    task = task_of("pose")
-    predictor = PosePredictor(task.model, task.info)
+    _, predictor = task_of("pose")
     (whole,) = predictor(PHOTO)
     assert whole.box == (0, 0, 130, 75)
     (again,) = predictor(PHOTO, boxes=[[0, 0, 130, 75]])
@@ -68,7 +68,7 @@ def test_boxes_come_from_a_list_or_a_file(tmp_path: Path) -> None:
 
 
 def test_an_option_of_another_task_is_named(tmp_path: Path) -> None:
-    task = task_of("segmentation")
+    task, _ = task_of("segmentation")
     torch.save({"state_dict": task.state_dict(), "diffperc": task.provenance}, tmp_path / "x.ckpt")
     Image.fromarray(PHOTO).save(tmp_path / "photo.png")
     cfg = {"ckpt": str(tmp_path / "x.ckpt"), "input": str(tmp_path / "photo.png"), "output": str(tmp_path / "out")}

@@ -8,7 +8,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from diffperc.inference.sliding_window import predict_probabilities
-from diffperc.protocols import SegmentationProtocol
 from diffperc.types import Batch
 
 
@@ -41,8 +40,7 @@ def slow(image: Tensor, window: int, stride: int, size: tuple[int, int]) -> Tens
 @pytest.mark.parametrize(("height", "width"), [(13, 21), (9, 9), (8, 30)])
 def test_windows_and_mirror_images(height: int, width: int) -> None:
     image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(height))
-    protocol = SegmentationProtocol("x", flip=True, window=9, stride=6)
-    found = predict_probabilities(network, Batch(image), protocol, (11, 17))
+    found = predict_probabilities(network, Batch(image), (11, 17), 9, 6, (1.0,), flip=True)
     expected = (slow(image, 9, 6, (11, 17)) + slow(image.flip(-1), 9, 6, (11, 17)).flip(-1)) / 2
     torch.testing.assert_close(found, expected)
 
@@ -51,8 +49,7 @@ def test_windows_and_mirror_images(height: int, width: int) -> None:
 def test_scales_average_probabilities_not_logits(height: int, width: int) -> None:
     """Sides are rounded to whole pixels; each scale goes by windows, and comes with its mirror image."""
     image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(1))
-    protocol = SegmentationProtocol("x", ratios=(0.7, 1.0, 1.5), flip=True, window=9, stride=6)
-    found = predict_probabilities(network, Batch(image), protocol, (height, width))
+    found = predict_probabilities(network, Batch(image), (height, width), 9, 6, (0.7, 1.0, 1.5), flip=True)
     expected = []
     for ratio in (0.7, 1.0, 1.5):
         size = (round(height * ratio), round(width * ratio))
@@ -72,5 +69,5 @@ def test_the_published_window_covers_an_ade20k_image() -> None:
         return batch.image.repeat(1, 1, 1, 1)
 
     image = torch.arange(683.0).expand(1, 3, 512, 683)
-    predict_probabilities(recording, Batch(image), SegmentationProtocol("x", window=512, stride=341), (512, 683))
+    predict_probabilities(recording, Batch(image), (512, 683), 512, 341, (1.0,), False)
     assert starts == [0, 171]

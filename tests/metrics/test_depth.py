@@ -1,16 +1,25 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hydra.utils import instantiate
 
 from diffperc.metrics import DepthMetrics
 from diffperc.metrics.depth import valid_pixels
-from diffperc.protocols import DepthProtocol
+from diffperc.tasks.depth import DepthProtocol
 from tests.helpers import composed
 
-NYU = DepthProtocol("nyu_eigen", min_depth=1e-3, max_depth=10.0, crop=(45, 471, 41, 601), crop_size=(480, 640))
-PLAIN = DepthProtocol("plain", min_depth=1e-3, max_depth=10.0)
+NYU = DepthProtocol(name="nyu_eigen", min_depth=1e-3, max_depth=10.0, crop=(45, 471, 41, 601), crop_size=(480, 640))
+PLAIN = DepthProtocol(name="plain", min_depth=1e-3, max_depth=10.0)
+
+
+def caps(protocol: DepthProtocol) -> tuple[Any, ...]:
+    """What of a protocol the metric reads."""
+    return protocol.min_depth, protocol.max_depth, protocol.crop, protocol.crop_size
+
+
 # the authors' evaluation on the input below
 PUBLISHED = {
     "delta1": 0.8484640121459961,
@@ -57,10 +66,10 @@ def example(
     def uniform(seed: int) -> torch.Tensor:
         return torch.rand(*size, generator=torch.Generator().manual_seed(first_seed + seed))
 
-    truth = uniform(0) * max_depth * 1.1
-    truth[uniform(1) < 0.25] = 0
-    prediction = (truth + 0.05 * max_depth * uniform(2)) * (0.8 + 0.4 * uniform(3)) + 0.01
-    return prediction[None, None], truth[None, None]
+    target = uniform(0) * max_depth * 1.1
+    target[uniform(1) < 0.25] = 0
+    prediction = (target + 0.05 * max_depth * uniform(2)) * (0.8 + 0.4 * uniform(3)) + 0.01
+    return prediction[None, None], target[None, None]
 
 
 @pytest.mark.parametrize(
@@ -77,56 +86,56 @@ def test_equal_the_authors_metrics_with_the_configured_protocol(
     protocol = instantiate(
         composed(f"protocol@dataset.protocols.depth={name}", "dataset=nyuv2").dataset.protocols.depth
     )
-    prediction, truth = example(*arguments)
-    assert int(valid_pixels(truth, protocol).sum()) == count
-    metrics = DepthMetrics(protocol)
-    metrics.update(prediction, truth)
+    prediction, target = example(*arguments)
+    assert int(valid_pixels(target, *caps(protocol)).sum()) == count
+    metrics = DepthMetrics(*caps(protocol))
+    metrics.update(prediction, target)
     found = metrics.compute()
     for metric, value in published.items():
         assert found[metric].item() == pytest.approx(value, rel=2e-6), metric
 
 
 def test_images_are_averaged_not_pixels() -> None:
-    """One image 1 m off in one pixel of truth, another perfect in fifteen: the RMSE is (1 + 0) / 2."""
-    truth = torch.zeros(2, 1, 4, 4)
-    truth[0, 0, 0, 0] = 2
-    truth[1] = 3
-    truth[1, 0, 0, 0] = 0
+    """One image 1 m off in one pixel of target, another perfect in fifteen: the RMSE is (1 + 0) / 2."""
+    target = torch.zeros(2, 1, 4, 4)
+    target[0, 0, 0, 0] = 2
+    target[1] = 3
+    target[1, 0, 0, 0] = 0
     prediction = torch.full((2, 1, 4, 4), 3.0)
-    metrics = DepthMetrics(PLAIN)
-    metrics.update(prediction, truth)
+    metrics = DepthMetrics(*caps(PLAIN))
+    metrics.update(prediction, target)
     assert metrics.compute()["rmse_m"].item() == pytest.approx(0.5)
     assert metrics.compute()["abs_rel"].item() == pytest.approx(0.25)
 
 
 def test_a_perfect_prediction_is_perfect_and_a_shifted_one_is_not() -> None:
-    truth = torch.rand(1, 1, 24, 32) * 5 + 1
-    metrics = DepthMetrics(PLAIN)
-    metrics.update(truth, truth)
+    target = torch.rand(1, 1, 24, 32) * 5 + 1
+    metrics = DepthMetrics(*caps(PLAIN))
+    metrics.update(target, target)
     perfect = metrics.compute()
     assert [perfect[f"delta{i}"].item() for i in (1, 2, 3)] == [1, 1, 1]
     assert all(perfect[k].item() == 0 for k in PUBLISHED if not k.startswith("delta"))
     metrics.reset()
-    metrics.update(truth.roll(1, -1), truth)
+    metrics.update(target.roll(1, -1), target)
     assert metrics.compute()["rmse_m"] > 0.5
 
 
-def test_crop_scales_with_the_truth_and_caps_are_exclusive() -> None:
+def test_crop_scales_with_the_target_and_caps_are_exclusive() -> None:
     quarter = torch.full((120, 160), 2.0)
-    inside = valid_pixels(quarter, NYU).nonzero()
+    inside = valid_pixels(quarter, *caps(NYU)).nonzero()
     assert inside.min(0).values.tolist() == [11, 10]
     assert inside.max(0).values.tolist() == [117, 149]
-    assert valid_pixels(torch.tensor([[0.0, 0.001, 0.002, 9.99, 10.0]]), PLAIN).tolist() == [
+    assert valid_pixels(torch.tensor([[0.0, 0.001, 0.002, 9.99, 10.0]]), *caps(PLAIN)).tolist() == [
         [False, False, True, True, False]
     ]
 
 
 def test_what_is_no_number_counts_as_the_caps_and_empty_images_are_left_out() -> None:
-    truth = torch.tensor([2.0, 0.0])[:, None, None, None].expand(2, 1, 2, 2)
+    target = torch.tensor([2.0, 0.0])[:, None, None, None].expand(2, 1, 2, 2)
     prediction = torch.full((2, 1, 2, 2), torch.inf)
-    metrics = DepthMetrics(PLAIN)
-    metrics.update(prediction, truth)
+    metrics = DepthMetrics(*caps(PLAIN))
+    metrics.update(prediction, target)
     assert metrics.compute()["rmse_m"].item() == pytest.approx(8.0)
-    nothing = DepthMetrics(PLAIN)
-    nothing.update(prediction[1:], truth[1:])
+    nothing = DepthMetrics(*caps(PLAIN))
+    nothing.update(prediction[1:], target[1:])
     assert torch.isnan(nothing.compute()["rmse_m"])

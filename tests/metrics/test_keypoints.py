@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from diffperc.data.datasets.coco_pose import COCOPose
-from diffperc.inference.heatmaps import decode, to_image
 from diffperc.metrics.keypoints import KeypointMetrics, oks, oks_nms
 from diffperc.preprocessing.person_crop import PersonCrop
-from diffperc.protocols import PoseProtocol
+from diffperc.tasks.pose import PoseProtocol
+from diffperc.tasks.pose.heatmaps import decode, to_image
 from diffperc.types import Person
 from diffperc.types.keypoints import COCO_KEYPOINTS as SPEC
 from diffperc.types.keypoints import KeypointSpec
 from tests.helpers import SHARED
 
-PROTOCOL = PoseProtocol("coco")
+PROTOCOL = PoseProtocol(name="coco")
 SIDE = 100.0
 """Of the square boxes below; 100^2 pixels are large to COCO, 50^2 medium."""
 
@@ -40,7 +40,7 @@ def annotation(identity: int, image: int, side: float = SIDE, labelled: int = 17
 
 
 @pytest.fixture
-def truth() -> dict[str, Any]:
+def target() -> dict[str, Any]:
     """Three images, the last empty; four persons of two sizes, some with unlabelled joints."""
     return {
         "images": [{"id": i, "width": 640, "height": 480, "file_name": f"{i}.jpg"} for i in (1, 2, 3)],
@@ -49,7 +49,7 @@ def truth() -> dict[str, Any]:
     }
 
 
-def persons(truth: dict[str, Any]) -> list[Person]:
+def persons(target: dict[str, Any]) -> list[Person]:
     return [
         Person(
             box=tuple(a["bbox"]),
@@ -58,7 +58,7 @@ def persons(truth: dict[str, Any]) -> list[Person]:
             image_id=a["image_id"],
             annotation_id=a["id"],
         )
-        for a in truth["annotations"]
+        for a in target["annotations"]
     ]
 
 
@@ -66,9 +66,9 @@ def points_of(people: list[Person]) -> torch.Tensor:
     return torch.tensor([p.keypoints for p in people])[..., :2]
 
 
-def score(truth: dict[str, Any], people: list[Person], points: torch.Tensor, sure: float | torch.Tensor = 0.9) -> Any:
-    metrics = KeypointMetrics(SPEC, PROTOCOL)
-    metrics.truth = truth
+def score(target: dict[str, Any], people: list[Person], points: torch.Tensor, sure: float | torch.Tensor = 0.9) -> Any:
+    metrics = KeypointMetrics(SPEC, PROTOCOL.visible, PROTOCOL.oks_nms)
+    metrics.annotations = target
     confidence = torch.as_tensor(sure).expand(len(people), 17) if not isinstance(sure, torch.Tensor) else sure
     # in two batches, as a loader would
     metrics.update(points[:1], confidence[:1], people[:1])
@@ -97,121 +97,121 @@ def test_nms_keeps_the_better_of_near_duplicates() -> None:
     assert oks_nms(points[:0], np.zeros(0), np.zeros(0), SPEC.sigmas, 0.9).tolist() == []
 
 
-def test_perfect_predictions_are_perfect(truth: dict[str, Any]) -> None:
-    people = persons(truth)
-    assert score(truth, people, points_of(people)) == dict.fromkeys(
+def test_perfect_predictions_are_perfect(target: dict[str, Any]) -> None:
+    people = persons(target)
+    assert score(target, people, points_of(people)) == dict.fromkeys(
         ("ap", "ap50", "ap75", "ap_m", "ap_l", "ar", "pck"), pytest.approx(1)
     )
 
 
-def test_a_shift_by_a_third_of_the_box_finds_nothing(truth: dict[str, Any]) -> None:
-    people = persons(truth)
+def test_a_shift_by_a_third_of_the_box_finds_nothing(target: dict[str, Any]) -> None:
+    people = persons(target)
     shift = torch.tensor([[0.3 * p.box[2], 0] for p in people])[:, None]
-    found = score(truth, people, points_of(people) + shift)
+    found = score(target, people, points_of(people) + shift)
     assert found["pck"] == 0
     assert found["ap50"] < 0.2
-    assert score(truth, people, points_of(people) + shift * 0.19 / 0.3)["pck"] == 1
+    assert score(target, people, points_of(people) + shift * 0.19 / 0.3)["pck"] == 1
 
 
-def test_pck_counts_labelled_joints(truth: dict[str, Any]) -> None:
+def test_pck_counts_labelled_joints(target: dict[str, Any]) -> None:
     """Five labelled joints of 17 + 17 + 9 + 17 and all unlabelled ones are far off."""
-    people = persons(truth)
+    people = persons(target)
     points = points_of(people)
     points[2, 9:] += 500
     points[0, :5, 1] += 0.21 * SIDE
-    assert score(truth, people, points)["pck"] == pytest.approx(55 / 60)
+    assert score(target, people, points)["pck"] == pytest.approx(55 / 60)
 
 
-def test_pck_goes_by_the_longer_side(truth: dict[str, Any]) -> None:
+def test_pck_goes_by_the_longer_side(target: dict[str, Any]) -> None:
     """20 pixels off: a fifth of the longer side of 100, not of the shorter one of 30."""
-    truth["annotations"] = truth["annotations"][:1]
-    truth["annotations"][0]["bbox"][2] = 30
-    people = persons(truth)
-    assert score(truth, people, points_of(people) + torch.tensor([0, 19.9]))["pck"] == 1
-    assert score(truth, people, points_of(people) + torch.tensor([0, 20.1]))["pck"] == 0
+    target["annotations"] = target["annotations"][:1]
+    target["annotations"][0]["bbox"][2] = 30
+    people = persons(target)
+    assert score(target, people, points_of(people) + torch.tensor([0, 19.9]))["pck"] == 1
+    assert score(target, people, points_of(people) + torch.tensor([0, 20.1]))["pck"] == 0
 
 
-def test_ap_is_what_cocos_thresholds_give(truth: dict[str, Any]) -> None:
+def test_ap_is_what_cocos_thresholds_give(target: dict[str, Any]) -> None:
     """One person whose OKS lies between 0.70 and 0.75 passes 5 of the 10 thresholds, the others all."""
-    people = persons(truth)
+    people = persons(target)
     points = points_of(people)
     # the same displacement in units of each joint's own spread: exp(-1/2 * 0.8^2) = 0.726
-    spread = 2 * torch.tensor(SPEC.sigmas) * math.sqrt(truth["annotations"][0]["area"])
+    spread = 2 * torch.tensor(SPEC.sigmas) * math.sqrt(target["annotations"][0]["area"])
     points[0, :, 0] += 0.8 * spread
-    found = score(truth, people, points)
+    found = score(target, people, points)
     assert found["ar"] == pytest.approx((3 + 0.5) / 4)
     assert found["ap50"] == pytest.approx(1)
     assert found["ap75"] < 1
 
 
-def test_persons_are_ranked_by_box_and_sure_joints(truth: dict[str, Any]) -> None:
+def test_persons_are_ranked_by_box_and_sure_joints(target: dict[str, Any]) -> None:
     """A wrong person costs nothing if it ranks last: by its box, or by the joints that are at least 0.2 sure."""
-    people = persons(truth)
+    people = persons(target)
     points = torch.cat([points_of(people), torch.full((1, 17, 2), 400.0)])
     wrong = Person((400, 400, 50, 50), image_id=3, score=1.0)
     sure = torch.full((5, 17), 0.5)
     sure[:, 8:] = 0.1  # not counted
     sure[4, :8] = 0.4
-    assert score(truth, [*people, wrong], points, sure)["ap"] == pytest.approx(1)
+    assert score(target, [*people, wrong], points, sure)["ap"] == pytest.approx(1)
     sure[4, :8] = 0.6
-    assert score(truth, [*people, wrong], points, sure)["ap"] < 0.9
+    assert score(target, [*people, wrong], points, sure)["ap"] < 0.9
     low = Person(wrong.box, image_id=3, score=0.5)
-    assert score(truth, [*people, low], points, sure)["ap"] == pytest.approx(1)
+    assert score(target, [*people, low], points, sure)["ap"] == pytest.approx(1)
     nothing_sure = torch.full((5, 17), 0.1)
     nothing_sure[:4] = 0.3
-    assert score(truth, [*people, wrong], points, nothing_sure)["ap"] == pytest.approx(1)
+    assert score(target, [*people, wrong], points, nothing_sure)["ap"] == pytest.approx(1)
 
 
-def test_duplicates_do_not_count_twice(truth: dict[str, Any]) -> None:
+def test_duplicates_do_not_count_twice(target: dict[str, Any]) -> None:
     """As a distributed sampler repeats samples, or a detector boxes."""
-    people = persons(truth)
+    people = persons(target)
     points = points_of(people)
-    found = score(truth, [*people, *people], torch.cat([points, points + 0.2]))
+    found = score(target, [*people, *people], torch.cat([points, points + 0.2]))
     assert found["ap"] == pytest.approx(1)
     far = torch.cat([points, points + 300])
-    assert score(truth, [*people, *people], far)["pck"] == 1  # the first of each
+    assert score(target, [*people, *people], far)["pck"] == 1  # the first of each
 
 
-def test_crowds_and_detections(truth: dict[str, Any]) -> None:
+def test_crowds_and_detections(target: dict[str, Any]) -> None:
     """A prediction in a crowd is neither right nor wrong; detected boxes have no PCK."""
-    people = [Person(p.box, image_id=p.image_id, score=0.7) for p in persons(truth)]
-    points = points_of(persons(truth))
-    truth["annotations"].append(annotation(14, 3, 200, labelled=0, crowd=1))
-    box = truth["annotations"][-1]["bbox"]
+    people = [Person(p.box, image_id=p.image_id, score=0.7) for p in persons(target)]
+    points = points_of(persons(target))
+    target["annotations"].append(annotation(14, 3, 200, labelled=0, crowd=1))
+    box = target["annotations"][-1]["bbox"]
     inside = torch.rand(1, 17, 2, generator=torch.Generator().manual_seed(0)) * 100 + torch.tensor(box[:2]) + 50
-    found = score(truth, [*people, Person(tuple(box), image_id=3, score=1.0)], torch.cat([points, inside]))
+    found = score(target, [*people, Person(tuple(box), image_id=3, score=1.0)], torch.cat([points, inside]))
     assert found["ap"] == pytest.approx(1)
     assert math.isnan(found["pck"])
 
 
 @pytest.mark.filterwarnings("ignore:The ``compute`` method:UserWarning")
-def test_nothing_predicted_or_nothing_true(truth: dict[str, Any]) -> None:
-    metrics = KeypointMetrics(SPEC, PROTOCOL)
-    with pytest.raises(RuntimeError, match="truth must be set"):
+def test_nothing_predicted_or_nothing_true(target: dict[str, Any]) -> None:
+    metrics = KeypointMetrics(SPEC, PROTOCOL.visible, PROTOCOL.oks_nms)
+    with pytest.raises(RuntimeError, match="annotations must be set"):
         metrics.compute()
-    metrics.truth = truth
+    metrics.annotations = target
     found = metrics.compute()
     assert found["ap"] == found["ar"] == 0
     assert math.isnan(found["pck"])
-    people = persons(truth)
-    small = {**truth, "annotations": [a for a in truth["annotations"] if a["bbox"][2] == SIDE]}
+    people = persons(target)
+    small = {**target, "annotations": [a for a in target["annotations"] if a["bbox"][2] == SIDE]}
     only = score(small, people[:2], points_of(people)[:2])
     assert math.isnan(only["ap_l"])
     assert only["ap_m"] == pytest.approx(1)
-    empty = score({**truth, "annotations": []}, people, points_of(people))
+    empty = score({**target, "annotations": []}, people, points_of(people))
     assert all(math.isnan(v) for v in empty.values())
     assert all(
-        math.isnan(v) for v in score({**truth, "images": [], "annotations": []}, people, points_of(people)).values()
+        math.isnan(v) for v in score({**target, "images": [], "annotations": []}, people, points_of(people)).values()
     )
 
 
 def test_the_truth_is_left_as_it_was_and_nothing_is_printed(
-    truth: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    target: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = pickle.dumps(truth)
-    people = persons(truth)
-    score(truth, people, points_of(people))
-    assert pickle.dumps(truth) == before
+    before = pickle.dumps(target)
+    people = persons(target)
+    score(target, people, points_of(people))
+    assert pickle.dumps(target) == before
     assert capsys.readouterr() == ("", "")
 
 
@@ -219,10 +219,10 @@ def test_other_keypoints_than_cocos() -> None:
     """Two joints with sigmas of their own: one 0.05 of the root of the area off gives exp(-1/2)."""
     spec = KeypointSpec(("a", "b"), (1, 0), (0.025, 0.025), (), (0,))
     entry = annotation(1, 1) | {"keypoints": [10.0, 10, 2, 60, 60, 2], "num_keypoints": 2, "area": 1e4}
-    truth = {"images": [{"id": 1}], "annotations": [entry], "categories": [{"id": 7}]}
+    target = {"images": [{"id": 1}], "annotations": [entry], "categories": [{"id": 7}]}
     entry["category_id"] = 7
-    metrics = KeypointMetrics(spec, PROTOCOL)
-    metrics.truth = truth
+    metrics = KeypointMetrics(spec, PROTOCOL.visible, PROTOCOL.oks_nms)
+    metrics.annotations = target
     person = Person((20, 0, SIDE, SIDE), image_id=1, annotation_id=1)
     metrics.update(torch.tensor([[[15.0, 10], [65, 60]]]), torch.ones(1, 2), [person])
     found = metrics.compute()
@@ -231,11 +231,11 @@ def test_other_keypoints_than_cocos() -> None:
     assert found["ap75"] == 0
 
 
-def test_states_join_between_processes(truth: dict[str, Any]) -> None:
+def test_states_join_between_processes(target: dict[str, Any]) -> None:
     """Two processes of which each saw all persons, as torchmetrics gathers them; then each has its own again."""
-    people = persons(truth)
-    metrics = KeypointMetrics(SPEC, PROTOCOL)
-    metrics.truth = truth
+    people = persons(target)
+    metrics = KeypointMetrics(SPEC, PROTOCOL.visible, PROTOCOL.oks_nms)
+    metrics.annotations = target
     metrics.distributed_available_fn = lambda: True
     metrics.dist_sync_fn = lambda state, group: [state, state + 100 if state.ndim == 3 else state]
     for i, p in enumerate(people):
@@ -249,10 +249,10 @@ def test_states_join_between_processes(truth: dict[str, Any]) -> None:
     assert metrics.points == []
 
 
-def test_shapes_are_checked(truth: dict[str, Any]) -> None:
-    metrics = KeypointMetrics(SPEC, PROTOCOL)
+def test_shapes_are_checked(target: dict[str, Any]) -> None:
+    metrics = KeypointMetrics(SPEC, PROTOCOL.visible, PROTOCOL.oks_nms)
     with pytest.raises(ValueError, match=r"points must be \(B, K, 2\) with B=4, K=17"):
-        metrics.update(torch.zeros(4, 16, 2), torch.zeros(4, 16), persons(truth))
+        metrics.update(torch.zeros(4, 16, 2), torch.zeros(4, 16), persons(target))
 
 
 def test_true_heatmaps_of_real_persons_are_perfect() -> None:
@@ -261,9 +261,9 @@ def test_true_heatmaps_of_real_persons_are_perfect() -> None:
     if not root.is_dir():
         pytest.skip("COCO's images are not on this machine")
     crop = PersonCrop()
-    dataset = COCOPose("val", str(root), {}, crop)
-    metrics = KeypointMetrics(SPEC, PROTOCOL)
-    metrics.truth = dataset.keypoint_truth()
+    dataset = COCOPose("val", str(root))
+    metrics = KeypointMetrics(SPEC, PROTOCOL.visible, PROTOCOL.oks_nms)
+    metrics.annotations = dataset.keypoint_annotations()
     for sample in (dataset[i] for i in range(len(dataset))):
         cut = crop(sample, SPEC, None)
         points, confidence = decode(torch.from_numpy(cut.heatmap)[None], PROTOCOL.blur)

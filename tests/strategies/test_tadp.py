@@ -18,9 +18,8 @@ from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration
 from diffperc.backbones import StableDiffusionBackbone
 from diffperc.checkpoints import load
 from diffperc.encoders.captioner import Captioner, load_captioner
-from diffperc.engine.build import build_dataset, build_task
+from diffperc.engine.build import build_dataset, build_preprocess, build_task
 from diffperc.errors import DataError, WeightsError
-from diffperc.inference.predictor import PosePredictor, ReferringPredictor, SegmentationPredictor
 from diffperc.strategies import TADP
 from diffperc.strategies.tadp import caption_of, read_captions
 from diffperc.types import Batch, Conditioning, SampleMeta, TextSpec
@@ -254,19 +253,19 @@ def test_an_image_is_predicted_with_a_caption(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "kind", "options"),
+    ("task", "options"),
     [
-        ("segmentation", SegmentationPredictor, {}),
-        ("referring", ReferringPredictor, {"expression": "the red cube"}),
-        ("pose", PosePredictor, {"boxes": [[0, 0, 60, 70], [60, 0, 70, 70]]}),
+        ("segmentation", {}),
+        ("referring", {"expression": "the red cube"}),
+        ("pose", {"boxes": [[0, 0, 60, 70], [60, 0, 70, 70]]}),
     ],
 )
-def test_every_task_accepts_a_caption(task: str, kind: Any, options: dict[str, Any]) -> None:
+def test_every_task_accepts_a_caption(task: str, options: dict[str, Any]) -> None:
     photo = np.random.default_rng(0).integers(0, 255, (75, 130, 3), np.uint8)
     torch.manual_seed(0)
     cfg = composed(f"task={task}", "strategy=tadp", "dataset.size=[64,64]", "dataset.val_size=2")
     built = build_task(cfg, build_dataset(cfg, "val").info)
-    predictor = kind(built.model, built.info)
+    predictor: Any = built.predictor(built.model, built.info, built.protocol, build_preprocess(cfg))
     heard: list[list[str]] = []
     hook = built.model.strategy.text_encoder.register_forward_pre_hook(lambda _, given: heard.append(given[0]))
     predictor(photo, caption="a red box", **options)

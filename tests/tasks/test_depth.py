@@ -17,8 +17,8 @@ class TestDepth(TaskContract):
     def perfect(self, batch: Batch) -> Tensor:
         return batch.targets["depth"]
 
-    def test_the_evaluation_is_at_the_truths_size(self, task: DepthTask, batch: Batch) -> None:
-        """The network saw a smaller image; the prediction is brought to the size of the truth."""
+    def test_the_evaluation_is_at_the_targets_size(self, task: DepthTask, batch: Batch) -> None:
+        """The network saw a smaller image; the prediction is brought to the size of the target."""
         small = dataclasses.replace(batch, image=batch.image[..., ::2, ::2])
         with torch.no_grad():
             assert task.eval().predict_batch(small).shape == batch.targets["depth"].shape

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from diffperc.inference.heatmaps import decode, mirrored, to_image
+from diffperc.tasks.pose.heatmaps import decode, mirrored, to_image
 
 
 def gaussians(centres: torch.Tensor, size: tuple[int, int] = (64, 48), sigma: float = 2.0) -> torch.Tensor:

@@ -6,11 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffperc.data import Sample
-from diffperc.inference.pose import keypoints_in_image
 from diffperc.preprocessing import PersonCrop
 from diffperc.tasks.pose import PoseTask
-from diffperc.types import Batch, Person, SampleMeta
+from diffperc.tasks.pose.predictor import keypoints_in_image
+from diffperc.types import Batch, Person, Sample, SampleMeta
 from diffperc.types.keypoints import COCO_KEYPOINTS
 from tests.contracts.task import TaskContract
 

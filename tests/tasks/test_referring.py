@@ -11,7 +11,7 @@ from tests.contracts.task import TaskContract
 
 class TestReferring(TaskContract):
     name = "referring"
-    overrides = ("recipe.class_weights=[0.9,1.1]",)
+    overrides = ("task.class_weights=[0.9,1.1]",)
     best = {"oiou": 1.0, "miou": 1.0, "p50": 1.0, "p90": 1.0}  # noqa: RUF012
 
     def perfect(self, batch: Batch) -> Tensor:

@@ -32,7 +32,7 @@ class TestSegmentation(TaskContract):
 
 
 class TestSegmentationWithLovasz(TestSegmentation):
-    overrides = ("task.lovasz=1.0", "head=upernet", "recipe.head_channels=16")
+    overrides = ("task.lovasz=1.0", "head=upernet", "head.channels=16")
 
     def test_auxiliary_heads_get_cross_entropy_alone(self, task: SegmentationTask, batch: Batch) -> None:
         """methods.md 2.2: cross-entropy 1 + Lovász 1, auxiliary cross-entropy 0.4."""

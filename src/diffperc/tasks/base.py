@@ -77,9 +77,10 @@ class PerceptionTask(L.LightningModule):
             ConfigError: it is one of another task.
         """
         if not isinstance(protocol, self.protocols):
+            usual = f" such as {self.protocol.name}" if hasattr(self, "protocol") else ""
             raise ConfigError(
                 f"protocol={protocol.name}: is a {type(protocol).__name__}, and task={self.name} is scored by a "
-                f"{self.protocols.__name__}."
+                f"{self.protocols.__name__}{usual}."
             )
         self.protocol: Any = protocol
         self.scores = self.make_metrics(self.info, protocol)

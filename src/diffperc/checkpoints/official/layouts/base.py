@@ -121,8 +121,8 @@ class DepthLayout(Layout):
     def decoder_widths(self) -> list[str]:
         """Overrides that follow from the decoder's shapes."""
         return [
-            f"recipe.head_filters={self.size('decoder.deconv_layers.0.weight', 1)}",
-            f"recipe.head_channels={self.size('decoder.conv_layers.0.weight', 0)}",
+            f"head.filters={self.size('decoder.deconv_layers.0.weight', 1)}",
+            f"head.channels={self.size('decoder.conv_layers.0.weight', 0)}",
         ]
 
 

@@ -75,7 +75,7 @@ class MetaPromptsSegmentation(Layout):
         return [
             f"strategy.prompts={self.size('meta_prompts', 0)}",
             f"strategy.steps={_steps(self)}",
-            f"recipe.head_channels={self.size('decode_head.bottleneck.conv.weight', 0)}",
+            f"head.channels={self.size('decode_head.bottleneck.conv.weight', 0)}",
         ]
 
 

@@ -35,7 +35,7 @@ class VPDDepth(DepthLayout):
         }
 
     def widths(self) -> list[str]:
-        return [f"recipe.neck_channels={self.size('encoder.out_layer.0.weight', 0)}", *self.decoder_widths()]
+        return [f"head.neck_channels={self.size('encoder.out_layer.0.weight', 0)}", *self.decoder_widths()]
 
 
 class VPDSegmentation(Layout):
@@ -62,7 +62,7 @@ class VPDSegmentation(Layout):
 
     def widths(self) -> list[str]:
         self.dataset_with_classes("decode_head.conv_seg.weight", {"ade20k": len(ADE20K.classes)})
-        return [f"recipe.head_channels={self.size('neck.lateral_convs.0.conv.weight', 0)}"]
+        return [f"head.channels={self.size('neck.lateral_convs.0.conv.weight', 0)}"]
 
 
 class VPDReferring(Layout):
@@ -90,7 +90,7 @@ class VPDReferring(Layout):
 
     def widths(self) -> list[str]:
         return [
-            f"recipe.head_channels={self.size('classifier.conv1_4.weight', 0)}",
+            f"head.channels={self.size('classifier.conv1_4.weight', 0)}",
             f"dataset.expression_length={self._tokens()}",
         ]
 

@@ -1,0 +1,96 @@
+"""Callbacks, loggers and short runs of the configured Trainer."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+import yaml
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
+
+from diffperc.commands.train import train_run
+from diffperc.config.validate import validate
+from diffperc.engine.build import build_dataset, build_task
+from diffperc.engine.callbacks import CostMonitor
+from diffperc.engine.trainer import build_trainer
+from tests.helpers import call_all, composed
+
+TINY = (
+    "dataset.size=[64,64]",
+    "dataset.train_size=16",
+    "dataset.val_size=4",
+    "recipe.batch_size=4",
+    "recipe.eval_batch_size=4",
+    "strategy=unconditional",
+    "num_workers=0",
+)
+
+
+def trainer_of(folder: Path, *overrides: str) -> L.Trainer:
+    cfg = composed(*TINY, "trainer.accelerator=cpu", *overrides)
+    validate(cfg)
+    torch.manual_seed(0)
+    return build_trainer(cfg, build_task(cfg, build_dataset(cfg, "val").info), folder, CostMonitor())
+
+
+@pytest.mark.parametrize(
+    ("task", "monitor", "mode"), [("depth", "val/rmse_m", "min"), ("segmentation", "val/miou", "max")]
+)
+def test_early_stopping_watches_the_tasks_metric(task: str, monitor: str, mode: str, tmp_path: Path) -> None:
+    trainer = trainer_of(tmp_path, f"task={task}", "callbacks=early_stopping", "callbacks.early_stopping.patience=3")
+    (stopping,) = [c for c in trainer.callbacks if isinstance(c, EarlyStopping)]  # type: ignore[attr-defined]
+    assert (stopping.monitor, stopping.mode, stopping.patience) == (monitor, mode, 3)
+
+
+def test_a_callback_of_ones_own_is_built(tmp_path: Path) -> None:
+    trainer = trainer_of(tmp_path, "+callbacks.mine._target_=lightning.pytorch.callbacks.Timer")
+    assert "Timer" in [type(c).__name__ for c in trainer.callbacks]  # type: ignore[attr-defined]
+
+
+def test_loggers_are_chosen_together_beside_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    trainer = trainer_of(tmp_path, "logger=[tensorboard,wandb]")
+    assert [type(logger) for logger in trainer.loggers] == [CSVLogger, TensorBoardLogger, WandbLogger]
+    table, board, _ = trainer.loggers
+    assert (Path(str(table.log_dir)), Path(str(board.log_dir))) == (tmp_path, tmp_path / "tensorboard")
+
+
+def test_csv_alone_is_one_logger(tmp_path: Path) -> None:
+    assert [type(logger) for logger in trainer_of(tmp_path, "logger=csv").loggers] == [CSVLogger]
+
+
+def test_a_run_leaves_learning_rates_and_its_configuration(tmp_path: Path) -> None:
+    short = ("recipe.steps=2", "recipe.val_every_steps=2", "trainer.log_every_n_steps=1", "trainer.accelerator=cpu")
+    cfg = composed(*TINY, *short, "seed=5")
+    validate(cfg)
+    train_run(cfg, tmp_path, {})
+    with (tmp_path / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = [name for name in rows[0] if name.startswith("lr-")]
+    assert len(columns) == 4
+    for name in columns:
+        logged = [float(row[name]) for row in rows if row[name]]
+        assert len(logged) == 2
+        assert min(logged) > 0
+    content: Any = yaml.safe_load((tmp_path / "hparams.yaml").read_text())
+    assert content["seed"] == 5
+    assert content["recipe"]["steps"] == 2
+    assert content["optimizer"]["lr"] == cfg.recipe.lr
+    assert content["strategy"]["_target_"] == "diffperc.strategies.Unconditional"
+
+
+@pytest.mark.slow
+def test_debugging_runs_go_to_their_end(tmp_path: Path) -> None:
+    """Ten steps, two epochs of four batches, and twenty steps whose time is listed."""
+    steps = {"default": 10, "limit": 8, "profiler": 20}
+    jobs = [("train", [*TINY, f"debug={name}", f"hydra.run.dir={name}"]) for name in steps]
+    assert [code for code, _ in call_all(jobs, tmp_path)] == [0, 0, 0]
+    for name, count in steps.items():
+        summary = yaml.safe_load((tmp_path / name / "summary.json").read_text())
+        assert summary["steps"] == count, name
+        assert summary["metrics"]["val/rmse_m"] > 0
