@@ -5,6 +5,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
+from diffperc.tasks.base import PerceptionTask
 from diffperc.tasks.depth import DepthTask
 from diffperc.types import Batch
 from tests.contracts.task import TaskContract
@@ -13,6 +14,11 @@ from tests.contracts.task import TaskContract
 class TestDepth(TaskContract):
     name = "depth"
     best = {"rmse_m": 0.0, "abs_rel": 0.0, "delta1": 1.0}  # noqa: RUF012
+
+    evaluated = ("task.protocol.windows=2",)
+
+    def as_predicted(self, task: PerceptionTask, dense: Tensor, batch: Batch) -> Tensor:
+        return dense[0, 0]
 
     def perfect(self, batch: Batch) -> Tensor:
         return batch.targets["depth"]

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from diffperc.preprocessing import PersonCrop
-from diffperc.tasks.pose import PoseTask
+from diffperc.tasks.base import PerceptionTask
+from diffperc.tasks.pose import Pose, PoseTask
 from diffperc.tasks.pose.predictor import keypoints_in_image
 from diffperc.types import Batch, Person, Sample, SampleMeta
 from diffperc.types.keypoints import COCO_KEYPOINTS
@@ -17,6 +18,15 @@ from tests.contracts.task import TaskContract
 class TestPose(TaskContract):
     name = "pose"
     best = {"ap": 1.0, "ap50": 1.0, "ar": 1.0, "pck": 1.0}  # noqa: RUF012
+
+    evaluated = ("preprocessing.person_crop.padding=1.6",)
+
+    def as_predicted(self, task: PerceptionTask, dense: Tensor, batch: Batch) -> Tensor:
+        points, confidence = keypoints_in_image(dense, batch, task.protocol.blur)
+        return torch.cat([points[0], confidence[0][:, None]], 1)
+
+    def comparable(self, result: list[Pose]) -> np.ndarray:
+        return np.column_stack([result[0].points, result[0].confidence])
 
     def perfect(self, batch: Batch) -> Tensor:
         return batch.targets["heatmap"]

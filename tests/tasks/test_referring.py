@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from diffperc.tasks.base import PerceptionTask
 from diffperc.tasks.referring import ReferringTask
 from diffperc.types import Batch
 from tests.contracts.task import TaskContract
@@ -13,6 +14,9 @@ class TestReferring(TaskContract):
     name = "referring"
     overrides = ("task.class_weights=[0.9,1.1]",)
     best = {"oiou": 1.0, "miou": 1.0, "p50": 1.0, "p90": 1.0}  # noqa: RUF012
+
+    def as_predicted(self, task: PerceptionTask, dense: Tensor, batch: Batch) -> Tensor:
+        return dense[0].argmax(0).bool()
 
     def perfect(self, batch: Batch) -> Tensor:
         return F.one_hot(batch.targets["referent"], 2).movedim(-1, 1).float()
