@@ -1,6 +1,6 @@
 """Write a sentence about every image of a folder, for `strategy=tadp strategy.captions=captions.json`.
 
-Keys are paths below the folder. What the file already holds is left as it is, so that a run that was stopped goes on.
+Keys are paths below the folder. What the file already holds is left as it is, so that a stopped run resumes.
 """
 
 from __future__ import annotations

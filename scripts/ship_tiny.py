@@ -2,7 +2,7 @@
 
     python scripts/ship_tiny.py FOLDER
 
-Prints the size and what half precision changes of the features, relative to their deviation, on 64 held-out pictures.
+Prints the size and what half precision changes of the features, relative to their standard deviation, on 64 held-out images.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main() -> None:
     images = torch.from_numpy(prepare_corpus(folder / "corpus", None, 0, 64, 128, 1).images[-64:].copy())
     before, after = (_features(str(f), images.permute(0, 3, 1, 2).float() / 255) for f in (folder, package))
     change = max(float((a - b).square().mean().sqrt() / a.std()) for a, b in zip(before, after, strict=True))
-    print(f"half precision changes the features by {change:.1e} of their deviation")
+    print(f"half precision changes the features by {change:.1e} of their standard deviation")
 
 
 @torch.no_grad()

@@ -120,7 +120,7 @@ def test_a_referring_checkpoint_takes_its_text_encoder_along(tmp_path: Path) -> 
     assert f"the tokens of clip are {width} wide, this model reads 32" in found[2][1]
     assert "text_encoder: there is no file or folder 'nowhere'" in found[3][1]
     assert "a text encoder needs its tokenizer" in found[4][1]
-    assert "is damaged, or no config of a text encoder" in found[5][1]
+    assert "is damaged, or not the config of a text encoder" in found[5][1]
     assert "text_encoder: must not be empty" in found[6][1]
     assert not (tmp_path / "other").exists()
 
@@ -130,7 +130,7 @@ BAD = {
     "missing": "1 tensor missing, the first 'encoder.text_adapter.fc.2.bias'",
     "shape": "'encoder.gamma' of shape (65,) instead of (64,)",
     "copies": "'encoder.cross_unet_conv2.0.bias' and 'encoder.unet.unet.diffusion_model.out.0.bias' are copies of one",
-    "code": "it refers to 'posix.system', which is no plain data and could run code: refused",
+    "code": "it refers to 'posix.system', which is not plain data and could run code: refused",
     "other": "is none of the known checkpoints",
     "absent": "absent.ckpt: there is no such file",
     "empty": "empty.ckpt: is no file that torch has written",
