@@ -16,11 +16,12 @@ from tests.prepare import tools
 
 
 def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """``python -m diffperc.prepare`` with the packages that it imported as the last line of stdout."""
+    """``python -m diffperc prepare`` with the packages that it imported as the last line of stdout."""
     code = (
         "import atexit, runpy, sys\n"
         "atexit.register(lambda: print(*sorted({name.partition('.')[0] for name in sys.modules})))\n"
-        "runpy.run_module('diffperc.prepare', run_name='__main__', alter_sys=True)\n"
+        "sys.argv.insert(1, 'prepare')\n"
+        "runpy.run_module('diffperc', run_name='__main__', alter_sys=True)\n"
     )
     return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
 
