@@ -86,10 +86,10 @@ def test_a_run_leaves_learning_rates_and_its_configuration(tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_debugging_runs_go_to_their_end(tmp_path: Path) -> None:
-    """Ten steps, two epochs of four batches, and twenty steps whose time is listed."""
-    steps = {"default": 10, "limit": 8, "profiler": 20}
+    """Ten steps, one batch, two epochs of four batches, a hundred times one batch, and twenty steps with a profiler."""
+    steps = {"default": 10, "fdr": 1, "limit": 8, "overfit": 100, "profiler": 20}
     jobs = [("train", [*TINY, f"debug={name}", f"hydra.run.dir={name}"]) for name in steps]
-    assert [code for code, _ in call_all(jobs, tmp_path)] == [0, 0, 0]
+    assert [code for code, _ in call_all(jobs, tmp_path)] == [0] * len(jobs)
     for name, count in steps.items():
         summary = yaml.safe_load((tmp_path / name / "summary.json").read_text())
         assert summary["steps"] == count, name

@@ -55,11 +55,13 @@ class PreparedDataset(Dataset[Item]):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, draw: Draw) -> Item:
-        sample = self.dataset[draw.index]
+    def __getitem__(self, draw: Draw | int) -> Item:
+        """A draw of a `SeededSampler`; or a bare index, whose augmentation is then always the same."""
+        index, seed = (draw.index, draw.seed) if isinstance(draw, Draw) else (draw, draw)
+        sample = self.dataset[index]
         if isinstance(self.target, DenseTarget):
-            return self._image(sample, self.target, draw.seed)
-        return self._person(sample, draw.seed)
+            return self._image(sample, self.target, seed)
+        return self._person(sample, seed)
 
     def _image(self, sample: Sample, target: DenseTarget, seed: int) -> Item:
         image, values = sample.image, sample.targets[target.name]
