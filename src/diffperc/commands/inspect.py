@@ -54,9 +54,8 @@ def inspect(cfg: DictConfig) -> None:
     for split, summary in summaries.items():
         contents[split] = summary.to_dict(target.counted_names(sets[split].info))
         problems += summary.problems
-    report: dict[str, Any] = {
-        "dataset": cfg.dataset._target_.rpartition(".")[2],
-        "task": cfg.task._target_.rpartition(".")[2],
+    report = {
+        **_names(cfg),
         "complete": not stopped and cfg.samples is None,
         "splits": contents,
         "loader": speed,
@@ -72,6 +71,13 @@ def inspect(cfg: DictConfig) -> None:
             f"the data cannot be used as it is: {len(problems)} problems, listed in {folder / 'problems.txt'}."
         )
     print("the data can be used.")
+
+
+def _names(cfg: DictConfig) -> dict[str, Any]:
+    return {
+        "dataset": cfg.dataset._target_.rpartition(".")[2],
+        "task": cfg.task._target_.rpartition(".")[2],
+    }
 
 
 def _print_stopped(sets: dict[str, PerceptionDataset], summaries: dict[str, Summary]) -> None:

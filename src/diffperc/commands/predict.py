@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from rich.progress import track
 
-from diffperc.data.formats.files import read_json
 from diffperc.data.formats.images import IMAGE_SUFFIXES
 from diffperc.errors import ConfigError, DataError
 
@@ -47,7 +47,10 @@ def read_boxes(boxes: Any) -> Mapping[str, list[Any]] | list[Any] | None:
     if boxes is None or isinstance(boxes, list):
         return boxes
     path = Path(str(boxes)).expanduser()
-    content = read_json(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"boxes: {path} cannot be read as json ({type(error).__name__}).") from error
     if not isinstance(content, dict | list):
         raise DataError(f'boxes: {path} must hold {{"image.jpg": [[x, y, width, height], ...]}} or a list of boxes.')
     return content
