@@ -130,7 +130,7 @@ def _recipe() -> dict[str, Schema]:
         sentences = {**key_sentences(file), **sentences}
         for key, value in _content(file).items():
             own.setdefault(key, []).append(_type(type(value)))
-    del own["defaults"]
+    own.pop("defaults", None)
     recipe = {}
     for key, options in {**own, **pointed}.items():
         recipe[key] = {**_or_open(_union(options)), "description": sentences.get(key, "")}

@@ -231,7 +231,7 @@ def report(written: int, root: Path, counts: Mapping[str, int], published: tuple
     Args:
         written: the number of new files; 0 if there was nothing to do.
         root: the data set's folder.
-        counts: the samples that the data set's class finds there, such as ``{"training": 20210, "validation frames": 2000}``.
+        counts: what the data set's class finds, such as ``{"training": 20210, "validation frames": 2000}``.
         published: the numbers of the complete data set, in the same order.
     """
     if not written:

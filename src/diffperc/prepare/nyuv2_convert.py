@@ -64,7 +64,7 @@ def _numbers(scipy: Any, file: Path) -> dict[str, list[int]]:
 def _labelled(mat: Any, name: str, numbers: dict[str, list[int]], out: Path) -> tuple[int, Lines]:
     images, depths = mat["images"], mat["rawDepths"]
     scenes = mat["sceneTypes" if "sceneTypes" in mat else "scenes"][()].reshape(-1)
-    part_of = {}
+    part_of: dict[int, str] = {}
     for part, members in numbers.items():
         part_of |= dict.fromkeys(members, part)
     written, lines = 0, Lines((part, []) for part in numbers)
