@@ -91,7 +91,7 @@ def test_bad_data_is_listed_all_at_once(done: Done) -> None:
         "masks/5.png: holds class id 77; the data set has 3 classes (0-2)": 1,
         "masks/6.png: mask is 12x10 pixels, its image 6.jpg is 32x24;": 1,
         "masks/7.png: holds class id 9;": 1,
-        "masks/8' with the ending .png. Add it, or remove the image.": 1,
+        "masks/8' with the suffix .png. Add it, or remove the image.": 1,
         "val.txt, line 3: names '4' again, after line 1.": 1,
         "val.txt, line 4: there is no image 'none.jpg'": 1,
     }

@@ -135,6 +135,6 @@ def test_mistakes_are_sentences(source: Path, server: Server) -> None:
     assert f"{FIRST}.zip: the server answers 404" in error("--lists", lists, "--download")
     assert "eigen_train_list.txt" not in files(out)  # the lists come last
     (lists / "eigen_test_files_with_gt.txt").write_text("a.png b.png\n")
-    assert "the lists name 'a.png', which is no file of KITTI's image_02" in error("--lists", lists)
+    assert "the lists name 'a.png', which is not a file of KITTI's image_02" in error("--lists", lists)
     (lists / "eigen_test_files_with_gt.txt").write_text("a.png\n")
     assert "eigen_test_files_with_gt.txt: expected 'image depth [focal]', found 'a.png'" in error("--lists", lists)

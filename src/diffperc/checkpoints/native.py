@@ -1,4 +1,4 @@
-"""From a checkpoint file back to a model."""
+"""Reading our own checkpoints."""
 
 from __future__ import annotations
 
@@ -41,24 +41,25 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def check_fits(path: str | Path, content: dict[str, Any], cfg: DictConfig, info: DatasetInfo) -> None:
-    """Whether a checkpoint is of a model such as the configuration describes, on such a data set.
+    """Check that a checkpoint holds the model that the configuration describes, for such a data set.
 
     Args:
-        path: of the checkpoint, for the message.
+        path: the checkpoint, for the message.
         content: see `read_checkpoint`.
         cfg: with nodes ``task`` and ``strategy``.
-        info: of the data set.
+        info: the data set.
 
     Raises:
-        CheckpointError: it is of another task or strategy, or of another number of classes.
+        CheckpointError: it has another task, strategy or number of classes.
     """
     kept = OmegaConf.create(content["diffperc"]["config"])
     for node in ("task", "strategy"):
-        was, now = (c[node]._target_.rpartition(".")[2] for c in (kept, cfg))
+        was = kept[node]._target_.rpartition(".")[2]
+        now = cfg[node]._target_.rpartition(".")[2]
         if was != now:
             raise CheckpointError(f"{path}: is of {node} {was}, and the configuration says {now}.")
     was, now = len(content["diffperc"]["info"]["classes"]), len(info.classes)
-    # an imported referring model does not know the categories, and does not read them
+    # an imported referring model has no categories and needs none
     if was and was != now:
         raise CheckpointError(
             f"{path}: was trained on {was} classes, and the data set {info.name} has {now}; use the data set it was "
@@ -72,10 +73,10 @@ def empty_task(
     """The configured task with nothing in its backbone, for tensors to be assigned.
 
     Args:
-        cfg: its backbone's own source of weights is left alone.
+        cfg: the source of weights in its backbone is not read.
         architecture: see `Backbone.architecture`.
-        info: of the data set.
-        channels_last: whether convolutions shall have this memory layout, which costs a copy of their weights.
+        info: the data set.
+        channels_last: whether convolutions have this memory layout, which needs a copy of their weights.
     """
     cfg = cfg.copy()
     cfg.backbone = {
@@ -113,8 +114,8 @@ def checkpoint_in(path: str | Path, which: str | None = None) -> Path:
 
     Args:
         path: a checkpoint, or the folder of a run.
-        which: ``best`` by the validation metric, ``last``, or another name of ``checkpoints/<name>.ckpt``; None: the
-            best, or the last where training ended before its first validation.
+        which: ``best`` by the validation metric, ``last``, or another name of ``checkpoints/<name>.ckpt``; None for
+            the best, or the last if training ended before its first validation.
 
     Raises:
         CheckpointError: the folder has no such checkpoint.

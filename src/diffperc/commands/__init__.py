@@ -1,1 +1,1 @@
-"""What each command does; the modules of the same names at the top of the package are their frames."""
+"""The commands; the modules of the same names at the top of the package are their entry points."""

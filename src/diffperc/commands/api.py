@@ -1,4 +1,4 @@
-"""What the functions at the top of the package do: configurations from names and values, without Hydra's command line."""
+"""The Python interface: configurations from names and values, without Hydra's command line."""
 
 from __future__ import annotations
 
@@ -45,8 +45,7 @@ def train_from_python(
     cfg, choices = _composed(arguments)
     validate(cfg)
     kept = {group: choices[group] for group in GROUPS}
-    place = _new_folder(Path("runs")) if folder is None else Path(folder).expanduser()
-    return train_run(cfg, place, kept, callbacks=callbacks)
+    return train_run(cfg, _run_folder(folder, Path("runs")), kept, callbacks=callbacks)
 
 
 def evaluate_from_python(
@@ -59,7 +58,7 @@ def evaluate_from_python(
         cfg = composed("evaluate", arguments)
     except (HydraException, OmegaConfBaseException) as error:
         raise _explained("evaluate", arguments, error) from error
-    place = _new_folder(Path("runs") / "evaluate") if folder is None else Path(folder).expanduser()
+    place = _run_folder(folder, Path("runs") / "evaluate")
     metrics: dict[str, float] = evaluate_one(file, place, cfg)["metrics"]
     return metrics
 
@@ -88,14 +87,14 @@ def _explained(config_name: str, arguments: Sequence[str], error: Exception) -> 
 
 
 def _arguments(values: Values, keep_none: bool = False) -> Iterable[str]:
-    """Hydra's ``key=value`` of names and values; None is left out, or ``null`` where it was asked for."""
+    """Names and values as Hydra's ``key=value``; None is left out, or written as ``null`` with `keep_none`."""
     for key, value in values.items():
         if value is not None or keep_none:
             yield f"{key}={_written(value)}"
 
 
 def _written(value: Any) -> str:
-    """A value in Hydra's grammar; texts are quoted, so that nothing in a path has a meaning."""
+    """A value in Hydra's grammar; texts are quoted, so that no sign in a path has a meaning."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -103,22 +102,25 @@ def _written(value: Any) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_written(inner)}" for key, inner in value.items()) + "}"
+        entries = [f"{key}:{_written(inner)}" for key, inner in value.items()]
+        return f"{{{','.join(entries)}}}"
     if isinstance(value, list | tuple):
-        return "[" + ",".join(map(_written, value)) + "]"
+        return f"[{','.join(map(_written, value))}]"
     escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 
 
-def _new_folder(parent: Path) -> Path:
-    """One of its own, also for two runs that begin in the same second."""
+def _run_folder(given: str | Path | None, parent: Path) -> Path:
+    """The given folder, or a new one named after the time, also for two runs that begin in the same second."""
+    if given is not None:
+        return Path(given).expanduser()
     started = datetime.datetime.now()
-    base = parent / f"{started:%Y-%m-%d}" / f"{started:%H-%M-%S}"
-    for number in range(1000):
-        folder = base if number == 0 else base.with_name(f"{base.name}-{number}")
+    folder = base = parent / f"{started:%Y-%m-%d}" / f"{started:%H-%M-%S}"
+    for number in range(1, 1000):
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
-            continue
-        return folder
+            folder = base.with_name(f"{base.name}-{number}")
+        else:
+            return folder
     raise ConfigError(f"{base}: a thousand runs began in this second; give folder=.")

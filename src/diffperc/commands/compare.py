@@ -1,4 +1,4 @@
-"""Comparing the runs below a folder: strategies by tasks."""
+"""Comparing the runs below a folder: one row per strategy, one column per task."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def compare(cfg: DictConfig) -> None:
     """Read every run's summary, print the table, write it as csv and markdown.
 
     Raises:
-        DataError: ``cfg.runs`` is no folder, or has no runs below it.
+        DataError: ``cfg.runs`` is not a folder, or holds no runs.
     """
     folder = Path(cfg.runs).expanduser()
     if not folder.is_dir():

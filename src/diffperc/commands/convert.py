@@ -1,4 +1,4 @@
-"""From a checkpoint of the authors' code to one that evaluate and predict read."""
+"""Converting a checkpoint of the authors' code to one that evaluate and predict read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from diffperc.weights.read import read_state
 
 
 def convert(cfg: DictConfig) -> None:
-    """Read ``cfg.ckpt``, print what it holds, write ``<kind>.ckpt`` into ``cfg.out``.
+    """Read ``cfg.ckpt``, print a summary, write ``<kind>.ckpt`` into ``cfg.out``.
 
     Raises:
         WeightsError: the file cannot be read, is not one of the known checkpoints, or would be overwritten.
@@ -50,7 +50,7 @@ def _print(imported: Imported) -> None:
 
 
 def _dataset(imported: Imported) -> str:
-    others = [name for name in imported.alternatives if name != imported.dataset]
+    others = sorted(set(imported.alternatives) - {imported.dataset})
     if not others:
         return imported.dataset
     return f"{imported.dataset} (or {', '.join(others)}, which look the same: trained_on=...)"
@@ -59,7 +59,9 @@ def _dataset(imported: Imported) -> str:
 def _strategy(imported: Imported) -> str:
     strategy = imported.config.strategy
     name: str = strategy._target_.rpartition(".")[2]
-    return f"{name}, {strategy.steps} steps, {strategy.prompts} prompts" if "steps" in strategy else name
+    if "steps" not in strategy:
+        return name
+    return f"{name}, {strategy.steps} steps, {strategy.prompts} prompts"
 
 
 def _unused(imported: Imported) -> str:

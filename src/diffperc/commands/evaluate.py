@@ -28,7 +28,7 @@ from diffperc.version import __version__
 
 
 def evaluate(cfg: DictConfig) -> None:
-    """Score the checkpoints that ``cfg.ckpt`` names; leaves figures, a ``summary.json`` each, and one table of all.
+    """Score the checkpoints of ``cfg.ckpt``; writes figures and a ``summary.json`` for each, and one table of all.
 
     Raises:
         CheckpointError: there is none, or one cannot be read or does not fit the data.
@@ -45,7 +45,7 @@ def evaluate(cfg: DictConfig) -> None:
 
 
 def checkpoint_files(wanted: Sequence[str] | ListConfig) -> list[Path]:
-    """The files that paths, run folders, and patterns such as ``'runs/sweep/*/checkpoints/last.ckpt'`` name.
+    """The files of paths, run folders, and patterns such as ``'runs/sweep/*/checkpoints/last.ckpt'``.
 
     Raises:
         CheckpointError: a pattern matches nothing.
@@ -63,7 +63,7 @@ def checkpoint_files(wanted: Sequence[str] | ListConfig) -> list[Path]:
 
 
 def evaluate_one(file: Path, folder: Path, cfg: DictConfig) -> dict[str, Any]:
-    """Score one checkpoint; returns what its ``summary.json`` holds.
+    """Score one checkpoint; returns the content of its ``summary.json``.
 
     Args:
         file: the checkpoint.
@@ -74,7 +74,7 @@ def evaluate_one(file: Path, folder: Path, cfg: DictConfig) -> dict[str, Any]:
     task, trained = load_task(file)
     if cfg.root is not None:
         trained.dataset.root = cfg.root
-    protocol = cfg.get("protocol")  # a group of which nothing is chosen leaves no key
+    protocol = cfg.get("protocol")  # a group without a choice leaves no key
     if protocol is not None:
         task.score_by(instantiate(protocol, _convert_="all"))
     val_set = build_dataset(trained, "val")
@@ -117,22 +117,24 @@ def evaluate_one(file: Path, folder: Path, cfg: DictConfig) -> dict[str, Any]:
 
 
 def _row(summary: dict[str, Any]) -> Row:
-    """A result with all that must be known to compare it: protocol, code, versions, hardware."""
+    """A result with everything needed to compare it: protocol, code, versions, hardware."""
     kept = ("checkpoint", "task", "strategy", "dataset", "protocol", "images")
     row = {name: str(summary[name]) for name in kept}
     for name, value in summary["metrics"].items():
         row[name.removeprefix("val/")] = f"{value:.4f}"
-    has_gpu = torch.cuda.is_available()
+    hardware = f"{platform.machine()} CPU"
+    if torch.cuda.is_available():
+        hardware = torch.cuda.get_device_name()
     return row | {
         "diffperc": __version__,
         "commit": _commit(),
         "torch": str(torch.__version__),
-        "hardware": torch.cuda.get_device_name() if has_gpu else f"{platform.machine()} CPU",
+        "hardware": hardware,
     }
 
 
 def _commit() -> str:
-    """That of the checkout this runs from; empty for an installed package."""
+    """The commit of the running checkout; empty for an installed package."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10)

@@ -1,7 +1,8 @@
-"""Looking a data set through before anything is trained on it: all that is wrong, what it holds, how fast it loads."""
+"""Inspecting a data set before training: all its problems, its contents, the speed of loading."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,16 @@ from diffperc.inspection.throughput import loader_speed
 from diffperc.reports.summary import write_json
 from diffperc.types import Target
 
-_LEAST = {"samples": 1, "pictures": 0, "seconds": 0, "num_workers": 0}
+_LEAST = {"pictures": 0, "seconds": 0, "num_workers": 0}
+_SPLITS = (("train",), ("val",), ("train", "val"), ("val", "train"))
 
 
 def inspect(cfg: DictConfig) -> None:
-    """Look at both splits; leaves ``report.json``, ``problems.txt`` and ``montage.png``, and prints what they hold.
+    """Inspect both splits; writes ``report.json``, ``problems.txt`` and ``montage.png``, and prints their content.
 
     Raises:
         DataError: something must be fixed before the data can be used.
-        KeyboardInterrupt: it was stopped; what was seen so far is reported.
+        KeyboardInterrupt: the inspection was stopped; the samples seen so far are reported.
         ConfigError: a number of the inspection makes no sense.
     """
     _check_numbers(cfg)
@@ -48,40 +50,51 @@ def inspect(cfg: DictConfig) -> None:
         speed = _speed(sets, summaries, cfg)
     except KeyboardInterrupt:
         stopped = True
-    report: dict[str, Any] = {
-        "dataset": cfg.dataset._target_.rpartition(".")[2],
-        "task": cfg.task._target_.rpartition(".")[2],
+    contents, problems = {}, list(diagnostics.problems)
+    for split, summary in summaries.items():
+        contents[split] = summary.to_dict(target.counted_names(sets[split].info))
+        problems += summary.problems
+    report = {
+        **_names(cfg),
         "complete": not stopped and cfg.samples is None,
-        "splits": {
-            split: summary.to_dict(target.counted_names(sets[split].info)) for split, summary in summaries.items()
-        },
+        "splits": contents,
         "loader": speed,
         "notes": _notes(cfg, sets, summaries, target, diagnostics),
-        "problems": [*diagnostics.problems, *[p for summary in summaries.values() for p in summary.problems]],
+        "problems": problems,
     }
     _write(report, sets, target, 0 if stopped else int(cfg.pictures), folder)
     if stopped:
-        counts = [f"{summary.count} of {len(sets[split])} {split}" for split, summary in summaries.items()]
-        print(f"stopped after {', '.join(counts)} samples.")
+        _print_stopped(sets, summaries)
         raise KeyboardInterrupt
-    if report["problems"]:
+    if problems:
         raise DataError(
-            f"the data cannot be used as it is: {len(report['problems'])} problems, listed in {folder / 'problems.txt'}."
+            f"the data cannot be used as it is: {len(problems)} problems, listed in {folder / 'problems.txt'}."
         )
     print("the data can be used.")
 
 
+def _names(cfg: DictConfig) -> dict[str, Any]:
+    return {
+        "dataset": cfg.dataset._target_.rpartition(".")[2],
+        "task": cfg.task._target_.rpartition(".")[2],
+    }
+
+
+def _print_stopped(sets: dict[str, PerceptionDataset], summaries: dict[str, Summary]) -> None:
+    counts = [f"{summary.count} of {len(sets[split])} {split}" for split, summary in summaries.items()]
+    print(f"stopped after {', '.join(counts)} samples.")
+
+
 def _check_numbers(cfg: DictConfig) -> None:
     for key, least in _LEAST.items():
-        value = cfg[key]
-        unset = value is None and key == "samples"
-        if not unset and not _at_least(value, least):
-            raise ConfigError(f"{key}: must be a number of at least {least}, found {value!r}.")
-    if not cfg.splits or not set(cfg.splits) <= {"train", "val"}:
+        if not _at_least(cfg[key], least):
+            raise ConfigError(f"{key}: must be a number of at least {least}, found {cfg[key]!r}.")
+    if cfg.samples is not None and not _at_least(cfg.samples, 1):
+        raise ConfigError(f"samples: must be a number of at least 1, found {cfg.samples!r}.")
+    if tuple(cfg.splits or ()) not in _SPLITS:
         raise ConfigError(f"splits: must be [train], [val] or [train,val], found {cfg.splits}.")
-    step = cfg.step_seconds
-    if step is not None and (not _at_least(step, 0) or step == 0):
-        raise ConfigError(f"step_seconds: must be more than 0, found {step!r}.")
+    if cfg.step_seconds is not None and not _at_least(cfg.step_seconds, sys.float_info.min):
+        raise ConfigError(f"step_seconds: must be more than 0, found {cfg.step_seconds!r}.")
 
 
 def _at_least(value: Any, least: float) -> bool:
@@ -89,12 +102,12 @@ def _at_least(value: Any, least: float) -> bool:
 
 
 def _open(cfg: DictConfig, diagnostics: Collected) -> dict[str, PerceptionDataset]:
-    """The splits that can be opened; what was wrong with lists and folders is collected."""
+    """The splits that can be opened; problems of lists and folders are collected."""
     sets: dict[str, PerceptionDataset] = {}
     for split in cfg.splits:
         try:
             sets[split] = build_dataset(cfg, split, diagnostics)
-        except Exception as error:  # hydra wraps what a constructor raised
+        except Exception as error:  # Hydra wraps what a constructor raises
             mine = error if isinstance(error, DiffPercError) else error.__cause__
             if not isinstance(mine, DiffPercError):
                 raise
@@ -103,8 +116,10 @@ def _open(cfg: DictConfig, diagnostics: Collected) -> dict[str, PerceptionDatase
 
 
 def _measure(dataset: PerceptionDataset, target: Target, summary: Summary, cfg: DictConfig, split: str) -> None:
-    count = len(dataset) if cfg.samples is None else min(int(cfg.samples), len(dataset))
-    # spread over the split where not all are looked at
+    count = len(dataset)
+    if cfg.samples is not None:
+        count = min(int(cfg.samples), count)
+    # spread over the split
     chosen = np.linspace(0, len(dataset) - 1, count).round().astype(int).tolist()
     loader = DataLoader(
         Subset(MeasuredDataset(dataset, target), chosen),
@@ -121,10 +136,10 @@ def _measure(dataset: PerceptionDataset, target: Target, summary: Summary, cfg: 
 
 
 def _speed(sets: dict[str, PerceptionDataset], summaries: dict[str, Summary], cfg: DictConfig) -> dict[str, float]:
-    """Of the training loader; nothing where a file cannot be read."""
-    if "train" not in sets or summaries["train"].problems or not len(sets["train"]):
+    """The speed of the training loader; empty if a file cannot be read."""
+    train = sets.get("train")
+    if train is None or len(train) == 0 or summaries["train"].problems:
         return {}
-    train = sets["train"]
     data = PerceptionData(
         train,
         sets.get("val", train),
@@ -152,14 +167,15 @@ def _notes(
     target: Target,
     diagnostics: Collected,
 ) -> list[str]:
-    """What can be used, but may not be meant."""
+    """Sentences about data that can be used but may not be intended."""
     notes = list(diagnostics.left_out)
     for split, summary in summaries.items():
         if summary.count:
             notes += target.notes(summary, sets[split].info, split)
-    if len(summaries) == 2:
-        both = sorted(summaries["train"].paths & summaries["val"].paths)
-        notes += [f"{len(both)} images are in both splits, such as {both[0]}."] if both else []
+    nothing = Summary()
+    both = summaries.get("train", nothing).paths & summaries.get("val", nothing).paths
+    if both:
+        notes.append(f"{len(both)} images are in both splits, such as {min(both)}.")
     if "train" in sets and len(sets["train"]) < cfg.recipe.batch_size:
         notes.append(
             f"train: has {len(sets['train'])} samples; training needs at least recipe.batch_size={cfg.recipe.batch_size}."
@@ -171,10 +187,13 @@ def _write(
     report: dict[str, Any], sets: dict[str, PerceptionDataset], target: Target, pictures: int, folder: Path
 ) -> None:
     write_json(folder / "report.json", report)
-    lines = [f"{problem}\n" for problem in report["problems"]]
-    (folder / "problems.txt").write_text("".join(lines), encoding="utf-8")
+    problems = "\n".join([*report["problems"], ""])
+    (folder / "problems.txt").write_text(problems, encoding="utf-8")
     written = ["report.json", "problems.txt"]
-    readable = {split: dataset for split, dataset in sets.items() if report["splits"][split]["samples"]}
+    readable = {}
+    for split, dataset in sets.items():
+        if report["splits"][split]["samples"]:
+            readable[split] = dataset
     if pictures and readable and write_montage(readable, target, pictures, folder / "montage.png"):
         written.append("montage.png")
     print_report(report, target.counted)

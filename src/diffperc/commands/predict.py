@@ -1,4 +1,4 @@
-"""Predicting files: an image, a folder or a pattern in; results as data and as pictures out."""
+"""Predicting files: from an image, a folder or a pattern to results as data and as images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OPTIONS = ("scene", "expression", "boxes", "flip", "caption")
 
 
 def input_files(pattern: str) -> list[Path]:
-    """The images that a file, a folder or a glob pattern names, sorted.
+    """The images of a file, a folder or a glob pattern, sorted.
 
     Raises:
         DataError: there are none.
@@ -27,21 +27,22 @@ def input_files(pattern: str) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
-        found = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        found = [file for file in sorted(path.iterdir()) if file.suffix.lower() in IMAGE_SUFFIXES]
         if not found:
             raise DataError(f"{path}: the folder holds no image ({', '.join(IMAGE_SUFFIXES)}).")
         return found
-    found = sorted(Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file())
+    matches = map(Path, glob.glob(str(path), recursive=True))
+    found = sorted(filter(Path.is_file, matches))
     if not found:
         raise DataError(f"input: there is no file, folder or match for '{pattern}'.")
     return found
 
 
 def read_boxes(boxes: Any) -> Mapping[str, list[Any]] | list[Any] | None:
-    """Boxes of persons: a list of [x, y, width, height] for every image, or a json file ``{"image.jpg": [[...], ...]}``.
+    """The boxes of persons: a list of [x, y, width, height] for every image, or a json file ``{"image.jpg": [[...], ...]}``.
 
     Raises:
-        DataError: the file is missing or holds something else.
+        DataError: the file is missing or has another format.
     """
     if boxes is None or isinstance(boxes, list):
         return boxes
@@ -56,17 +57,20 @@ def read_boxes(boxes: Any) -> Mapping[str, list[Any]] | list[Any] | None:
 
 
 def predict_files(cfg: DictConfig) -> None:
-    """Predict each file; one that is no image is reported at the end and does not stop the others.
+    """Predict each file; a file that is not an image is reported at the end and does not stop the others.
 
     Raises:
-        DataError: names every file that could not be read.
-        ConfigError: an option that the checkpoint's task does not have.
+        DataError: files could not be read; the message names each.
+        ConfigError: the checkpoint's task does not have an option.
     """
     files = input_files(cfg.input)  # before the checkpoint is read: a wrong name is found at once
     _check_names(files)
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
-    given = {name: plain[name] for name in _OPTIONS if plain[name] is not None}
+    given = {}
+    for name in _OPTIONS:
+        if plain[name] is not None:
+            given[name] = plain[name]
     boxes = read_boxes(given.get("boxes"))
     from diffperc.checkpoints import load
 
@@ -79,12 +83,13 @@ def predict_files(cfg: DictConfig) -> None:
     output = Path(cfg.output).expanduser()
     failed: list[str] = []
     for file in track(files, description="predicting", disable=len(files) == 1):
-        options = dict(given)
-        if boxes is not None:
-            options["boxes"] = boxes.get(file.name, []) if isinstance(boxes, Mapping) else boxes
+        if isinstance(boxes, Mapping):
+            given["boxes"] = boxes.get(file.name, [])
+        elif boxes is not None:
+            given["boxes"] = boxes
         try:
             pixels = predictor.pixels(file)
-            result = predictor(pixels, **options)
+            result = predictor(pixels, **given)
         except DataError as error:
             failed.append(error.sentence)
             continue
@@ -96,7 +101,7 @@ def predict_files(cfg: DictConfig) -> None:
 
 
 def _check_names(files: Sequence[Path]) -> None:
-    """Two files of one name without ending would be written to the same files."""
+    """Raise a `DataError` if results of two files would have the same name, because only their suffixes differ."""
     first: dict[str, Path] = {}
     for file in files:
         before = first.setdefault(file.stem, file)

@@ -27,7 +27,7 @@ from diffperc.tasks import PerceptionTask
 
 log = logging.getLogger(__name__)
 GROUPS = ("task", "strategy", "dataset", "backbone", "head")
-"""Of which tables of runs are made."""
+"""The groups whose choices are columns of tables of runs."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Run:
 
     Attributes:
         folder: configuration, log, ``metrics.csv``, figures, checkpoints, ``summary.json``.
-        metrics: of the last validation, such as ``val/rmse_m``.
-        summary: what ``summary.json`` holds.
+        metrics: from the last validation, such as ``val/rmse_m``.
+        summary: the content of ``summary.json``.
     """
 
     folder: Path
@@ -53,7 +53,7 @@ def train(cfg: DictConfig) -> float:
     """Train in Hydra's run folder; returns the monitored metric, for optimising sweepers."""
     hydra = HydraConfig.get()
     if hydra.mode == RunMode.MULTIRUN:
-        # DDP starts this program again with the arguments of this process; in a sweep those are of all jobs together
+        # DDP starts this program again with the arguments of this process; in a sweep those belong to all jobs together
         sys.argv = [sys.argv[0], *map(str, hydra.overrides.task)]
     choices = {group: str(hydra.runtime.choices[group]) for group in GROUPS}
     command = shlex.join([Path(sys.executable).name, "-m", "diffperc.train", *sys.argv[1:]])
@@ -71,11 +71,11 @@ def train_run(
     """Train; writes configuration, log, metrics, figures, checkpoints and ``summary.json`` into the folder.
 
     Args:
-        cfg: checked.
-        folder: of the run.
-        choices: what was chosen of the groups of which tables are made.
-        command: how the run can be repeated.
-        callbacks: further ones of Lightning.
+        cfg: a checked configuration.
+        folder: the run folder.
+        choices: the choices of `GROUPS`.
+        command: the command line that repeats the run.
+        callbacks: further callbacks of Lightning.
     """
     quiet_lightning()
     start = time.monotonic()
@@ -140,6 +140,6 @@ def train_run(
 
 
 def _parameters(task: PerceptionTask) -> tuple[int, int]:
-    """How many are trained, and how many there are."""
+    """The numbers of trained parameters and of all."""
     trainable = sum(p.numel() for p in task.parameters() if p.requires_grad)
     return trainable, sum(p.numel() for p in task.parameters())

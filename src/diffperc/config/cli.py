@@ -1,7 +1,8 @@
-"""The frame of every entry point: Hydra around it, ``--help``, a sentence and exit code 2 for what a user can fix."""
+"""The frame of every command: Hydra, ``--help``, and a sentence with exit code 2 for errors that a user can fix."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
@@ -20,7 +21,7 @@ from diffperc.config.help import help_text, help_wanted
 from diffperc.errors import DiffPercError
 
 USER_ERROR = 2
-# keys whose value is a sentence, to which Hydra's commas, brackets and equals signs mean nothing
+# keys whose value is a sentence, in which commas, brackets and equals signs have no meaning
 _SENTENCES = ("caption", "expression")
 
 
@@ -28,22 +29,23 @@ def entry(config_name: str, run: Callable[[DictConfig], Any], first: str | None 
     """Run ``conf/<config_name>.yaml`` composed with the command line.
 
     Args:
-        config_name: of the file in ``conf/``.
-        run: what to do.
-        first: the key of a first argument without one, as in ``diffperc.convert model.ckpt``.
+        config_name: the name of a file in ``conf/``.
+        run: the command.
+        first: the key of a first argument that has none, as in ``diffperc.convert model.ckpt``.
 
     ``--help`` prints the help of the command instead. Exits with code 2 and a sentence on stderr for errors that a user
-    can fix; with HYDRA_FULL_ERROR=1 the traceback comes instead.
+    can fix, or with the traceback if HYDRA_FULL_ERROR=1.
     """
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
     # Hydra would otherwise print its own shortened traceback and leave with code 1
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    # threads that spin while they wait take the core of the loader: 1.7 times slower beside one busy process
+    # threads that spin while they wait take the loader's core: 1.7 times slower beside one busy process
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     conf = conf_dir()
-    if first is not None and len(sys.argv) > 1 and ("=" not in sys.argv[1] or os.path.exists(sys.argv[1])):
-        sys.argv[1] = sys.argv[1] if sys.argv[1].startswith("-") else f"{first}={sys.argv[1]}"
-    sys.argv = [sys.argv[0], *(quoted(a) for a in sys.argv[1:])]
+    arguments = sys.argv[1:]
+    if first is not None and arguments:
+        arguments[0] = _with_key(first, arguments[0])
+    sys.argv[1:] = map(quoted, arguments)
     try:
         if help_wanted(sys.argv[1:]):
             print(help_text(config_name, sys.argv[1:]))
@@ -63,19 +65,29 @@ def entry(config_name: str, run: Callable[[DictConfig], Any], first: str | None 
         sys.exit(130)
 
 
+def _with_key(key: str, argument: str) -> str:
+    """The argument with a key, unless it has one or is an option; a file may have "=" in its name."""
+    if argument.startswith("-") or ("=" in argument and not os.path.exists(argument)):
+        return argument
+    return f"{key}={argument}"
+
+
 def _guarded(run: Callable[[DictConfig], Any], wants_traceback: bool) -> Callable[[DictConfig], Any]:
-    """`run`, which exits with a sentence for what a user can fix; outside of it Hydra would add a line of its own."""
+    """`run`, which exits with a sentence for errors that a user can fix; outside of it Hydra would add its own line."""
 
     @functools.wraps(run)
     def job(cfg: DictConfig) -> Any:
-        # those below a node are reported by `validate`, together with all else that is wrong there
-        missing = [key for key in sorted(OmegaConf.missing_keys(cfg)) if "." not in key]
-        if missing:
-            _leave("\n".join(f"{key} has no value; set {key}=..." for key in missing))
+        # `validate` reports those below a node, together with the other problems there
+        problems = []
+        for key in sorted(OmegaConf.missing_keys(cfg)):
+            if "." not in key:
+                problems.append(f"{key} has no value; set {key}=...")
+        if problems:
+            _leave("\n".join(problems))
         try:
             return run(cfg)
         except (DiffPercError, InstantiationException) as error:
-            # Hydra wraps what a constructor raised
+            # Hydra wraps what a constructor raises
             mine = error if isinstance(error, DiffPercError) else error.__cause__
             if wants_traceback or not isinstance(mine, DiffPercError):
                 raise
@@ -85,19 +97,18 @@ def _guarded(run: Callable[[DictConfig], Any], wants_traceback: bool) -> Callabl
 
 
 def quoted(argument: str) -> str:
-    """``key=value`` with the value in quotes where Hydra's grammar would not take it, such as a path with an umlaut.
+    """``key=value`` with the value in quotes where Hydra's grammar needs them, as for a path with an umlaut.
 
-    Sentences always are, unless they have quotes of their own: Hydra takes those with a comma for a list of choices.
+    Sentences are quoted always, unless they are already: Hydra reads one with a comma as a list of choices.
     """
     key, equals, value = argument.partition("=")
     if not equals or argument.startswith("-"):
         return argument
-    if key not in _SENTENCES or value == "null" or value[:1] in ("'", '"'):
-        try:
+    is_sentence = key in _SENTENCES and value != "null" and not value.startswith(("'", '"'))
+    if not is_sentence:
+        with contextlib.suppress(HydraException):
             OverridesParser.create().parse_override(argument)
             return argument
-        except HydraException:
-            pass
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"{key}='{escaped}'"
 

@@ -1,4 +1,4 @@
-"""The comments of the files in ``conf/``: the sentence of each key, which ``--help`` and the schema show."""
+"""The comments of the files in ``conf/``: one sentence per key, for ``--help`` and the schema."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import yaml
 
 
 def head(file: Path) -> list[str]:
-    """The comment at the top of a file, line by line, without the signs."""
+    """The comment at the top of a file, line by line, without "#"."""
     lines = file.read_text(encoding="utf-8").splitlines()
     return [line.removeprefix("#").removeprefix(" ") for line in takewhile(_is_comment, lines)]
 
 
 def key_sentences(file: Path) -> dict[str, str]:
-    """By dotted key: the comment behind it, else the comment above it, else "".
+    """The sentence of each dotted key: the comment behind it, else the comment above it, else "".
 
     Groups of the defaults list are keys too, such as ``defaults.task``. The comment at the top of the file belongs to
     the file, not to its first key.
@@ -32,7 +32,7 @@ def _pairs(node: yaml.Node, prefix: str) -> Iterator[tuple[str, yaml.Node, yaml.
     if isinstance(node, yaml.SequenceNode):
         for entry in node.value:
             yield from _pairs(entry, prefix)
-    if isinstance(node, yaml.MappingNode):
+    elif isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             path = f"{prefix}{key.value}"
             yield path, key, value

@@ -23,8 +23,8 @@ def composed(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
 
 
 def composed_with_choices(config_name: str, overrides: Sequence[str] = ()) -> tuple[DictConfig, dict[str, str]]:
-    """As `composed`, and what was chosen of each group."""
-    # Hydra knows one configuration folder at a time; that of a running entry point is put back
+    """As `composed`, with the choice of each group."""
+    # Hydra has one configuration folder at a time; that of a running command is restored
     running = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
@@ -39,9 +39,12 @@ def composed_with_choices(config_name: str, overrides: Sequence[str] = ()) -> tu
 
 
 def task_of_dataset(arguments: Sequence[str]) -> str | None:
-    """The task of which the data set on a command line has a protocol, where no task is named; None: as configured."""
-    named = dict(a.split("=", 1) for a in arguments if "=" in a)
-    if "dataset" not in named or {"task", "experiment"} & named.keys():
+    """The task for which the data set on a command line has a protocol; None if a task is named or there is no protocol."""
+    named = {}
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        named[key] = value
+    if "dataset" not in named or not named.keys().isdisjoint({"task", "experiment"}):
         return None
     try:
         cfg = composed("train", [f"dataset={named['dataset']}"])

@@ -1,6 +1,6 @@
-"""``--help`` of a command: what it does, its groups and their choices, and every key with its default and its sentence.
+"""``--help`` of a command: its purpose, its groups and their choices, and every key with its default and its sentence.
 
-The text is made from the files in ``conf/`` and their comments; nothing is imported that a key names.
+The sources are the files in ``conf/`` and their comments; nothing that a key names is imported.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Key:
 
     Attributes:
         path: dotted.
-        default: as it would be typed; empty for a node that only has keys below it.
+        default: as it would be typed; empty for a node, which only has keys below it.
         sentence: its comment; empty without one.
     """
 
@@ -59,7 +59,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Help:
-    """What `help_text` prints: groups, then keys by the node that they belong to; "" holds the command's own."""
+    """The content of `help_text`: groups, then keys by node; "" is the node of the command's own keys."""
 
     groups: list[Group]
     sections: dict[str, list[Key]]
@@ -80,7 +80,7 @@ def help_text(config_name: str, arguments: Sequence[str]) -> str:
     found = read_help(config_name, arguments)
     columns = min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)
     console = Console(file=io.StringIO(), width=columns, markup=False, emoji=False, highlight=False, no_color=True)
-    # as it stands: its examples are in columns
+    # without wrapping: its examples are in columns
     console.print("\n".join(head(conf_dir() / f"{config_name}.yaml")), soft_wrap=True)
     if found.groups:
         console.print("\ngroups (group=choice):")
@@ -122,7 +122,7 @@ def read_help(config_name: str, arguments: Sequence[str]) -> Help:
 def _sentences(
     loader: ConfigLoader, config_name: str, overrides: Sequence[str], folders: Sequence[Path]
 ) -> dict[str, str]:
-    """Of all files of the composition. The first one that has a sentence defines the key; later ones explain a value."""
+    """The sentences of all files of the composition; that of the first file is taken, later ones explain a value."""
     found: dict[str, str] = {}
     for part in loader.compute_defaults_list(config_name, list(overrides), RunMode.RUN).defaults:
         file = _find(part.config_path, folders)
@@ -137,19 +137,24 @@ def _sentences(
 
 
 def _find(config_path: str | None, folders: Sequence[Path]) -> Path | None:
-    """A file of ours; None for Hydra's own."""
-    candidates = [folder / f"{config_path}.yaml" for folder in folders]
-    return next((file for file in candidates if file.is_file()), None)
+    """The file of a configuration; None for Hydra's own."""
+    for folder in folders:
+        file = folder / f"{config_path}.yaml"
+        if file.is_file():
+            return file
+    return None
 
 
 def _groups(loader: ConfigLoader, config_name: str, overrides: Sequence[str], choices: dict[str, Any]) -> list[Group]:
-    """The groups that the command's defaults list names, without those whose choice follows from others."""
+    """The groups in the command's defaults list, except those whose choice follows from others."""
     file = conf_dir() / f"{config_name}.yaml"
     sentences = key_sentences(file)
     found: list[Group] = []
     for entry in yaml.safe_load(file.read_text(encoding="utf-8"))["defaults"]:
+        if entry == "_self_":
+            continue
         if isinstance(entry, str):
-            found += [] if entry == "_self_" else _groups(loader, entry, overrides, choices)
+            found += _groups(loader, entry, overrides, choices)
             continue
         ((name, choice),) = entry.items()
         if name.startswith("override ") or "${" in str(choice):
@@ -160,7 +165,7 @@ def _groups(loader: ConfigLoader, config_name: str, overrides: Sequence[str], ch
 
 
 def _keys(node: dict[Any, Any], prefix: str, sentences: dict[str, str]) -> Iterator[Key]:
-    """Every key below a node. Classes are left out: groups choose them."""
+    """Every key below a node, except ``_target_``, which the choice of a group determines."""
     for name, value in node.items():
         path = f"{prefix}{name}"
         if name == "_target_":
@@ -174,7 +179,7 @@ def _keys(node: dict[Any, Any], prefix: str, sentences: dict[str, str]) -> Itera
 
 
 def _sections(keys: Sequence[Key], content: dict[Any, Any]) -> dict[str, list[Key]]:
-    """Keys by the node that they belong to, those of no node first."""
+    """Keys by node; those outside of nodes come first."""
     sections: dict[str, list[Key]] = {"": []}
     for key in keys:
         top = key.path.split(".")[0]

@@ -1,7 +1,7 @@
 """A JSON schema of the composed training configuration, for editors: ``python -m diffperc.config.schema``.
 
-It is made from what `validate` reads too, the signatures of the classes that ``_target_`` names, and from their
-docstrings. A number of the recipe has the type of the argument that points to it.
+Its sources are the signatures of the classes that ``_target_`` names, which `validate` reads too, and their docstrings. A
+number of the recipe has the type of the argument that points to it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from diffperc.config.help import read_help
 from diffperc.config.signatures import signature_of
 
 Schema = dict[str, Any]
-# an interpolation, or a value that is not given yet, stands for any type
+# an interpolation, or a missing value, may replace a value of any type
 _OPEN: Schema = {"type": "string", "pattern": r"\$\{|^\?\?\?$"}
 _SIMPLE = {int: "integer", float: "number", bool: "boolean", str: "string", type(None): "null"}
 _POINTER = re.compile(r"\$\{recipe\.(\w+)\}")
@@ -44,7 +44,7 @@ def train_schema() -> Schema:
             definitions[f"{group}.{target}"] = _definition(get_object(target), keys)
         if classes:
             properties[group] = _choice(group, list(classes))
-    # a task brings a protocol, a data set may have others by task
+    # a task has a protocol, a data set may have others per task
     protocol = properties.pop("protocol")
     for target in _classes("task"):
         definitions[f"task.{target}"]["properties"]["protocol"] = protocol
@@ -62,7 +62,7 @@ def train_schema() -> Schema:
 
 
 def _own_properties() -> dict[str, Schema]:
-    """The keys of ``conf/train.yaml`` itself; null determines no type."""
+    """The keys of ``conf/train.yaml`` itself; a default of null allows any type."""
     file = conf_dir() / "train.yaml"
     content, sentences = _content(file), key_sentences(file)
     del content["defaults"], content["hydra"]
@@ -74,13 +74,13 @@ def _own_properties() -> dict[str, Schema]:
 
 
 def _classes(group: str) -> dict[str, set[str]]:
-    """The classes of a group's choices, each with the keys that all of its files have."""
+    """The classes of a group's choices, each with the keys that all its files have."""
     found: dict[str, set[str]] = {}
     for file in sorted((conf_dir() / group).glob("*.yaml")):
         content = _content(file)
         target = content.get("_target_")
         if target is not None:
-            found[target] = found.get(target, set(content)) & set(content)
+            found.setdefault(target, set(content)).intersection_update(content)
     return found
 
 
@@ -91,18 +91,15 @@ def _content(file: Path) -> dict[str, Any]:
 
 def _choice(group: str, targets: list[str]) -> Schema:
     """A node is checked by the definition of its class; classes of the user's own may have any keys."""
-    cases = [
-        {
-            "if": {"properties": {"_target_": {"const": target}}, "required": ["_target_"]},
-            "then": {"$ref": f"#/$defs/{group}.{target}"},
-        }
-        for target in targets
-    ]
+    cases = []
+    for target in targets:
+        condition = {"properties": {"_target_": {"const": target}}, "required": ["_target_"]}
+        cases.append({"if": condition, "then": {"$ref": f"#/$defs/{group}.{target}"}})
     return {"type": ["object", "null"], "allOf": cases}
 
 
 def _definition(kind: type, keys: set[str]) -> Schema:
-    """The arguments of a class. Those that it needs and its yaml files lack are left out: they are added at build time."""
+    """The arguments of a class, without required ones that its yaml files lack: the program passes these."""
     signature = signature_of(kind)
     needed = {name for name, parameter in signature.parameters.items() if parameter.required} - signature.supplied
     defaults, descriptions = _defaults(kind), _descriptions(kind)
@@ -121,7 +118,7 @@ def _definition(kind: type, keys: set[str]) -> Schema:
 
 
 def _recipe() -> dict[str, Schema]:
-    """Every key of a recipe, with the types of the arguments that point to it, else of its values."""
+    """Every key of a recipe, with the types of the arguments that point to it, or else of its values."""
     pointed: dict[str, list[Schema]] = {}
     for target, argument, key in _pointers():
         parameters = signature_of(get_object(target)).parameters
@@ -134,29 +131,31 @@ def _recipe() -> dict[str, Schema]:
         for key, value in _content(file).items():
             own.setdefault(key, []).append(_type(type(value)))
     own.pop("defaults", None)
-    return {
-        key: {**_or_open(_union(options)), "description": sentences.get(key, "")}
-        for key, options in {**own, **pointed}.items()
-    }
+    recipe = {}
+    for key, options in {**own, **pointed}.items():
+        recipe[key] = {**_or_open(_union(options)), "description": sentences.get(key, "")}
+    return recipe
 
 
 def _pointers() -> Iterator[tuple[str, str, str]]:
     """Class, argument, and the key of the recipe that its value points to, for all values such as ``${recipe.lr}``."""
     for file in sorted(conf_dir().rglob("*.yaml")):
-        for node in _nodes(_content(file)):
+        for node in _classes_in(_content(file)):
             for argument, value in node.items():
                 match = _POINTER.fullmatch(str(value))
-                if match and "_target_" in node:
+                if match:
                     yield node["_target_"], argument, match[1]
 
 
-def _nodes(value: Any) -> Iterator[dict[str, Any]]:
+def _classes_in(value: Any) -> Iterator[dict[str, Any]]:
+    """All nodes with a ``_target_``, at any depth."""
     if isinstance(value, dict):
-        yield value
+        if "_target_" in value:
+            yield value
         value = list(value.values())
     if isinstance(value, list):
         for child in value:
-            yield from _nodes(child)
+            yield from _classes_in(child)
 
 
 def _or_open(schema: Schema) -> Schema:
@@ -164,12 +163,14 @@ def _or_open(schema: Schema) -> Schema:
 
 
 def _union(options: Sequence[Schema]) -> Schema:
-    """Any of several; without a restriction if one of them has none."""
+    """Any of several; without restrictions if one of them has none."""
     if not all(options):
         return {}
     flat: list[Schema] = []
     for option in options:
-        flat += [part for part in option.get("anyOf", [option]) if part not in flat]
+        for part in option.get("anyOf", [option]):
+            if part not in flat:
+                flat.append(part)
     return flat[0] if len(flat) == 1 else {"anyOf": flat}
 
 

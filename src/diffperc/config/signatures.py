@@ -1,4 +1,4 @@
-"""What a ``_target_`` takes, read from its signature."""
+"""The parameters of a ``_target_``, read from its signature."""
 
 from __future__ import annotations
 
@@ -8,18 +8,25 @@ import typing
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 SIMPLE = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
 class Parameter(NamedTuple):
-    """Whether a value is required, and the annotation."""
+    """An argument: whether it is required, and its annotation."""
 
     required: bool
     annotation: Any
 
 
 class Signature(NamedTuple):
-    """parameters: by name; open_ended: whether any other keyword is passed on; supplied: by the program, not by a yaml."""
+    """The arguments of a function or class.
+
+    Attributes:
+        parameters: by name.
+        open_ended: whether any other keyword is accepted.
+        supplied: names of arguments that the program passes, not a yaml file.
+    """
 
     parameters: dict[str, Parameter]
     open_ended: bool
@@ -27,24 +34,24 @@ class Signature(NamedTuple):
 
 
 def signature_of(callable_: Callable[..., Any]) -> Signature:
-    """The parameters of a function or class. A class that passes **kwargs on is followed upwards.
+    """The parameters of a function or class; for a class that passes **kwargs on, also those of its bases.
 
-    What a base class requires is its subclass's business. A class names in an attribute ``supplied`` which arguments come
-    from the program.
+    Arguments of a base class are never required, because the subclass may pass them. The attribute ``supplied`` of a class
+    names the arguments that the program passes.
     """
     supplied = frozenset(getattr(callable_, "supplied", ()))
     if not inspect.isclass(callable_):
         return Signature(_own_parameters(callable_), False, supplied)
     found: dict[str, Parameter] = {}
-    for base in callable_.__mro__:
+    for base in callable_.__mro__[:-1]:
         init = base.__dict__.get("__init__")
-        if init is None or base is object:
+        if init is None:
             continue
-        inherited = bool(found)
-        for name, parameter in _own_parameters(init).items():
-            found.setdefault(name, parameter._replace(required=parameter.required and not inherited))
-        passes_on = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(init).parameters.values())
-        if not passes_on:
+        own = _own_parameters(init)
+        if found:
+            own = {name: parameter._replace(required=False) for name, parameter in own.items()}
+        found = own | found
+        if inspect.getfullargspec(init).varkw is None:
             return Signature(found, False, supplied)
     return Signature(found, True, supplied)
 
@@ -52,27 +59,23 @@ def signature_of(callable_: Callable[..., Any]) -> Signature:
 def _own_parameters(function: Callable[..., Any]) -> dict[str, Parameter]:
     try:
         hints = typing.get_type_hints(function)
-    except Exception:  # a foreign annotation that cannot be resolved is only not checked
+    except Exception:  # an annotation of another library that cannot be resolved is not checked
         hints = {}
     found = {}
-    for parameter in inspect.signature(function).parameters.values():
-        by_name = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-        if by_name and parameter.name != "self":
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind in _BY_NAME and name != "self":
             required = parameter.default is parameter.empty
-            found[parameter.name] = Parameter(required, hints.get(parameter.name, Any))
+            found[name] = Parameter(required, hints.get(name, Any))
     return found
 
 
 def type_problem(annotation: Any, value: Any) -> str | None:
-    """What a value should have been, for simple annotations; None if it fits or cannot be decided."""
-    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+    """The type that a value should have, for simple annotations; None if it has it, or if that cannot be decided."""
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
         problems = [type_problem(option, value) for option in typing.get_args(annotation)]
-        return None if None in problems else " or ".join(filter(None, problems))
-    if annotation is type(None):
-        return None if value is None else "null"
-    if annotation not in SIMPLE:
+        expected = list(filter(None, problems))
+        return " or ".join(expected) if len(expected) == len(problems) else None
+    accepted = (int, float) if annotation is float else (annotation,)
+    if type(value) in accepted:
         return None
-    fits = type(value) is annotation
-    if annotation is float:
-        fits = isinstance(value, int | float) and not isinstance(value, bool)
-    return None if fits else SIMPLE[annotation]
+    return "null" if annotation is type(None) else SIMPLE.get(annotation)

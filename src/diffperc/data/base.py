@@ -1,4 +1,4 @@
-"""The protocol of a data set: raw samples by number, without augmentation."""
+"""The interface of a data set: raw samples by index, without augmentation."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class PerceptionDataset(Dataset[Sample], ABC):
     The constructor checks that the data is there, so that a wrong path is reported before weights are read.
 
     Attributes:
-        provides: names of the targets that its samples carry; of several, a sample carries the one that was asked for.
+        provides: names of the targets that its samples can hold; a sample holds the requested one.
         any_target: whether the constructor takes a ``target``, which decides what a sample is: an image, a referent with its
             expressions (in validation one sample per expression), or a person.
         classes: names of its semantic classes, where they are the same for all its data.
-        info: what it offers.
+        info: classes, scenes, keypoints and the depth range.
         split: ``train`` or ``val``.
-        one_size: whether all images, and their ground truth, are of one size as stored.
-        supplied: arguments that come from the program and not from a configuration.
+        one_size: whether all images and their ground truth are stored in one size.
+        supplied: arguments that the program passes, not the configuration.
     """
 
     supplied: ClassVar[tuple[str, ...]] = ("split", "target", "diagnostics")
@@ -39,7 +39,7 @@ class PerceptionDataset(Dataset[Sample], ABC):
 
     @classmethod
     def offers(cls, target: Target) -> bool:
-        """Whether its samples can carry this kind of ground truth."""
+        """Whether its samples can hold this kind of ground truth."""
         return target.name in cls.provides
 
     @abstractmethod
@@ -55,7 +55,7 @@ class PerceptionDataset(Dataset[Sample], ABC):
         """
 
     def target(self, index: int) -> NDArray[Any]:
-        """The dense ground truth of a sample alone, for statistics; cheaper than the sample where that is possible."""
+        """The dense ground truth of a sample alone, for statistics; without reading the image where possible."""
         return next(iter(self[index].targets.values()))
 
     def keypoint_annotations(self) -> dict[str, Any]:

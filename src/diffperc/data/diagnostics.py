@@ -1,8 +1,8 @@
-"""What is wrong with a data set: the first problem stops a training, all of them are what `inspect` lists.
+"""Problems of a data set: training stops at the first one, `inspect` lists all of them.
 
 A data set's constructor gets a `Diagnostics` and reports `problem(...)` where something must be fixed and `unused(...)`
 where files or rows are not used. Training passes none, so that the first problem raises; inspection passes a `Collected`,
-and the constructor goes on without the bad part.
+and the constructor leaves the bad part out.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ log = logging.getLogger(__name__)
 
 
 class Diagnostics:
-    """Stops at the first problem, and warns of what is not used."""
+    """Stops at the first problem, and warns of files that are not used."""
 
     def problem(self, sentence: str) -> None:
-        """Something must be fixed; whoever goes on must leave that part out.
+        """Report what must be fixed; if it returns, the caller leaves that part out.
 
         Raises:
             DataError: the sentence.
@@ -27,11 +27,11 @@ class Diagnostics:
         raise DataError(sentence)
 
     def unused(self, sentences: Sequence[str]) -> None:
-        """What is not used: one warning with the first sentence and the number of the others."""
-        if not sentences:
-            return
-        more = f" ({len(sentences) - 1} more like it.)" if len(sentences) > 1 else ""
-        log.warning("%s%s", sentences[0], more)
+        """Report what is not used: one warning with the first sentence and the number of the others."""
+        if len(sentences) > 1:
+            log.warning("%s (%d more like it.)", sentences[0], len(sentences) - 1)
+        elif sentences:
+            log.warning("%s", sentences[0])
 
 
 class Collected(Diagnostics):
@@ -47,7 +47,7 @@ class Collected(Diagnostics):
         self.left_out: list[str] = []
 
     def problem(self, sentence: str) -> None:
-        if sentence not in self.problems:  # what concerns both splits is found twice
+        if sentence not in self.problems:  # problems of both splits are found twice
             self.problems.append(sentence)
 
     def unused(self, sentences: Sequence[str]) -> None:

@@ -34,11 +34,11 @@ class Item:
 class PreparedDataset(Dataset[Item]):
     """A data set as the network reads it, see `Preprocess`.
 
-    Training draws one of several expressions; all its randomness is that of the draw's seed.
+    Training draws one of several expressions; the draw's seed determines everything random.
 
     Args:
         dataset: raw samples; its split decides between training and evaluation.
-        preprocess: what is done to them.
+        preprocess: the preprocessing.
         target: the ground truth to prepare.
         resize_target: whether evaluation resizes the ground truth with the image, as some protocols do.
     """
@@ -49,8 +49,9 @@ class PreparedDataset(Dataset[Item]):
         self.dataset, self.preprocess, self.target = dataset, preprocess, target
         self.training = dataset.split == "train"
         self._resize_target = resize_target
-        augments = self.training and isinstance(target, DenseTarget)
-        self._augmentation = preprocess.augmentation(target) if augments else None  # type: ignore[arg-type]
+        self._augmentation = None
+        if self.training and isinstance(target, DenseTarget) and preprocess.augment:
+            self._augmentation = preprocess.augmentation(target)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -69,20 +70,22 @@ class PreparedDataset(Dataset[Item]):
             image = self.preprocess.evaluation(image)
         if self.training or self._resize_target:
             values = self.preprocess.resized_target(values, (image.shape[0], image.shape[1]))
-        if self._augmentation is not None and self.preprocess.augment:
+        if self._augmentation is not None:
             try:
                 image, values = self._augmentation(image, values, seed)
             except (ValueError, RuntimeError) as error:
                 raise DataError(f"{sample.path}: augmentation failed: {error}") from error
         tensor = target.tensor(values)
         check_shape(f"{sample.path}: the target '{target.name}'", tensor[None], target.dims)
-        expressions = sample.expressions
+        expression = None
+        if sample.expressions:
+            expression = sample.expressions[seed % len(sample.expressions)]
         return Item(
             image_tensor(image),
             SampleMeta(sample.path, (sample.image.shape[0], sample.image.shape[1])),
             scene=sample.scene,
             caption=sample.caption,
-            expression=expressions[seed % len(expressions)] if expressions else None,
+            expression=expression,
             labels=target.labels(tensor, sample, len(self.dataset.info.classes)),
             targets={target.name: tensor},
         )
@@ -91,7 +94,8 @@ class PreparedDataset(Dataset[Item]):
         crop, spec = self.preprocess.person_crop, self.dataset.info.keypoints
         assert crop is not None
         assert spec is not None
-        done = crop(sample, spec, np.random.default_rng(seed) if self.training else None)
+        rng = np.random.default_rng(seed) if self.training else None
+        done = crop(sample, spec, rng)
         size = (sample.image.shape[0], sample.image.shape[1])
         return Item(
             image_tensor(done.image),
@@ -117,7 +121,7 @@ def collate(items: Sequence[Item]) -> Batch:
     labels = [item.labels for item in items if item.labels is not None]
     return Batch(
         image=torch.stack([item.image for item in items]),
-        targets={name: torch.stack([item.targets[name] for item in items]) for name in first.targets},
+        targets={name: _stacked(items, name) for name in first.targets},
         scene=torch.tensor([item.scene for item in items]),
         labels=torch.stack(labels) if labels else None,
         expression=_sentences([item.expression for item in items]),
@@ -126,12 +130,16 @@ def collate(items: Sequence[Item]) -> Batch:
     )
 
 
-def _shapes(item: Item) -> dict[str, torch.Size]:
-    return {"image": item.image.shape} | {name: target.shape for name, target in item.targets.items()}
+def _shapes(item: Item) -> list[torch.Size]:
+    return [item.image.shape, *(target.shape for target in item.targets.values())]
+
+
+def _stacked(items: Sequence[Item], name: str) -> Tensor:
+    return torch.stack([item.targets[name] for item in items])
 
 
 def _sentences(given: Sequence[str | None]) -> tuple[str, ...] | None:
-    """None where the first item has no sentence; the empty one for others without."""
+    """None if the first item has no sentence; an empty sentence for further items without one."""
     if given[0] is None:
         return None
     return tuple(sentence or "" for sentence in given)

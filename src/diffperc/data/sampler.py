@@ -25,7 +25,7 @@ class SeededSampler(Sampler[Draw]):
     Args:
         length: of the data set.
         seed: of order and augmentation.
-        shuffle: another order each epoch. Without it (evaluation) no sample is repeated to fill a process up.
+        shuffle: a new order in every epoch. Without it (evaluation) no sample is repeated to fill up a process.
         rank, world: this process and their number.
     """
 

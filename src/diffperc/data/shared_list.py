@@ -12,13 +12,13 @@ T = TypeVar("T")
 
 
 class SharedList(Sequence[T], Generic[T]):
-    """Values of a data set, each serialised into one block of memory and read again when it is asked for.
+    """Values of a data set, serialised into one block of memory and deserialised one by one on access.
 
     A list of 100,000 objects takes tens of megabytes, and every loader process gradually makes a copy of it, because
     Python counts references inside the objects. A block of bytes is shared.
 
     Args:
-        values: plain ones, such as tuples of paths.
+        values: plain values, such as tuples of paths.
     """
 
     def __init__(self, values: Iterable[T]) -> None:

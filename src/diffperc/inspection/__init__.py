@@ -1,1 +1,1 @@
-"""Looking a data set through before anything is trained on it."""
+"""Inspecting a data set before training."""

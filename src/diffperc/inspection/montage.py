@@ -1,4 +1,4 @@
-"""Samples with their ground truth, before anything is predicted."""
+"""Figures of samples with their ground truth."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def sample_figure(sample: Sample, info: DatasetInfo, target: Target, split: str)
 
 
 def write_montage(sets: Mapping[str, PerceptionDataset], target: Target, count: int, file: Path) -> bool:
-    """Write up to `count` samples, spread over the splits; False if there is none that can be read."""
+    """Write up to `count` samples, spread over the splits; returns False if none can be read."""
     rows = []
     for split, dataset in sets.items():
         shown = min(count // len(sets), len(dataset))

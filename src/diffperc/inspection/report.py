@@ -1,8 +1,11 @@
-"""What an inspection prints."""
+"""The printed report of an inspection."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections import Counter
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from rich.console import Console
@@ -19,7 +22,7 @@ def print_report(report: dict[str, Any], counted: str) -> None:
 
     Args:
         report: as written to ``report.json``.
-        counted: what the tables of counts count, such as ``class``; empty: nothing.
+        counted: what the table of counts lists, such as ``class``; empty for no table.
     """
     console = Console(width=None if Console().is_terminal else 140)
     console.print(_values_table(report))
@@ -35,49 +38,47 @@ def print_report(report: dict[str, Any], counted: str) -> None:
 
 def _values_table(report: dict[str, Any]) -> Table:
     splits = report["splits"]
-    table = Table(title=f"{report['dataset']} for {report['task']}")
-    for column in ("", *splits):
-        table.add_column(column)
-    for name in ("samples", "images"):
-        table.add_row(name, *[str(split[name]) for split in splits.values()])
-    table.add_row("sizes", *[_sizes(split["sizes"]) for split in splits.values()])
-    for name in _names(splits, "values"):
-        table.add_row(name, *[_range(split["values"].get(name)) for split in splits.values()])
+    table = Table("", *splits, title=f"{report['dataset']} for {report['task']}")
+    contents = list(splits.values())
+    for name, describe in (("samples", str), ("images", str), ("sizes", _sizes)):
+        table.add_row(name, *map(describe, map(itemgetter(name), contents)))
+    _add_rows(table, [content["values"] for content in contents], _range)
     return table
 
 
 def _counts_table(splits: dict[str, Any], counted: str) -> Table:
-    table = Table(title=f"share of what is counted, and in how many samples each {counted} occurs")
-    for column in (counted, *splits):
-        table.add_column(column)
-    for name in _names(splits, "counts"):
-        table.add_row(name, *[_count(split["counts"].get(name)) for split in splits.values()])
+    title = f"share of all that is counted, and the number of samples in which each {counted} occurs"
+    table = Table(counted, *splits, title=title)
+    _add_rows(table, [content["counts"] for content in splits.values()], _count)
     return table
 
 
-def _names(splits: dict[str, Any], part: str) -> list[str]:
-    names: dict[str, None] = {}
-    for split in splits.values():
-        names |= dict.fromkeys(split[part])
-    return list(names)
+def _add_rows(table: Table, columns: Sequence[dict[str, Any]], describe: Callable[[Any], str]) -> None:
+    """One row per name that any column has."""
+    names = dict.fromkeys(itertools.chain.from_iterable(columns))
+    for name in names:
+        row = [name]
+        for column in columns:
+            row.append(describe(column[name]) if name in column else "")
+        table.add_row(*row)
 
 
-def _range(numbers: Sequence[float] | None) -> str:
-    if numbers is None:
-        return ""
+def _range(numbers: Sequence[float]) -> str:
     low, middle, high = numbers
     return f"{low:.4g} .. {middle:.4g} .. {high:.4g}"
 
 
-def _count(count: dict[str, float] | None) -> str:
-    return "" if count is None else f"{count['share']:8.3%} {count['samples']:6d}"
+def _count(count: dict[str, float]) -> str:
+    return f"{count['share']:8.3%} {count['samples']:6d}"
 
 
 def _sizes(sizes: dict[str, int]) -> str:
-    ordered = sorted(sizes.items(), key=lambda pair: -pair[1])
-    listed = ", ".join([f"{size} ({count})" for size, count in ordered[:_SIZES]])
-    more = len(ordered) - _SIZES
-    return f"{listed} and {more} more" if more > 0 else listed
+    listed = []
+    for size, count in Counter(sizes).most_common(_SIZES):
+        listed.append(f"{size} ({count})")
+    more = len(sizes) - _SIZES
+    text = ", ".join(listed)
+    return f"{text} and {more} more" if more > 0 else text
 
 
 def _print_sentences(title: str, sentences: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""What a data set holds: a few numbers per sample, and their summary."""
+"""Statistics of a data set: a few numbers per sample, and their summary."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from diffperc.types import DenseTarget, Target
 
 @dataclass(frozen=True)
 class Measured:
-    """What one sample holds.
+    """The numbers of one sample.
 
     Attributes:
         index: of the sample.
         path: of its image.
-        problems: sentences; then there is nothing else.
+        problems: sentences; a sample with problems has no numbers.
         size: (H, W) of the image.
         values: brightness and contrast of the image in [0, 255], and `Statistics.values` of the target.
         counts: `Statistics.counts` of the target.
@@ -37,7 +37,7 @@ class Measured:
 
 
 class MeasuredDataset(Dataset[Measured]):
-    """A data set whose samples are measured instead of learned from; a bad one is a sentence and stops nothing."""
+    """The numbers of each sample of a data set; a bad sample becomes a sentence and stops nothing."""
 
     def __init__(self, dataset: PerceptionDataset, target: Target) -> None:
         self.dataset, self.target = dataset, target
@@ -56,7 +56,7 @@ class MeasuredDataset(Dataset[Measured]):
         return Measured(index, sample.path, (), size, values, found.counts)
 
     def _problems(self, index: int, problem: str) -> tuple[str, ...]:
-        """What is wrong with a sample: of two bad files the ground truth's is reported, too."""
+        """The problems of a sample; if both files are bad, that of the ground truth is reported too."""
         if not isinstance(self.target, DenseTarget):
             return (problem,)
         try:
@@ -67,14 +67,14 @@ class MeasuredDataset(Dataset[Measured]):
 
 
 class Summary:
-    """What is known of a split so far.
+    """The numbers of a split so far.
 
     Attributes:
         count: good samples.
         problems: sentences about the others.
         sizes: how many images have each (H, W).
         paths: of the images.
-        counts: (K,) of each class or keypoint; `images` in how many samples it occurs.
+        counts: (K,) per class or keypoint; `images`: the number of samples in which it occurs.
     """
 
     def __init__(self) -> None:
@@ -86,13 +86,13 @@ class Summary:
         self._values: dict[str, list[float]] = {}
 
     def add(self, samples: Iterable[Measured]) -> None:
-        """Take in further samples."""
+        """Add further samples."""
         for sample in samples:
             self._add(sample)
 
     def _add(self, sample: Measured) -> None:
         if sample.problems:
-            self.problems += [problem for problem in sample.problems if problem not in self.problems]
+            self.problems = list(dict.fromkeys([*self.problems, *sample.problems]))
             return
         self.count += 1
         if sample.path not in self.paths:
@@ -126,10 +126,9 @@ class Summary:
         """
         total = max(1, int(self.counts[: len(counted)].sum()))
         counts = {}
-        for i, name in enumerate(counted):
-            if self.counts.any():
-                count = int(self.counts[i])
-                counts[name] = {"count": count, "share": count / total, "samples": int(self.images[i])}
+        if self.counts.any():
+            for name, count, samples in zip(counted, self.counts.tolist(), self.images.tolist(), strict=False):
+                counts[name] = {"count": count, "share": count / total, "samples": samples}
         return {
             "samples": self.count,
             "images": len(self.paths),

@@ -1,4 +1,4 @@
-"""How fast the training loader delivers."""
+"""The speed of the training loader."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ def loader_speed(data: PerceptionData, seconds: float) -> float | None:
     """Images per second from the training loader, augmentation included, measured for that long.
 
     Returns:
-        None where a batch cannot be made, such as one of different sizes: training reports why.
+        None if a batch cannot be made, for example from images of different sizes: training reports why.
     """
     assert data.train is not None
     loader = data.loader(data.train, data.batch_size, training=True)
 
-    def batches() -> Iterator[Batch]:  # a small data set is passed several times
+    def batches() -> Iterator[Batch]:  # a small data set is read several times
         while True:
             yield from loader
 
     endless = batches()
     try:
-        next(endless)  # starting processes is not loading
+        next(endless)  # the time to start processes does not count
         images, start = 0, time.perf_counter()
         for batch in endless:
             images += len(batch)
@@ -37,7 +37,7 @@ def loader_speed(data: PerceptionData, seconds: float) -> float | None:
 
 
 def describe_speed(loader: dict[str, float]) -> str:
-    """A line about the speed, and whether it suffices where the time of a step is given."""
+    """A line about the speed, and whether it is sufficient if the time of a step is known."""
     speed, processes = loader["images_per_second"], round(loader["processes"])
     text = f"loader: {speed:.1f} images/s, augmentation included, num_workers={processes}"
     needed = loader.get("needed_per_second")

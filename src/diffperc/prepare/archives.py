@@ -1,6 +1,6 @@
-"""What the modules of all data sets share: options, finding archives, unpacking them, the report.
+"""The parts that all data sets share: options, finding archives, unpacking them, the report.
 
-Unpacking resumes where it was interrupted. It writes nothing if everything is there.
+Unpacking resumes where it was interrupted. It writes nothing if everything is in place.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import IO, cast
 
 from diffperc.errors import DataError
 from diffperc.prepare.download import CHUNK, Source, fetch, part_of, progress, size_of
 
-# what zipfile and tarfile raise for a file that is cut short, changed, encrypted or compressed by another method
+# raised by zipfile and tarfile for a file that is truncated, changed, encrypted or compressed by another method
 _DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -80,14 +81,14 @@ def find(options: argparse.Namespace, patterns: Sequence[str], sources: Sequence
     for file in files:
         if not file.is_file():
             raise DataError(f"--archive: there is no file '{file}'.")
-    if options.archives and not options.archives.is_dir() and not options.download:
-        raise DataError(f"--archives: there is no folder '{options.archives}'.")
     folder = options.archives or options.out / "archives"
     found = set(itertools.chain.from_iterable(map(folder.glob, patterns)))
     files += sorted(found.difference(files))
     if options.download:
-        files += _fetch_missing(sources, files, folder)
-    elif not files:
+        return files + _fetch_missing(sources, files, folder)
+    if options.archives and not folder.is_dir():
+        raise DataError(f"--archives: there is no folder '{folder}'.")
+    if not files:
         raise DataError(f"there is no archive: neither --archive nor {folder} has {' or '.join(patterns)}. {hint}")
     return files
 
@@ -103,7 +104,7 @@ def _fetch_missing(sources: Sequence[Source], files: Sequence[Path], folder: Pat
 
 
 def matching(pattern: re.Pattern[str]) -> Choose:
-    """For `unpack`: members whose name matches, under the name that they have in the archive."""
+    """For `unpack`: members whose name matches, under their name in the archive."""
     return lambda member: member if pattern.match(member) else None
 
 
@@ -161,8 +162,8 @@ class _Unpacking:
 
     def _read_zip(self) -> None:
         with zipfile.ZipFile(self.archive) as z:
-            chosen = [i for i in z.infolist() if not i.is_dir() and self.choose(i.filename) is not None]
-            total = sum(info.file_size for info in chosen)
+            chosen = [info for info in z.infolist() if not info.is_dir() and self.choose(info.filename)]
+            total = sum(map(attrgetter("file_size"), chosen))
             with progress(f"unpacking {self.archive.name}", total) as count:
                 for info in chosen:
                     self._write(info.filename, info.file_size, partial(z.open, info))
@@ -207,7 +208,7 @@ class _Unpacking:
 
 
 def _check_end(tar: tarfile.TarFile) -> None:
-    """tarfile takes a damaged header for the end of the archive; the true end is a block of zeros."""
+    """tarfile takes a damaged header for the end of the archive; the real end is a block of zeros."""
     source = cast("IO[bytes]", tar.fileobj)
     source.seek(tar.offset)
     if source.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
@@ -228,15 +229,15 @@ def report(written: int, root: Path, counts: Mapping[str, int], published: tuple
     """Print the last lines of a preparation.
 
     Args:
-        written: number of files; 0: there was nothing to do.
+        written: the number of new files; 0 if there was nothing to do.
         root: the data set's folder.
-        counts: what the data set's class finds there, such as ``{"training": 20210, "validation frames": 2000}``.
+        counts: what the data set's class finds, such as ``{"training": 20210, "validation frames": 2000}``.
         published: the numbers of the complete data set, in the same order.
     """
     if not written:
         print("nothing to do: everything is there.")
-    found = ", ".join(f"{count} {what}" for what, count in counts.items())
-    if not published or published == tuple(counts.values()):
-        print(f"ready: {found} in {root}")
-    else:
-        print(f"ready: {found} in {root}; the published data set has {' and '.join(map(str, published))}")
+    found = [f"{count} {what}" for what, count in counts.items()]
+    sentence = f"ready: {', '.join(found)} in {root}"
+    if published not in ((), tuple(counts.values())):
+        sentence += f"; the published data set has {' and '.join(map(str, published))}"
+    print(sentence)

@@ -38,17 +38,18 @@ def read_frames(folder: Path, name: str | None, patterns: Sequence[str]) -> list
     frames = []
     for line in found[0].read_text(encoding="utf-8").splitlines():
         words = line.split()
+        if not words:
+            continue
         if len(words) == 1:
             raise DataError(f"{found[0]}: expected 'image depth [focal]', found '{words[0]}'.")
-        if words:
-            frames.append(words)
+        frames.append(words)
     return frames
 
 
 def _first_match(folder: Path, patterns: Sequence[str]) -> list[Path]:
     """All files that match the first pattern that matches any."""
     for pattern in patterns:
-        found = sorted(file for file in folder.glob(pattern) if file.is_file())
+        found = sorted(filter(Path.is_file, folder.glob(pattern)))
         if found:
             return found
     return []

@@ -65,8 +65,8 @@ def main(arguments: list[str]) -> None:
             f"as {rest[0].name}. Give them with --archive, add --download, or remove their lines from the lists."
         )
     for name, frames in lists.items():
-        lines = [" ".join(words) + "\n" for words in frames]
-        written += archives.write(options.out / name, "".join(lines).encode())
+        lines = [*map(" ".join, frames), ""]
+        written += archives.write(options.out / name, "\n".join(lines).encode())
 
     from diffperc.data import KITTI
 
@@ -76,7 +76,7 @@ def main(arguments: list[str]) -> None:
 
 @dataclass
 class _Wanted:
-    """What the lists name.
+    """The frames that the lists name.
 
     Attributes:
         images: from the path of an image below ``raw/`` to the name of its drive.
@@ -104,21 +104,30 @@ class _Wanted:
         path = match[1]
         if path in self.images:
             return f"raw/{path}"
-        _, _, depth = path.partition("/")
-        return f"data_depth_annotated/{path}" if depth in self.depths else None
+        if path.partition("/")[2] in self.depths:
+            return f"data_depth_annotated/{path}"
+        return None
 
     def missing(self, out: Path) -> list[Source]:
         """The archives whose frames are not all unpacked."""
-        drives = {drive for image, drive in self.images.items() if not (out / "raw" / image).is_file()}
-        urls = [f"{BUCKET}/raw_data/{drive.removesuffix('_sync')}/{drive}.zip" for drive in sorted(drives)]
-        train, val = out / "data_depth_annotated/train", out / "data_depth_annotated/val"
-        if not all((train / depth).is_file() or (val / depth).is_file() for depth in self.depths):
-            urls.append(f"{BUCKET}/data_depth_annotated.zip")
-        return [Source(url) for url in urls]
+        drives = set()
+        for image, drive in self.images.items():
+            if not (out / "raw" / image).is_file():
+                drives.add(drive)
+        sources = []
+        for drive in sorted(drives):
+            recording = drive.removesuffix("_sync")
+            sources.append(Source(f"{BUCKET}/raw_data/{recording}/{drive}.zip"))
+        annotated = out / "data_depth_annotated"
+        for depth in self.depths:
+            if not (annotated / "train" / depth).is_file() and not (annotated / "val" / depth).is_file():
+                sources.append(Source(f"{BUCKET}/data_depth_annotated.zip"))
+                break
+        return sources
 
 
 def _unpack_given(options: argparse.Namespace, wanted: _Wanted) -> int:
-    """Unpack the archives that are on the disk; none is needed if nothing is missing."""
+    """Unpack the archives on the disk; none is needed if nothing is missing."""
     if not wanted.missing(options.out):
         return 0
     files = archives.find(options, ["*_sync.zip", "data_depth_annotated.zip"], [], _HINT)
@@ -152,6 +161,6 @@ def _match(pattern: re.Pattern[str], name: str) -> re.Match[str]:
     match = pattern.search(name)
     if not match:
         raise DataError(
-            f"the lists name '{name}', which is no file of KITTI's image_02; give Eigen's lists with --lists."
+            f"the lists name '{name}', which is not a file of KITTI's image_02; give Eigen's lists with --lists."
         )
     return match

@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> None:
         file = options.out / f"{part}_list.txt"
         wanted = published.get(part) or _kept(file, len(found[part])) or found[part]
         _check(options.out, part, wanted)
-        written += archives.write(file, "".join(f"{frame}\n" for frame in wanted).encode())
+        written += archives.write(file, "\n".join([*wanted, ""]).encode())
 
     from diffperc.data import NYUv2
 
@@ -85,16 +85,16 @@ def _published_lists(options: argparse.Namespace) -> Lines:
 
 
 def _convert(files: Sequence[Path], out: Path) -> tuple[int, Lines]:
-    """How many files were written, and the frames; those of a part come from the first kind of archive that has any."""
+    """The number of new files, and the frames; those of a part come from the first kind of archive that has any."""
     by_suffix = {".mat": from_mat, ".parquet": from_parquet}
     by_converter: dict[Callable[[Sequence[Path], Path], tuple[int, Lines]], list[Path]]
     by_converter = {_unpack: [], from_parquet: [], from_mat: []}
     for file in files:
         by_converter[by_suffix.get(file.suffix, _unpack)].append(file)
     written, found = 0, Lines()
-    for convert, some in by_converter.items():
-        if some:
-            count, lines = convert(some, out)
+    for convert, archives_of_kind in by_converter.items():
+        if archives_of_kind:
+            count, lines = convert(archives_of_kind, out)
             written += count
             found = lines | found
     return written, found
@@ -112,14 +112,16 @@ def _kept(file: Path, count: int) -> list[str]:
 
 def _check(out: Path, part: str, lines: Sequence[str]) -> None:
     """A list is written only if all its files are there: a list that exists is complete."""
-    names = []
-    for frame in lines:
-        names += [name.lstrip("/") for name in frame.split()[:2]]
     home = out / HOMES[part]
-    missing = [name for name in names if not (out / name).is_file() and not (home / name).is_file()]
+    missing = []
+    for frame in lines:
+        for name in frame.split()[:2]:
+            file = name.lstrip("/")
+            if not (out / file).is_file() and not (home / file).is_file():
+                missing.append(file)
     if missing:
         raise DataError(
-            f"{out}: {len(missing)} of the {len(names)} files of {part}_list.txt are in none of the archives, such as "
+            f"{out}: {len(missing)} of the {2 * len(lines)} files of {part}_list.txt are in none of the archives, such as "
             f"{missing[0]}. {_HINT}"
         )
 

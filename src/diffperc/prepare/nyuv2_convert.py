@@ -13,7 +13,7 @@ from diffperc.errors import DataError
 from diffperc.prepare import archives
 from diffperc.prepare.download import progress
 
-# from a part, train or test, to the lines of its list: image and depth, relative to the data set's root
+# by part, train or test, the lines of its list: image and depth, relative to the data set's root
 Lines = dict[str, list[str]]
 # where the frames of a part are
 HOMES = {"train": "sync", "test": "official_splits/test"}
@@ -40,9 +40,9 @@ def from_mat(files: Sequence[Path], out: Path) -> tuple[int, Lines]:
         raise DataError("nyu_depth_v2_labeled.mat and splits.mat belong together; give just these two with --archive.")
     numbers = _numbers(scipy, small[0])
     if (out / "sync").is_dir():
-        del numbers["train"]  # these few are for those who have no others
+        del numbers["train"]  # these few are used only without others
     try:
-        # compressed blocks hold pieces of many images: what is unpacked for one must stay for the next
+        # a compressed block holds pieces of many images: the cache keeps it for the next one
         with h5py.File(large[0], rdcc_nbytes=1 << 27, rdcc_nslots=100_003) as mat:
             return _labelled(mat, large[0].name, numbers, out)
     except (KeyError, IndexError, ValueError, OSError, RuntimeError) as error:
@@ -64,9 +64,9 @@ def _numbers(scipy: Any, file: Path) -> dict[str, list[int]]:
 def _labelled(mat: Any, name: str, numbers: dict[str, list[int]], out: Path) -> tuple[int, Lines]:
     images, depths = mat["images"], mat["rawDepths"]
     scenes = mat["sceneTypes" if "sceneTypes" in mat else "scenes"][()].reshape(-1)
-    part_of = {}
-    for part, ones in numbers.items():
-        part_of.update(dict.fromkeys(ones, part))
+    part_of: dict[int, str] = {}
+    for part, members in numbers.items():
+        part_of |= dict.fromkeys(members, part)
     written, lines = 0, Lines((part, []) for part in numbers)
     with progress(f"converting {name}", len(part_of), frames=True) as count:
         for number, part in sorted(part_of.items()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -19,22 +20,25 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def print_summary(summary: dict[str, Any], dataset: str, images: int, folder: Path) -> None:
-    """Print the metrics, beside the baseline's if there is one, and where everything is.
+    """Print the metrics, beside the baseline's if there is one, and the paths of all results.
 
     Args:
         summary: with ``metrics``, ``classes``, ``protocol``, ``checkpoint``, and possibly ``baseline``.
-        dataset: its name.
-        images: how many were scored.
-        folder: of the run.
+        dataset: the name of the data set.
+        images: the number of scored images.
+        folder: the run folder.
     """
     table = Table(title=f"{dataset}, {images} images, protocol {summary['protocol']}")
-    for column in ("metric", "model", "baseline", "model / baseline"):
-        table.add_column(column, justify="left" if column == "metric" else "right")
+    table.add_column("metric")
+    for column in ("model", "baseline", "model / baseline"):
+        table.add_column(column, justify="right")
     baselines = summary.get("baseline", {})
     for name, value in summary["metrics"].items():
+        row = [name, f"{value:.4f}"]
         baseline = baselines.get(name)
-        compared = (f"{baseline:.4f}", f"{value / baseline:.3f}") if baseline else ("", "")
-        table.add_row(name, f"{value:.4f}", *compared)
+        if baseline:
+            row += [f"{baseline:.4f}", f"{value / baseline:.3f}"]
+        table.add_row(*row)
     Console().print(table)
     if summary["classes"]:
         _print_classes(summary["classes"])
@@ -47,10 +51,10 @@ def _print_classes(classes: dict[str, dict[str, float]]) -> None:
     """Scores by class; classes that do not occur, whose scores are NaN, are left out."""
     columns = list(next(iter(classes.values())))
     table = Table(title="by class")
-    for column in ("class", *columns):
-        table.add_column(column, justify="left" if column == "class" else "right")
+    table.add_column("class")
+    for column in columns:
+        table.add_column(column, justify="right")
     for name, scores in classes.items():
-        occurs = any(value == value for value in scores.values())
-        if occurs:
+        if not all(map(math.isnan, scores.values())):
             table.add_row(name, *[f"{scores[column]:.4f}" for column in columns])
     Console().print(table)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,24 +19,26 @@ Row = dict[str, str]
 
 
 def write_table(rows: Sequence[Row], stem: Path, title: str, show: bool = True) -> None:
-    """Write ``<stem>.csv`` and ``<stem>.md`` and print the same; a row may lack columns."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
+    """Write ``<stem>.csv`` and ``<stem>.md`` and print the same; a row may lack columns; its cells are then empty."""
+    columns = list(dict.fromkeys(itertools.chain.from_iterable(rows)))
     with stem.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
-    lines = [columns, ["---"] * len(columns), *([row.get(c, "") for c in columns] for row in rows)]
-    text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    stem.with_suffix(".md").write_text(text, encoding="utf-8")
-    if not show:
-        return
-    table = Table(title=title)
-    for column in columns:
-        table.add_column(column)
+    table = Table(*columns, title=title)
+    lines = [_markdown(columns), _markdown(["---"] * len(columns))]
     for row in rows:
-        table.add_row(*(row.get(c, "") for c in columns))
-    # without a terminal rich would cut the table to 80 columns
-    Console(width=None if Console().is_terminal else 220).print(table)
+        cells = [row.get(column, "") for column in columns]
+        table.add_row(*cells)
+        lines.append(_markdown(cells))
+    stem.with_suffix(".md").write_text("".join(lines), encoding="utf-8")
+    if show:
+        # without a terminal rich would cut the table to 80 columns
+        Console(width=None if Console().is_terminal else 220).print(table)
+
+
+def _markdown(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |\n"
 
 
 def read_summaries(folder: Path) -> list[dict[str, Any]]:
@@ -63,38 +67,44 @@ def cost_columns(summary: dict[str, Any]) -> Row:
 
 
 def comparison(summaries: Sequence[dict[str, Any]]) -> list[Row]:
-    """One row a strategy: for each task (and data set, backbone) the monitored metric, baseline and cost.
+    """One row per strategy: for each task (and data set, backbone) the monitored metric, baseline and cost.
 
-    Of several runs of one cell the mean is shown, with their number.
+    Several runs of one cell are shown by their mean and their number.
     """
-    cells: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    columns = [_column(s) for s in summaries]
-    for summary, column in zip(summaries, columns, strict=True):
-        cells.setdefault((summary["choices"]["strategy"], column), []).append(summary)
-    rows = []
-    for strategy in dict.fromkeys(s["choices"]["strategy"] for s in summaries):
-        row: Row = {"strategy": strategy}
-        for column in dict.fromkeys(columns):
-            runs = cells.get((strategy, column), [])
-            if not runs:
-                continue
-            metric = runs[0]["monitor"]
-            name = metric.removeprefix("val/")
-            count = f" (mean of {len(runs)})" if len(runs) > 1 else ""
-            row[f"{column} {name}"] = f"{_mean(runs, 'metrics', metric):.4f}{count}"
-            row[f"{column} baseline"] = f"{_mean(runs, 'baseline', metric):.4f}"
-            row |= {f"{column} {k}": v for k, v in cost_columns(runs[0]).items()}
-        rows.append(row)
-    return rows
+    cells: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    rows: dict[str, Row] = {}
+    for summary in summaries:
+        strategy = summary["choices"]["strategy"]
+        rows[strategy] = {"strategy": strategy}
+        cells.setdefault(_column(summary), {}).setdefault(strategy, []).append(summary)
+    for column, by_strategy in cells.items():
+        for strategy, runs in by_strategy.items():
+            for name, value in _cell(runs).items():
+                rows[strategy][f"{column} {name}"] = value
+    return list(rows.values())
+
+
+def _cell(runs: Sequence[dict[str, Any]]) -> Row:
+    """Metric, baseline and cost of the runs of one strategy on one task."""
+    metric = runs[0]["monitor"]
+    count = f" (mean of {len(runs)})" if len(runs) > 1 else ""
+    return {
+        metric.removeprefix("val/"): f"{_mean(runs, 'metrics', metric):.4f}{count}",
+        "baseline": f"{_mean(runs, 'baseline', metric):.4f}",
+        **cost_columns(runs[0]),
+    }
 
 
 def _column(summary: dict[str, Any]) -> str:
+    """The task, and the data set and the backbone unless they are the defaults."""
     choices = summary["choices"]
-    return " ".join([choices["task"], *(c for c in (choices["dataset"], choices["backbone"]) if c not in _USUAL)])
-
-
-_USUAL = ("scenes", "tiny")
+    names = [choices["task"]]
+    if choices["dataset"] != "scenes":
+        names.append(choices["dataset"])
+    if choices["backbone"] != "tiny":
+        names.append(choices["backbone"])
+    return " ".join(names)
 
 
 def _mean(runs: Sequence[dict[str, Any]], part: str, name: str) -> float:
-    return float(sum(r[part][name] for r in runs) / len(runs))
+    return statistics.fmean(run[part][name] for run in runs)

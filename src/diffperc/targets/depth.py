@@ -56,19 +56,15 @@ class DepthTarget(DenseTarget):
 
     def notes(self, summary: Any, info: DatasetInfo, split: str) -> list[str]:
         notes = []
-        ranges = summary.ranges()
-        if "depth, mean m" in ranges:
-            middle = ranges["depth, mean m"][1]
-            if not _PLAUSIBLE[0] < middle < _PLAUSIBLE[1]:
-                notes.append(
-                    f"{split}: half of the images have a mean depth beyond {middle:.3g} m; is the scale right?"
-                )
-            beyond = summary.share_above("depth, largest m", info.max_depth or np.inf)
-            if beyond:
-                notes.append(
-                    f"{split}: {beyond:.0%} of the images have depths beyond dataset.max_depth={info.max_depth}, "
-                    "which the network cannot express."
-                )
+        _, median, _ = summary.ranges().get("depth, mean m", (1, 1, 1))
+        if not _PLAUSIBLE[0] < median < _PLAUSIBLE[1]:
+            notes.append(f"{split}: half of the images have a mean depth beyond {median:.3g} m; is the scale right?")
+        beyond = summary.share_above("depth, largest m", info.max_depth or np.inf)
+        if beyond:
+            notes.append(
+                f"{split}: {beyond:.0%} of the images have depths beyond dataset.max_depth={info.max_depth}, "
+                "which the network cannot express."
+            )
         empty = 1 - summary.share_above("depth, measured share", 0)
         if empty:
             notes.append(f"{split}: {empty:.0%} of the images have no measured depth at all.")
@@ -77,9 +73,11 @@ class DepthTarget(DenseTarget):
     def panel(self, sample: Sample, info: DatasetInfo) -> Panel:
         depth = sample.targets[self.name]
         measured = depth > 0
-        low, high = (float(depth[measured].min()), float(depth[measured].max())) if measured.any() else (0.0, 1.0)
+        low, high = 0.0, 1.0
+        if measured.any():
+            low, high = float(depth[measured].min()), float(depth[measured].max())
         picture = colormapped(np.where(measured, depth, np.nan), low, high)
-        if measured.mean() < _SPARSE:  # single points would not be seen
+        if measured.mean() < _SPARSE:  # single points would be invisible
             side = 2 * max(1, picture.shape[1] // 400) + 1
             brush = np.ones((side, side), np.uint8)
             points = cv2.dilate(measured.astype(np.uint8), brush)[..., None] > 0

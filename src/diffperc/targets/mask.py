@@ -1,7 +1,8 @@
-"""Class ids for every pixel."""
+"""A class id for every pixel."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -60,13 +61,14 @@ class MaskTarget(DenseTarget):
     def notes(self, summary: Any, info: DatasetInfo, split: str) -> list[str]:
         if not summary.counts.any():
             return []
-        notes = []
-        absent = [name for name, pixels in zip(info.classes, summary.counts, strict=False) if not pixels]
-        if absent:
-            listed = ", ".join(absent[:8])
-            notes.append(f"{split}: {len(absent)} of {len(info.classes)} classes do not occur: {listed}.")
-        if len(absent) == len(info.classes):
-            notes.append(f"{split}: no pixel is counted; all ids are among those that are ignored.")
+        occurs = summary.counts[: len(info.classes)] > 0
+        absent = list(itertools.compress(info.classes, ~occurs))
+        if not absent:
+            return []
+        listed = ", ".join(absent[:8])
+        notes = [f"{split}: {len(absent)} of {len(info.classes)} classes do not occur: {listed}."]
+        if not occurs.any():
+            notes.append(f"{split}: no pixel is counted; all ids are among the ignored ones.")
         return notes
 
     def panel(self, sample: Sample, info: DatasetInfo) -> Panel:
@@ -82,15 +84,14 @@ def _names_by_id(options: FolderOptions) -> dict[int, str]:
     if given is None or isinstance(given, str):
         file = options.root / (given or "classes.yaml")
         where, given = str(file), _read_classes(file)
-    pairs = _pairs(given)
-    names = [name for _, name in pairs]
-    ids = [int(label) if str(label).isdigit() else _IGNORED for label, _ in pairs]
-    if not _are_names(names) or len(set(ids)) < len(ids) or max(ids) >= _IGNORED or set(ids) & set(options.ignore):
+    by_id = _by_id(given)
+    allowed = set(range(_IGNORED)).difference(options.ignore)
+    if not by_id or not allowed.issuperset(by_id) or not _are_names(list(by_id.values())):
         raise ConfigError(
             f"{where}: must be different names in the order of their ids, or names by id from 0 to 254, none of them among "
             f"dataset.ignore={list(options.ignore)}; in yaml a word such as yes needs quotes."
         )
-    return dict(sorted(zip(ids, names, strict=True)))
+    return dict(sorted(by_id.items()))
 
 
 def _read_classes(file: Path) -> Any:
@@ -101,18 +102,22 @@ def _read_classes(file: Path) -> Any:
         )
     try:
         return OmegaConf.to_container(OmegaConf.load(file))
-    except Exception as error:  # those of yaml, of OmegaConf, of decoding
+    except Exception as error:  # from yaml, OmegaConf, or decoding
         raise DataError(f"{file}: cannot be read as yaml ({str(error).splitlines()[0]}).") from error
 
 
-def _pairs(given: Any) -> list[tuple[Any, Any]]:
-    if isinstance(given, Mapping):
-        return list(given.items())
+def _by_id(given: Any) -> dict[int, Any]:
+    """The entries by id; empty if an id is no whole number, or occurs twice (as 1 and "1")."""
     if isinstance(given, list | tuple):
-        return list(enumerate(given))
-    return []
+        return dict(enumerate(given))
+    if not isinstance(given, Mapping) or not all(map(str.isdigit, map(str, given))):
+        return {}
+    by_id = {int(label): name for label, name in given.items()}
+    return by_id if len(by_id) == len(given) else {}
 
 
 def _are_names(names: Sequence[Any]) -> bool:
-    texts = [name for name in names if isinstance(name, str) and name.strip()]
-    return bool(texts) and len(set(texts)) == len(names)
+    """Whether all are different texts that are not blank."""
+    if not all(isinstance(name, str) for name in names):
+        return False
+    return all(map(str.strip, names)) and len(set(names)) == len(names)

@@ -1,4 +1,4 @@
-"""What a sentence points to."""
+"""The object to which a sentence points."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from diffperc.visualization.overlays import outlined
 
 
 class ReferentTarget(DenseTarget):
-    """(H, W) uint8, 1 where the expressions of the sample point."""
+    """(H, W) uint8, 1 on the object to which the expressions of the sample point."""
 
     name = "referent"
     sample = "expression"
@@ -32,7 +32,7 @@ class ReferentTarget(DenseTarget):
         return torch.from_numpy(values.copy()).long()
 
     def labels(self, values: Tensor, sample: Sample, count: int) -> Tensor:
-        """The category of the referent alone."""
+        """True only for the category of the referent."""
         labels = torch.zeros(count, dtype=torch.bool)
         if sample.category >= 0:
             labels[sample.category] = True
@@ -50,7 +50,9 @@ class ReferentTarget(DenseTarget):
 
     def notes(self, summary: Any, info: DatasetInfo, split: str) -> list[str]:
         empty = 1 - summary.share_above("referent, share of the image", 0)
-        return [f"{split}: {empty:.0%} of the expressions point to an empty mask."] if empty else []
+        if not empty:
+            return []
+        return [f"{split}: {empty:.0%} of the expressions point to an empty mask."]
 
     def panel(self, sample: Sample, info: DatasetInfo) -> Panel:
         quoted = [f"“{expression}”" for expression in sample.expressions[:3]]

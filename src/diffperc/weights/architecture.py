@@ -24,8 +24,8 @@ def architecture(config: str | Mapping[str, Any] | None, source: WeightsSource |
 
     Args:
         config: name of a shipped one (``sd15``, ``sd21``, ``tiny``), a folder in the diffusers layout, the mapping
-            kept in a checkpoint, or None: as the source.
-        source: where the weights are; None for random weights.
+            stored in a checkpoint, or None for that of the source.
+        source: the weights; None for random weights.
 
     Raises:
         WeightsError: there is no such config, it is incomplete, or the source does not determine it.

@@ -109,7 +109,7 @@ def with_prefixes(modules: Mapping[str, str], ldm: str, diffusers: str) -> Modul
 
 
 def inverted(modules: Mapping[str, str]) -> ModuleNames:
-    """The names the other way round."""
+    """The mapping in the opposite direction."""
     return dict(zip(modules.values(), modules.keys(), strict=True))
 
 
@@ -145,8 +145,8 @@ def counted(names: Collection[str]) -> str:
 
 
 def encoding_half(vae: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a VAE that turn images into latents."""
-    return {k: v for k, v in vae.items() if k.startswith(("encoder.", "quant_conv."))}
+    """The tensors of a VAE's encoder."""
+    return {name: tensor for name, tensor in vae.items() if name.startswith(("encoder.", "quant_conv."))}
 
 
 def vae_from_ldm(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:

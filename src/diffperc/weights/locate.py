@@ -1,4 +1,4 @@
-"""Where weights are: shipped with the package, on this machine, or on the Hugging Face hub at a pinned revision."""
+"""Finding weights: shipped with the package, on this machine, or on the Hugging Face hub at a pinned revision."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from diffperc.errors import WeightsError
 # the parts of a diffusers folder that models here read
 PARTS = ("unet", "vae", "text_encoder", "image_encoder")
 _SUFFIXES = (".ckpt", ".safetensors", ".pt", ".bin")
-# which files of a hub repository are needed: not the same weights a second time in other formats and precisions
+# the files of a hub repository that are needed, without the same weights in other formats and precisions
 _CONFIGS = [f"{part}/*config.json" for part in PARTS]
 _WEIGHTS = [f"{part}/*model.safetensors" for part in PARTS]
 _PIPELINE = (*_CONFIGS, *_WEIGHTS, "tokenizer/*")
@@ -82,7 +82,7 @@ def _is_hub_id(name: str) -> bool:
 
 
 def _download(repository: str, revision: str | None, patterns: Sequence[str], key: str, kinds: str) -> Path:
-    """The local folder of a hub repository, from the cache where it is there."""
+    """The local folder of a hub repository, from the cache if it is there."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 

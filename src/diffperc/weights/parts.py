@@ -1,4 +1,4 @@
-"""The tensors of one part of a source, in diffusers' names, whatever the source's own names are."""
+"""The tensors of one part of a source, in diffusers' names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OLD_ATTENTION = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", "
 
 
 def part_state(source: WeightsSource, part: str, arch: Architecture) -> dict[str, Tensor]:
-    """The float32 tensors of ``unet`` or of ``vae``, of which only the encoder is taken, in diffusers' names.
+    """The float32 tensors of ``unet`` or of ``vae``, of which only the encoder is used, in diffusers' names.
 
     Raises:
         WeightsError: the part is missing, or its file is unreadable or of another architecture.

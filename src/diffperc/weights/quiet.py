@@ -1,4 +1,4 @@
-"""transformers and diffusers without their messages about small things."""
+"""Silencing transformers and diffusers while they load."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def quiet_loading() -> Iterator[None]:
 
 @contextmanager
 def _quiet(logging: Any) -> Iterator[None]:
-    """One library's logging: errors alone, and no progress bars."""
+    """One library's logging: errors only, and no progress bars."""
     verbosity, has_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from diffperc.errors import WeightsError
 
-# what training programs put around the tensors
+# keys under which training programs store the tensors
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
 # the first byte of a zip archive, and of a pickle
 _TORCH_BEGINNINGS = (b"P", b"\x80")
-# what training programs store beside tensors: records and numbers, none of which runs code
+# types that training programs store beside tensors: records and numbers, none of which runs code
 _NUMPY_TYPES = [type(np.dtype(code)) for code in "efdbhilBHIL?"]
 _NUMPY_SCALAR = np.float64(0).__reduce__()[0]
 _PLAIN: list[Any] = [
@@ -49,7 +49,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
     tensors = unwrapped(content)
     if tensors:
         return tensors
-    top = ", ".join(map(str, list(content)[:8])) if isinstance(content, Mapping) else type(content).__name__
+    top = type(content).__name__
+    if isinstance(content, Mapping):
+        top = ", ".join(map(str, list(content)[:8]))
     raise WeightsError(f"{path}: holds no named tensors where they are expected; its top level holds: {top}.")
 
 
@@ -76,19 +78,27 @@ def read_file(path: Path) -> Any:
 
 
 def unwrapped(content: Any) -> dict[str, Tensor]:
-    """The named tensors of a file's content, without what training programs put around them, such as ``state_dict``."""
+    """The named tensors of a file's content, from below keys such as ``state_dict``."""
     if not isinstance(content, Mapping):
         return {}
     for wrapper in _WRAPPERS:
         inner = content.get(wrapper)
         if isinstance(inner, Mapping) and inner:
             return unwrapped(inner)
-    return {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    tensors = {}
+    for name, value in content.items():
+        if isinstance(name, str) and isinstance(value, Tensor):
+            tensors[name] = value
+    return tensors
 
 
 def without_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors under a prefix, without it."""
-    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    found = {}
+    for name, tensor in state.items():
+        if name.startswith(prefix):
+            found[name.removeprefix(prefix)] = tensor
+    return found
 
 
 def as_float32(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -134,5 +144,5 @@ def _why_unreadable(error: Exception) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of a library's message, for ours."""
+    """The first line of a library's message, for use in our own."""
     return (str(error) or type(error).__name__).splitlines()[0][:120]

@@ -77,7 +77,7 @@ def test_what_is_missing_is_said(root: Path, tmp_path: Path) -> None:
     [
         (
             np.full((24, 32), 151, np.uint8),
-            r"00001\.png: holds class id 151; the data set has 150 classes \(1-150\), and 0 for what is not counted\.",
+            r"00001\.png: holds class id 151; the data set has 150 classes \(1-150\), and 0 for pixels that",
         ),
         (np.zeros((24, 32, 3), np.uint8), r"00001\.png: a mask holds class ids in one .* mode RGB"),
         (

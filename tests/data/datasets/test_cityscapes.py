@@ -75,7 +75,7 @@ def test_bad_masks_are_named(root: Path) -> None:
     with pytest.raises(
         DataError,
         match=r"labelIds\.png: holds class id 34; the data set has 19 classes \(7-8, 11-13, 17, 19-28, 31-33\), and "
-        r"0-6, 9-10, 14-16, 18, 29-30, 255 for what is not counted\.",
+        r"0-6, 9-10, 14-16, 18, 29-30, 255 for pixels that are not counted\.",
     ):
         val[0]
     Image.fromarray(np.full((9, 16), 7, np.uint8)).save(file)

@@ -95,7 +95,7 @@ def test_detections_replace_the_annotated_boxes_in_validation(root: Path) -> Non
         ("instances", r"train2017.json: has annotations but no keypoints; use person_keypoints_\*.json"),
         ("cut", r"train2017.json: is not valid json \(.*\); it may be cut short"),
         ("list", r"train2017.json: a COCO annotation file holds images, annotations and categories"),
-        ("field", r"train2017.json: annotation number 3 has no bbox, area; the file is not COCO's format"),
+        ("field", r"train2017.json: annotation number 3 has no area, bbox; the file is not in COCO's format"),
         ("joints", r"train2017.json: annotation 11 has 6 keypoint numbers, COCO's persons have 51"),
         ("persons", r"train2017.json: has no person to crop in the 2 images of .*train2017; check"),
     ],
@@ -180,12 +180,12 @@ def test_real_persons() -> None:
 @pytest.mark.parametrize(
     ("where", "key", "value", "message"),
     [
-        ("annotations", "bbox", [1, 2, 3], r"annotation number 0 has bbox \[1, 2, 3\], which is not COCO's format"),
+        ("annotations", "bbox", [1, 2, 3], r"annotation number 0 has bbox \[1, 2, 3\], which is not in COCO's format"),
         ("annotations", "bbox", [1, 2, 3, float("nan")], r"annotation number 0 has bbox"),
         ("annotations", "keypoints", None, r"annotation number 0 has keypoints None"),
         ("annotations", "keypoints", [float("nan")] * 51, r"annotation number 0 has keypoints"),
-        ("annotations", "id", 11, r"2 annotations have the id 11, so that they cannot be told apart"),
-        ("images", "id", 2, r"2 images have the id 2"),
+        ("annotations", "id", 11, r"2 annotations share the id 11; give each its own"),
+        ("images", "id", 2, r"2 images share the id 2"),
         ("images", "height", "48", r"image number 0 has height '48'"),
         ("images", "file_name", 5, r"image number 0 has file_name 5"),
     ],
@@ -209,9 +209,9 @@ def test_what_is_no_person_and_boxes_outside_of_the_image_are_left_out(root: Pat
     dataset = open_(root, diagnostics=found)
     assert {p.annotation_id for p in persons(dataset)} == {10, 11, 15}
     assert [n.partition(": ")[2] for n in found.left_out[1:]] == [
-        "the box of annotation 14 has no pixel of its image; it is left out.",
-        "the box of annotation 20 has no pixel of its image; it is left out.",
-        "annotation 21 is of category 2, no person; it is left out.",
+        "the box of annotation 14 covers no pixel of its image; it is left out.",
+        "the box of annotation 20 covers no pixel of its image; it is left out.",
+        "annotation 21 has category 2, which is not a person; it is left out.",
     ]
 
 

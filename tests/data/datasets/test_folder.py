@@ -171,7 +171,7 @@ BAD: dict[str, tuple[Target, str]] = {
     "no json": (REFERENT, r"expressions\.jsonl, line 2: is not valid json"),
     "no name": (REFERENT, r"expressions\.jsonl, line 2: names no image under 'file_name'"),
     "no sentence": (REFERENT, r"expressions\.jsonl, line 2: has no 'expression', a sentence"),
-    "no target": (MASK, r"kitchen/1\.jpg: there is no '.*masks/kitchen/1' with the ending \.png"),
+    "no target": (MASK, r"kitchen/1\.jpg: there is no '.*masks/kitchen/1' with the suffix \.png"),
     "no classes": (MASK, r"there is no file '.*classes\.yaml'. It names the classes"),
     "classes are no yaml": (MASK, r"classes\.yaml: cannot be read as yaml"),
     "id": (MASK, r"1\.png: holds class id 9; the data set has 3 classes \(0-2\), and 255"),
@@ -246,9 +246,9 @@ def test_an_image_in_two_rows_and_a_mask_without_image_are_said(root: Path) -> N
     dataset = open_(root, MASK, diagnostics=found)
     assert len(dataset) == 3
     (problem,) = found.problems
-    assert problem.endswith("kitchen/1.jpg are one image, or share one target. Take one of them out.")
+    assert problem.endswith("kitchen/1.jpg are one image, or share one target. Remove one of them.")
     assert found.left_out == [
-        f"{root}/masks/alone.png: goes with no other file of this name, or no table names it; it is not used."
+        f"{root}/masks/alone.png: no image or target has its name, and no table names it; it is not used."
     ]
 
 
@@ -364,7 +364,7 @@ def test_a_mark_before_the_text_and_windows_lines_do_not_matter(root: Path) -> N
     [
         (np.array([["a"]]), r"must hold one array of numbers, found <U1"),
         (np.array([[True]]), r"must hold one array of numbers, found bool"),
-        (np.ones(9), r"depth has one number a pixel, this file has the shape \(9,\)"),
+        (np.ones(9), r"depth has one number per pixel, this file has the shape \(9,\)"),
         (np.ones((2, 3, 4)), r"has the shape \(2, 3, 4\)"),
     ],
 )

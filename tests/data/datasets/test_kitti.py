@@ -71,7 +71,7 @@ def test_info_and_the_protocol_of_the_configuration(root: Path) -> None:
     ("line", "message"),
     [
         ("only_one.png", r"line 2: expected 'image depth \[focal\]', found 'only_one.png'"),
-        ("2011_09_26/a.png None 721.5377", r"line 2: names no depth \('None'\).* Take such lines out of the list"),
+        ("2011_09_26/a.png None 721.5377", r"line 2: names no depth \('None'\).* Remove such lines from the list"),
         (
             "raw/2011_09_26/2011_09_26_drive_0002_sync/image_02/data/0000000009.png other/x.png",
             r"line 2: there is no 'other' in .*my dätä, neither in data_depth_annotated/train nor in .*/val nor in",

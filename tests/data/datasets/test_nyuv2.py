@@ -75,7 +75,7 @@ def test_bad_files_are_named(root: Path, damage: str) -> None:
         message = "sync_depth_00200.png: depth is 12x10 pixels, its image rgb_00200.jpg is 32x24"
     else:
         Image.fromarray(np.ones((24, 32, 3), np.uint8)).save(depth)
-        message = r"depth has one number a pixel, this file has the shape \(24, 32, 3\)"
+        message = r"depth has one number per pixel, this file has the shape \(24, 32, 3\)"
     dataset = NYUv2("train", str(root))
     assert dataset[0].path.endswith("rgb_00150.jpg")
     with pytest.raises(DataError, match=message):

@@ -112,10 +112,10 @@ def test_what_is_missing_is_said(root: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no data set 'refcoca'; did you mean 'refcoco'\?"):
         RefCOCO("train", str(root), name="refcoca")
     (root / "refcoco" / "instances.json").write_text("{")
-    with pytest.raises(DataError, match=r"instances\.json: cannot be read as JSON"):
+    with pytest.raises(DataError, match=r"instances\.json: is not valid json"):
         RefCOCO("train", str(root))
     (root / "refcoco" / "instances.json").write_text("[]")
-    with pytest.raises(DataError, match=r"instances\.json: is not COCO's format"):
+    with pytest.raises(DataError, match=r"instances\.json: is not in COCO's format"):
         RefCOCO("train", str(root))
     (root / "refcoco" / "instances.json").unlink()
     with pytest.raises(DataError, match=r"no 'instances\.json' in .*, which holds: refs\(unc\)\.p"):

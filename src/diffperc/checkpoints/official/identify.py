@@ -1,4 +1,4 @@
-"""Which of the released checkpoints a state dict is, by the names of its tensors."""
+"""Identifying a released checkpoint by the names of its tensors."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor
 from diffperc.checkpoints.official.layouts import LAYOUTS, Layout, State
 from diffperc.errors import WeightsError
 from diffperc.weights import ldm_names as ldm
-from diffperc.weights.read import unwrapped
+from diffperc.weights.read import unwrapped, without_prefix
 
 
 def identify(state: State) -> str:
     """The kind of a checkpoint.
 
     Args:
-        state: the authors' state dict, or a file's content around it.
+        state: the authors' state dict, or the content of a file that holds it.
 
     Returns:
         ``vpd_depth``, ``vpd_segmentation``, ``vpd_referring``, ``meta_prompts_depth``, ``meta_prompts_segmentation``, or
@@ -33,7 +33,7 @@ def identify(state: State) -> str:
         raise WeightsError("this is a checkpoint of diffperc already; evaluate and predict read it as it is.")
     # a share, because one missing tensor must not hide what the file is
     shares = {kind: _share_of_markers(layout, state) for kind, layout in LAYOUTS.items()}
-    best = max(shares, key=lambda kind: shares[kind])
+    best = max(shares, key=shares.__getitem__)
     if shares[best] <= 0.5:
         example = next(iter(state), "")
         raise WeightsError(
@@ -44,17 +44,19 @@ def identify(state: State) -> str:
 
 
 def bare(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors alone, without the ``module.`` that DistributedDataParallel puts before their names."""
+    """The tensors alone, without the prefix ``module.`` of DistributedDataParallel."""
     tensors = unwrapped(state)
-    while tensors and all(name.startswith("module.") for name in tensors):
-        tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    inner = without_prefix(tensors, "module.")
+    while tensors and len(inner) == len(tensors):
+        tensors = inner
+        inner = without_prefix(tensors, "module.")
     return tensors
 
 
 def _share_of_markers(layout: type[Layout], state: State) -> float:
     """The share of a layout's markers with which a tensor's name begins, from 0 to 1."""
-    found = [marker for marker in layout.markers if _any_begins(state, marker)]
-    return len(found) / len(layout.markers)
+    found = sum(_any_begins(state, marker) for marker in layout.markers)
+    return found / len(layout.markers)
 
 
 def _any_begins(state: State, prefix: str) -> bool:

@@ -1,7 +1,8 @@
-"""The tensors of the authors' checkpoints: their names there and here, whether they are sound, and putting them in place."""
+"""The tensors of the authors' checkpoints: their names there and here, checks of their values, and their assignment."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 import torch
@@ -15,31 +16,30 @@ from diffperc.weights.assign import misshapen
 
 # prefixes of the UNet and the VAE, behind the layout's root
 UNET, VAE = "unet.unet.diffusion_model.", "encoder_vq."
-# copies of Stable Diffusion's noise schedule, and a layer of the VAE's decoder: no model here reads them
+# copies of Stable Diffusion's noise schedule, and a layer of the VAE's decoder: no model here uses them
 _UNUSED = ("sd_model.", "encoder_vq.post_quant_conv.")
 # the text encoder has its own weights, which the authors' files do not hold
 _EXPRESSION = "model.expression."
+_VAE_ATTENTION = re.compile(r"model\.backbone\.vae\..*\.attentions\.")
 _COUNTER = "num_batches_tracked"
 _INTEGERS = (torch.int64, torch.int32)
 
 
 def put_in_place(task: nn.Module, layout: Layout, arch: Architecture) -> tuple[dict[str, str], list[str]]:
-    """Assign an authors' tensors to a task, without copying those that are float32 already.
+    """Assign the authors' tensors to a task, without copying those that are float32 already.
 
     Args:
-        task: of that layout's experiment, its backbone empty.
+        task: the task of that layout's experiment, with an empty backbone.
         layout: with the authors' tensors.
-        arch: of the task's backbone.
+        arch: the architecture of the task's backbone.
 
     Returns:
-        The authors' names by the names of the task's tensors, and the names of tensors that no model here reads.
+        The authors' names by the names of the task's tensors, and the names of tensors that no model here uses.
 
     Raises:
         WeightsError: tensors are missing, unexpected, of another shape or kind, or copies of one tensor differ.
     """
-    aliases = _aliases(layout)
-    prefixes = tuple(layout.root + prefix for prefix in _UNUSED)
-    unused = [name for name in layout.state if name.startswith(prefixes)] + aliases
+    unused = _unused(layout) + _aliases(layout)
     theirs = dict(layout.state)
     for name in unused:
         theirs.pop(name)
@@ -55,8 +55,13 @@ def put_in_place(task: nn.Module, layout: Layout, arch: Architecture) -> tuple[d
     return names, unused
 
 
+def _unused(layout: Layout) -> list[str]:
+    prefixes = tuple(layout.root + prefix for prefix in _UNUSED)
+    return [name for name in layout.state if name.startswith(prefixes)]
+
+
 def authors_names(own: Iterable[str], layout: Layout, arch: Architecture) -> dict[str, str]:
-    """The authors' names by ours, of those of our tensors that the authors' file holds."""
+    """The authors' names by ours, for the tensors that the authors' file holds."""
     not_there = (_EXPRESSION, *layout.absent)
     kept = {name: name for name in own if not name.startswith(not_there)}
     return ldm.inverted(ldm.rename(kept, ldm.inverted(_modules(layout, arch))))
@@ -93,14 +98,14 @@ def _aliases(layout: Layout) -> list[str]:
 
 
 def _not_in_file(names: Iterable[str], own: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:
-    """Values of those tensors that an authors' file need not hold."""
+    """Values of the tensors that the authors' file may lack."""
     values = {}
     for name in names:
         if name.startswith(layout.absent):
-            # the authors deleted it, because nothing reads it
+            # the authors deleted it, because nothing uses it
             values[name] = torch.zeros(own[name].shape)
         elif name.startswith(_EXPRESSION) or name.endswith(_COUNTER):
-            # the text encoder is filled already; torch before 0.4.1 did not count batches, and nothing reads the count
+            # the text encoder is filled already; torch before 0.4.1 did not count batches, and nothing uses the count
             values[name] = own[name]
     return values
 
@@ -125,7 +130,9 @@ def _check_complete(
 
 def _check_numbers(name: str, tensor: Tensor) -> None:
     """Raise a `WeightsError` unless a tensor holds finite floating point numbers, or counts batches."""
-    has_numbers = tensor.is_floating_point() or (name.endswith(_COUNTER) and tensor.dtype in _INTEGERS)
+    has_numbers = tensor.is_floating_point()
+    if name.endswith(_COUNTER):
+        has_numbers = has_numbers or tensor.dtype in _INTEGERS
     if not has_numbers or tensor.layout != torch.strided or tensor.device.type != "cpu":
         kind = f"{tensor.dtype}, {tensor.layout}, on {tensor.device}"
         raise WeightsError(f"'{name}' is no plain tensor of floating point numbers ({kind}): save it as float32.")
@@ -138,6 +145,8 @@ def _as_here(name: str, tensor: Tensor) -> Tensor:
 
     The VAE's attention was made of 1x1 convolutions, and is made of linear layers here; all numbers are float32.
     """
-    if tensor.dim() == 4 and name.startswith("model.backbone.vae.") and ".attentions." in name:
+    if _VAE_ATTENTION.match(name) and tensor.dim() == 4:
         tensor = tensor.flatten(1)
-    return tensor.float() if tensor.is_floating_point() else tensor
+    if tensor.is_floating_point():
+        return tensor.float()
+    return tensor

@@ -1,1 +1,1 @@
-"""One file for each data set, named as `dataset=` names it."""
+"""One file per data set, with the name that `dataset=` has for it."""

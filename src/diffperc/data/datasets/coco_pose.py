@@ -1,9 +1,9 @@
-"""COCO persons with keypoints (methods.md 2.3), one sample a person.
+"""COCO persons with keypoints (methods.md 2.3), one sample per person.
 
     root/train2017/*.jpg, val2017/*.jpg
     root/annotations/person_keypoints_train2017.json, person_keypoints_val2017.json
 
-Only part of the images need be there: persons of the others are left out.
+The images need not be complete: persons in missing ones are left out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from diffperc.data.base import PerceptionDataset, Split
 from diffperc.data.diagnostics import STOP, Diagnostics
-from diffperc.data.formats.coco import Persons
+from diffperc.data.formats.persons import Persons
 from diffperc.errors import DataError
 from diffperc.types import COCO_KEYPOINTS, DatasetInfo, Sample
 
@@ -24,14 +24,14 @@ class COCOPose(PerceptionDataset):
     Args:
         split: ``train`` or ``val``.
         root: the folder above.
-        train, val: folders of images, and what stands for ``{}`` in `annotations`.
+        train, val: folders of images; the name replaces ``{}`` in `annotations`.
         annotations: the json file, relative to the root.
-        detections: a json list of {image_id, category_id, bbox, score}, relative to the root; validation goes over
-            these boxes instead of the annotated ones.
-        diagnostics: what is told of problems.
+        detections: a json list of {image_id, category_id, bbox, score}, relative to the root; validation uses these
+            boxes instead of the annotated ones.
+        diagnostics: collects problems.
 
     Raises:
-        DataError: a folder or file is missing, or a file is not what it should be.
+        DataError: a folder or file is missing, or a file has another format.
     """
 
     provides = ("keypoints",)
@@ -53,7 +53,9 @@ class COCOPose(PerceptionDataset):
         place = Path(root).expanduser()
         folder, file = place / name, place / annotations.format(name)
         self._check_layout(place, folder, file)
-        boxes = None if detections is None or split == "train" else place / Path(detections).expanduser()
+        boxes = None
+        if detections is not None and split == "val":
+            boxes = place / Path(detections).expanduser()
         self._persons = Persons(file, folder, boxes, diagnostics=diagnostics)
 
     def _check_layout(self, root: Path, folder: Path, file: Path) -> None:

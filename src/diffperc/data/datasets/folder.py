@@ -1,6 +1,6 @@
-"""`dataset=folder`: images and ground truth of one's own; docs/own-data.md shows the layout of each task.
+"""`dataset=folder`: a user's own images and ground truth; docs/own-data.md shows the layout of each task.
 
-    root/images/**.jpg|png|...                        any names, in folders or not
+    root/images/**.jpg|png|...                        any names, at any depth
     root/masks/**.png           segmentation          class ids; root/classes.yaml names them
     root/depth/**.png|npy       depth                 counts (depth_scale per metre) or metres
     root/expressions.jsonl      referring             {"file_name": ..., "mask": ..., "expression": ...}
@@ -11,7 +11,7 @@ or Hugging Face's imagefolder: images with a ``metadata.jsonl`` or ``metadata.cs
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from diffperc.data.base import PerceptionDataset, Split
 from diffperc.data.diagnostics import STOP, Diagnostics
-from diffperc.data.formats.coco import Persons, read_annotations
+from diffperc.data.formats.coco import read_annotations
+from diffperc.data.formats.files import check_root
 from diffperc.data.formats.image_folder import Record, image_folder, read_records
 from diffperc.data.formats.images import check_size, read_image
-from diffperc.data.formats.lists import check_root
+from diffperc.data.formats.persons import Persons
 from diffperc.data.formats.split import split_names
 from diffperc.data.shared_list import SharedList
 from diffperc.errors import ConfigError, DataError
@@ -30,24 +31,24 @@ from diffperc.types import COCO_KEYPOINTS, DatasetInfo, DenseTarget, FolderOptio
 
 
 class Folder(PerceptionDataset):
-    """A folder of one's own.
+    """A user's own folder.
 
     Args:
         split: ``train`` or ``val``.
         root: the folder above.
-        target: the ground truth that samples carry.
+        target: the ground truth of the samples.
         val: which images are for validation: a fraction, a file with a list, or None; see `split_names`.
-        classes: names in the order of their ids, or by id, or a yaml file with either; None: ``classes.yaml``.
+        classes: names in the order of their ids, or by id, or a yaml file with either; None for ``classes.yaml``.
         ignore: ids in masks that are not counted.
         depth_scale: counts per metre in depth images of whole numbers; npy files of other numbers hold metres.
         max_depth: metres, the largest depth the network can express.
-        scenes: scene labels; None: those that a table has under ``scene``.
+        scenes: scene labels; None for those in a table's column ``scene``.
         keypoints: the COCO file, relative to the root.
         expression_length: tokens to which a sentence is padded or cut.
-        diagnostics: what is told of problems.
+        diagnostics: collects problems.
 
     Raises:
-        DataError: a file is missing or not what it should be, or a split would be empty.
+        DataError: a file is missing or has another format, or a split would be empty.
         ConfigError: the classes are neither names nor a file.
     """
 
@@ -89,7 +90,9 @@ class Folder(PerceptionDataset):
 
     @classmethod
     def offers(cls, target: Target) -> bool:
-        return target.sample == "person" or (isinstance(target, DenseTarget) and bool(target.folder))
+        if isinstance(target, DenseTarget):
+            return target.folder != ""
+        return target.sample == "person"
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -105,7 +108,7 @@ class Folder(PerceptionDataset):
 
 
 class _Images:
-    """Images with a file of ground truth each: one sample per image; or per referent, in validation per sentence."""
+    """Images with one ground-truth file each. One sample per image; or per referent, in validation per sentence."""
 
     def __init__(
         self,
@@ -119,15 +122,18 @@ class _Images:
         self._target = target
         records = read_records(options.root, target, diagnostics)
         self._read, self.classes = target.folder_reader(options)
-        train, validation = split_names([record.name for record in records], options.root, val, diagnostics)
+        names = [record.name for record in records]
+        train, validation = split_names(names, options.root, val, diagnostics)
         wanted = train if split == "train" else validation
         chosen = [record for record in records if record.name in wanted]
-        if target.sample == "expression":
-            self.classes = _occurring(record.category for record in records)
-            chosen = _per_sentence(chosen, split, diagnostics)
-        self.scenes = _occurring(record.scene for record in records) if scenes is None else tuple(scenes)
-        self._category = {name: i for i, name in enumerate(self.classes)}
-        self._scene = {name: i for i, name in enumerate(self.scenes)}
+        self._has_expressions = target.sample == "expression"
+        if self._has_expressions:
+            self.classes = _unique(record.category for record in records)
+            chosen = _with_expressions(chosen, diagnostics)
+            chosen = _merged(chosen) if split == "train" else _per_sentence(chosen)
+        if scenes is None:
+            scenes = _unique(record.scene for record in records)
+        self.scenes = tuple(scenes)
         self._records = SharedList(chosen)
 
     def __len__(self) -> int:
@@ -141,9 +147,9 @@ class _Images:
             path=str(record.image),
             image=image,
             targets={self._target.name: values},
-            scene=self._scene.get(record.scene or "", -1),
-            expressions=record.expressions if self._target.sample == "expression" else (),
-            category=self._category.get(record.category or "", -1),
+            scene=_index(self.scenes, record.scene),
+            expressions=record.expressions if self._has_expressions else (),
+            category=_index(self.classes, record.category),
             caption=record.caption,
         )
 
@@ -187,28 +193,51 @@ class _Persons:
 
 
 def _ignored(ignore: Any) -> tuple[int, ...]:
-    if not isinstance(ignore, list | tuple) or not all(type(i) is int and 0 <= i <= 255 for i in ignore):
+    if not isinstance(ignore, list | tuple) or not all(map(_is_id, ignore)):
         raise ConfigError(f"dataset.ignore: must be a list of ids from 0 to 255 such as [255], found {ignore!r}.")
     return tuple(ignore)
 
 
-def _occurring(names: Any) -> tuple[str, ...]:
-    return tuple(sorted({name for name in names if name}))
+def _is_id(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= 255
 
 
-def _per_sentence(records: Sequence[Record], split: Split, diagnostics: Diagnostics) -> list[Record]:
-    """Training: one record per referent with all its sentences; validation: one per sentence."""
-    named = []
+def _unique(names: Iterable[str | None]) -> tuple[str, ...]:
+    """The names that occur, sorted."""
+    return tuple(sorted(set(filter(None, names))))
+
+
+def _index(names: Sequence[str], name: str | None) -> int:
+    """The position of a name; -1 if it is not among them."""
+    return names.index(name) if name in names else -1
+
+
+def _with_expressions(records: Sequence[Record], diagnostics: Diagnostics) -> list[Record]:
+    """The records that have sentences; the others are reported."""
+    found = []
     for record in records:
         if record.expressions:
-            named.append(record)
+            found.append(record)
         else:
             diagnostics.problem(f"{record.where}has no 'expression', a sentence that names what the mask shows.")
-    if split == "val":
-        return [record._replace(expressions=(sentence,)) for record in named for sentence in record.expressions]
+    return found
+
+
+def _per_sentence(records: Sequence[Record]) -> list[Record]:
+    """One record per sentence."""
+    found = []
+    for record in records:
+        for sentence in record.expressions:
+            found.append(record._replace(expressions=(sentence,)))
+    return found
+
+
+def _merged(records: Sequence[Record]) -> list[Record]:
+    """One record per referent, with all its sentences."""
     merged: dict[tuple[str, Path], Record] = {}
-    for record in named:
-        before = merged.get((record.name, record.target))
-        sentences = before.expressions if before is not None else ()
-        merged[record.name, record.target] = record._replace(expressions=(*sentences, *record.expressions))
+    for record in records:
+        key = record.name, record.target
+        if key in merged:
+            record = record._replace(expressions=merged[key].expressions + record.expressions)
+        merged[key] = record
     return list(merged.values())

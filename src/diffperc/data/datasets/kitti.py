@@ -1,14 +1,14 @@
 """KITTI, the Eigen split, in the official folders (methods.md 2.1).
 
-    root/eigen_train_list.txt, eigen_test_list.txt     one line a frame: image, depth, [focal length]
+    root/eigen_train_list.txt, eigen_test_list.txt     one line per frame: image, depth, [focal length]
     root/raw/<date>/<drive>/image_02/data/*.png
     root/data_depth_annotated/[train|val/]<drive>/proj_depth/groundtruth/image_02/*.png
 
 The published lists begin with ``/raw_data/`` and ``/data_depth_annotated/train/`` (or ``val/``), others with the date and
-the drive. A drive's name is unique, so only the part from there on counts and the folders above it are looked for.
+the drive. A drive's name is unique, so only the rest of the path counts, and the folders above it are searched for.
 Depth is 16-bit png in 1/256 metre, 0 where no laser beam came back.
 
-The frames' sizes differ by a few pixels; as published, 352 x 1216 are cut out of each: the lower edge, centred.
+The frames' sizes differ by a few pixels; as published, 352 x 1216 pixels are cut out of each, at the lower edge, centred.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class KITTI(DepthDataset):
         def locate(name: str, place: int, where: str) -> Path | None:
             if name == "None":
                 self._diagnostics.problem(
-                    f"{where}: names no depth ('None'), as 45 of Eigen's 697 test frames have none. Take such lines out of "
+                    f"{where}: names no depth ('None'), as 45 of Eigen's 697 test frames have none. Remove such lines from "
                     "the list; scores are published on the other 652."
                 )
                 return None
@@ -67,7 +67,7 @@ class KITTI(DepthDataset):
         if height < _HEIGHT or width < _WIDTH:
             raise DataError(
                 f"{path}: is {width}x{height} pixels, and {_WIDTH}x{_HEIGHT} are cut out of each frame of KITTI. Replace it "
-                "by the file as published."
+                "by the published file."
             )
         top, left = height - _HEIGHT, (width - _WIDTH) // 2
         return pixels[top:, left : left + _WIDTH]
@@ -80,12 +80,13 @@ def _find(
     path = PurePosixPath(*dropwhile(_ABOVE.__contains__, PurePosixPath(name.lstrip("/")).parts))
     folder = str(path.parent)
     if folder not in folders:
-        found = [root / place / folder for place in places if (root / place / folder).is_dir()]
-        if not found:
+        candidates = [root / place / folder for place in places]
+        found = next(filter(Path.is_dir, candidates), None)
+        if found is None:
             diagnostics.problem(
                 f"{where}: there is no '{folder}' in {root}, neither in {' nor in '.join(places)}. Download this drive, or "
-                "take its lines out of the list."
+                "remove its lines from the list."
             )
             return None
-        folders[folder] = found[0]
+        folders[folder] = found
     return folders[folder] / path.name

@@ -1,6 +1,6 @@
 """NYU Depth v2 in the layout that VPD, Meta Prompts and their forerunners use (methods.md 1.3).
 
-    root/train_list.txt, test_list.txt     one line a frame: image, depth, [focal length]
+    root/train_list.txt, test_list.txt     one line per frame: image, depth, [focal length]
     root/sync/<scene>/rgb_*.jpg, sync_depth_*.png
     root/official_splits/test/<scene>/rgb_*.jpg, sync_depth_*.png
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from diffperc.data.base import Split
 from diffperc.data.datasets.paired import DepthDataset, read_pairs
 from diffperc.data.diagnostics import STOP, Diagnostics
-from diffperc.data.formats.lists import Listing
+from diffperc.data.formats.files import Listing
 
 _LISTS = {"train": "train_list.txt", "val": "test_list.txt"}
 _BASES = {"train": "sync", "val": "official_splits/test"}
@@ -25,7 +25,7 @@ _BASES = {"train": "sync", "val": "official_splits/test"}
 class NYUv2(DepthDataset):
     """Indoor frames with metric depth and a scene name; see `DepthDataset`.
 
-    A frame's label is the first of the scene names that occurs in "<folder>_<file>", as published. ``val`` is the official
+    A frame's label is the first scene name that occurs in "<folder>_<file>", as published. ``val`` is the official
     test frames.
     """
 
@@ -47,11 +47,16 @@ class NYUv2(DepthDataset):
 
         def locate(name: str, place: int, where: str) -> Path:
             direct, below = root / name.lstrip("/"), nested / name.lstrip("/")
-            return direct if direct in folders or below not in folders else below
+            if direct not in folders and below in folders:
+                return below
+            return direct
 
         holds = f"{_LISTS['train']}, {_LISTS['val']}, sync/ and official_splits/"
         return read_pairs("NYUv2", root, _LISTS[self.split], holds, locate, self._diagnostics)
 
     def scene(self, image: Path) -> int:
         name = f"{image.parent.name}_{image.name}"
-        return next((i for i, scene in enumerate(self.info.scenes) if scene in name), -1)
+        for i, scene in enumerate(self.info.scenes):
+            if scene in name:
+                return i
+        return -1

@@ -1,4 +1,4 @@
-"""Data sets of images with one ground-truth file each; they differ in where the files are and in what their numbers mean."""
+"""Data sets of images with one ground-truth file each."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from diffperc.data.base import PerceptionDataset, Split
 from diffperc.data.diagnostics import STOP, Diagnostics
+from diffperc.data.formats.files import Listing
 from diffperc.data.formats.images import check_size, read_depth, read_image, read_mask
-from diffperc.data.formats.lists import Listing, read_list
+from diffperc.data.formats.lists import read_list
 from diffperc.data.shared_list import SharedList
 from diffperc.types import DatasetInfo, Sample
 
@@ -22,14 +23,14 @@ class PairedDataset(PerceptionDataset):
     """Images with a value for every pixel.
 
     Attributes:
-        name: as printed.
+        name: the printed name.
 
     Args:
         split: ``train`` or ``val``.
         root: the data set's folder.
-        max_depth: metres, the largest depth that the network can express, for depth.
-        scenes: scene labels, for strategies that read one.
-        diagnostics: what is told of problems.
+        max_depth: for depth, the largest value in metres that the network can express.
+        scenes: scene labels, for strategies that use one.
+        diagnostics: collects problems.
 
     Raises:
         DataError: something is missing.
@@ -78,7 +79,7 @@ class PairedDataset(PerceptionDataset):
         image, values = read_image(image_path), self.read(target_path)
         name = self.provides[0]
         check_size(name, target_path, values, image_path, image)
-        image = self.cut(image, image_path)  # first: of two files of a wrong size the image is named
+        image = self.cut(image, image_path)  # first: if both files have a wrong size, the error names the image
         return Sample(str(image_path), image, {name: self.cut(values, target_path)}, scene=self.scene(image_path))
 
     def target(self, index: int) -> NDArray[Any]:
@@ -127,25 +128,29 @@ def read_pairs(
     """Image and depth of each line ``image depth [focal length]`` of a list.
 
     Args:
-        dataset: as its class is called.
+        dataset: the name of its class.
         root: the data set's folder.
-        name: of the list in it.
+        name: the file name of the list.
         holds: what the folder should hold.
-        locate: from a name in the list, its place in the line, and where the line stands, to the file; None for what has
+        locate: from a name in the list, its position in the line and the place of the line, to the file; None if it has
             been reported as missing already.
-        diagnostics: what is told of lines that name less or more than there is.
+        diagnostics: collects lines that name too little or missing files.
     """
-    listing, pairs = Listing(), []
+    on_disk, pairs = Listing(), []
     for where, names in read_list(dataset, root, name, holds, "image and depth", diagnostics):
         if len(names) < 2:
             diagnostics.problem(f"{where}: expected 'image depth [focal]', found '{' '.join(names)}'.")
             continue
-        image, depth = locate(names[0], 0, where), locate(names[1], 1, where)
-        missing = [path for path in (image, depth) if path is not None and path not in listing]
-        for path in missing:
-            diagnostics.problem(
-                f"{where}: there is no file '{path}'. Complete the data set, or take the line out of the list."
-            )
-        if image is not None and depth is not None and not missing:
-            pairs.append((image, depth))
+        found = []
+        for path in (locate(names[0], 0, where), locate(names[1], 1, where)):
+            if path is None:
+                continue
+            if path in on_disk:
+                found.append(path)
+            else:
+                diagnostics.problem(
+                    f"{where}: there is no file '{path}'. Complete the data set, or remove the line from the list."
+                )
+        if len(found) == 2:
+            pairs.append((found[0], found[1]))
     return pairs

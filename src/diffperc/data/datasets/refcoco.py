@@ -7,10 +7,11 @@ root/images/train2014/COCO_train2014_*.jpg
 
 from __future__ import annotations
 
-import json
+import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pycocotools import mask as coco_mask
 
 from diffperc.data.base import PerceptionDataset, Split
 from diffperc.data.diagnostics import STOP, Diagnostics
+from diffperc.data.formats.files import Listing, read_json
 from diffperc.data.formats.images import read_image
 from diffperc.data.formats.refer import read_refs
 from diffperc.data.shared_list import SharedList
@@ -32,7 +34,7 @@ _IMAGES = "images/train2014"
 
 @dataclass(frozen=True)
 class _Referent:
-    """One annotation that sentences point to. `segmentation` is COCO's, `size` is (H, W) of its image."""
+    """An annotation to which sentences point. `segmentation` is COCO's, `size` is (H, W) of its image."""
 
     ref_id: int
     image: Path
@@ -45,16 +47,16 @@ class _Referent:
 class RefCOCO(PerceptionDataset):
     """Photos with sentences that each point to one object, and that object's mask.
 
-    Training: one sample a ref, with all its sentences. Validation: one sample a sentence.
+    Training: one sample per ref, with all its sentences. Validation: one sample per sentence.
 
     Args:
         split: ``train`` or ``val``.
         root: the folder above.
         name: ``refcoco``, ``refcoco+`` or ``refcocog``.
-        split_by: whose division into splits: ``unc``, ``google`` or ``umd``; None: ``unc``, for RefCOCOg ``umd``.
+        split_by: who defined the splits: ``unc``, ``google`` or ``umd``; None for ``unc``, with RefCOCOg ``umd``.
         val: which of the published splits is evaluated: ``val``, ``testA``, ``testB`` or ``test``.
         expression_length: tokens to which a sentence is padded or cut; 40 as published, 77 for RefCOCOg (methods.md 1.2).
-        diagnostics: what is told of problems.
+        diagnostics: collects problems.
 
     Refs without a sentence, and refs whose image is not on disk, are left out.
 
@@ -87,12 +89,14 @@ class RefCOCO(PerceptionDataset):
         instances = self._read_instances()
         found, categories = self._find(refs, instances)
         self._referents = SharedList(found)
-        # which referent, and which of its sentences; None: all of them
-        samples: list[tuple[int, str | None]]
-        if split == "train":
-            samples = [(i, None) for i in range(len(found))]
-        else:
-            samples = [(i, sentence) for i, r in enumerate(found) for sentence in r.sentences]
+        # the position of a referent, and its sentences in this sample
+        samples: list[tuple[int, tuple[str, ...]]] = []
+        for i, referent in enumerate(found):
+            if split == "train":
+                samples.append((i, referent.sentences))
+                continue
+            for sentence in referent.sentences:
+                samples.append((i, (sentence,)))
         self._samples = SharedList(samples)
         self.info = DatasetInfo(name=name, classes=categories, expression_length=expression_length)
 
@@ -117,81 +121,80 @@ class RefCOCO(PerceptionDataset):
                 "dataset.split_by to what stands in brackets."
             )
         refs = read_refs(path)
-        chosen = [r for r in refs if r["split"] == split]
-        if not chosen:
-            known = ", ".join(sorted({str(r["split"]) for r in refs})) or "nothing"
+        by_split: dict[str, list[dict[str, Any]]] = {}
+        for ref in refs:
+            by_split.setdefault(str(ref["split"]), []).append(ref)
+        if split not in by_split:
+            known = ", ".join(sorted(by_split)) or "nothing"
             raise DataError(f"{path}: has no refs of split '{split}'; it has {known}.")
-        return chosen
+        return by_split[split]
 
     def _read_instances(self) -> dict[str, Any]:
         path = self._folder / "instances.json"
-        try:
-            instances = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
+        if not path.is_file():
             raise DataError(
                 f"RefCOCO: no 'instances.json' in {self._folder}, which holds: {_listing(self._folder)}. It is COCO's "
                 "annotation file of these images and comes with the refs."
-            ) from error
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: cannot be read as JSON ({error}); replace it.") from error
+            )
+        instances = read_json(path)
         keys = ("images", "annotations", "categories")
-        if not isinstance(instances, dict) or not all(isinstance(instances.get(k), list) for k in keys):
-            raise DataError(f"{path}: is not COCO's format; it needs the lists {', '.join(keys)}.")
+        if not isinstance(instances, dict) or not all(isinstance(instances.get(key), list) for key in keys):
+            raise DataError(f"{path}: is not in COCO's format; it needs the lists {', '.join(keys)}.")
         return instances
 
     def _find(
         self, refs: Iterable[Mapping[str, Any]], instances: Mapping[str, Any]
     ) -> tuple[list[_Referent], tuple[str, ...]]:
-        """The refs with sentences and image, and the names of the categories by id."""
-        path = self._folder / "instances.json"
-        on_disk = {p.name: p for p in (self._root / _IMAGES).iterdir()}
-        images = {i["id"]: i for i in instances["images"]}
-        annotations = {a["id"]: a for a in instances["annotations"]}
-        categories = sorted(instances["categories"], key=lambda c: c["id"])
-        number = {c["id"]: i for i, c in enumerate(categories)}
-        found, absent = [], []
+        """The refs with sentences and an image, and the names of the categories, sorted by id."""
+        folder = self._root / _IMAGES
+        images, annotations = _by_id(instances["images"]), _by_id(instances["annotations"])
+        categories = _by_id(sorted(instances["categories"], key=itemgetter("id")))
+        ids = list(categories)
+        on_disk = Listing()
+        found, absent, unused = [], "", []
         for ref in refs:
             sentences = tuple(filter(None, map(_sentence, ref["sentences"])))
             if not sentences:
                 continue
             annotation, image = annotations.get(ref["ann_id"]), images.get(ref["image_id"])
             if annotation is None or image is None:
-                what = f"annotation {ref['ann_id']}" if annotation is None else f"image {ref['image_id']}"
-                self._diagnostics.problem(
-                    f"{path}: has no {what}, which ref {ref.get('ref_id')} names; the refs and instances.json must be "
-                    "of one download."
-                )
+                self._report_unknown(ref, annotation is None)
                 continue
-            names = [n for n in _file_names(image, ref) if n in on_disk]
-            if not names:
-                absent.append(image["file_name"])
+            file = _image_file(folder, image, ref, on_disk)
+            if file is None:
+                absent = absent or f", such as {image['file_name']}"
+                unused.append(f"RefCOCO: ref of '{image['file_name']}' is left out: the image is not in {folder}.")
                 continue
             found.append(
                 _Referent(
                     ref_id=ref.get("ref_id", -1),
-                    image=on_disk[names[0]],
+                    image=file,
                     sentences=sentences,
                     segmentation=annotation["segmentation"],
                     size=(image["height"], image["width"]),
-                    category=number.get(annotation["category_id"], -1),
+                    category=_position(ids, annotation["category_id"]),
                 )
             )
         if not found:
-            missing = f", such as {absent[0]}" if absent else ""
             raise DataError(
-                f"RefCOCO: none of the images of {self._folder.name} is in {self._root / _IMAGES}{missing}. They are "
-                "COCO's train2014 images."
+                f"RefCOCO: none of the images of {self._folder.name} is in {folder}{absent}. They are COCO's train2014 "
+                "images."
             )
-        self._diagnostics.unused(
-            [f"RefCOCO: ref of '{name}' is left out: the image is not in {self._root / _IMAGES}." for name in absent]
+        self._diagnostics.unused(unused)
+        return found, tuple(map(itemgetter("name"), categories.values()))
+
+    def _report_unknown(self, ref: Mapping[str, Any], lacks_annotation: bool) -> None:
+        named = f"annotation {ref['ann_id']}" if lacks_annotation else f"image {ref['image_id']}"
+        self._diagnostics.problem(
+            f"{self._folder / 'instances.json'}: has no {named}, which ref {ref.get('ref_id')} names; the refs and "
+            "instances.json must come from the same download."
         )
-        return found, tuple(c["name"] for c in categories)
 
     def __len__(self) -> int:
         return len(self._samples)
 
     def __getitem__(self, index: int) -> Sample:
-        number, sentence = self._samples[index]
+        number, sentences = self._samples[index]
         referent = self._referents[number]
         image = read_image(referent.image)
         if image.shape[:2] != referent.size:
@@ -203,7 +206,7 @@ class RefCOCO(PerceptionDataset):
             path=str(referent.image),
             image=image,
             targets={"referent": self.target(index)},
-            expressions=referent.sentences if sentence is None else (sentence,),
+            expressions=sentences,
             category=referent.category,
         )
 
@@ -219,14 +222,26 @@ class RefCOCO(PerceptionDataset):
 
 
 def _sentence(entry: Mapping[str, Any]) -> str:
-    """The sentence as it was written, which is what the published code encodes; else its cleaned form."""
+    """The sentence as it was written, which the published code encodes; else its cleaned form."""
     return str(entry.get("raw") or entry.get("sent") or "").strip()
 
 
-def _file_names(image: Mapping[str, Any], ref: Mapping[str, Any]) -> list[str]:
-    """What the image of a ref may be called; refs append the number of the annotation: ``COCO_..._000000581857_16.jpg``."""
+def _by_id(entries: Iterable[Mapping[str, Any]]) -> dict[Any, Mapping[str, Any]]:
+    return {entry["id"]: entry for entry in entries}
+
+
+def _position(ids: Sequence[Any], number: Any) -> int:
+    """The position of an id; -1 if it is not among them."""
+    return ids.index(number) if number in ids else -1
+
+
+def _image_file(folder: Path, image: Mapping[str, Any], ref: Mapping[str, Any], on_disk: Listing) -> Path | None:
+    """The image of a ref; refs append the number of the annotation to its name: ``COCO_..._000000581857_16.jpg``."""
     given = str(ref.get("file_name", ""))
-    return [str(image["file_name"]), given, re.sub(r"_\d+(?=\.\w+$)", "", given)]
+    for name in (str(image["file_name"]), given, re.sub(r"_\d+(?=\.\w+$)", "", given)):
+        if name and folder / name in on_disk:
+            return folder / name
+    return None
 
 
 def _decode(segmentation: Any, height: int, width: int) -> NDArray[np.uint8]:
@@ -242,4 +257,4 @@ def _decode(segmentation: Any, height: int, width: int) -> NDArray[np.uint8]:
 
 
 def _listing(folder: Path) -> str:
-    return ", ".join(sorted(p.name for p in folder.iterdir())) or "nothing"
+    return ", ".join(sorted(os.listdir(folder))) or "nothing"

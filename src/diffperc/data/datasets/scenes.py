@@ -23,21 +23,21 @@ from diffperc.scenes import (
 )
 from diffperc.types import COCO_KEYPOINTS, DatasetInfo, DenseTarget, Person, Sample, Target
 
-_NEXT, _TRIES = 1_000_003, 100  # where a scene does not serve, the one this far on is tried
+_NEXT, _TRIES = 1_000_003, 100  # if a scene cannot be used, the one this much further is tried
 
 
 class Scenes(PerceptionDataset):
     """Procedural rooms with image, exact ground truth, caption, room label, expressions and persons.
 
     The same `seed`, split, index and target give the same sample in any process; training and validation never share a
-    scene. For persons every scene has one, and the one of whom most is seen is the sample.
+    scene. For poses every scene holds a person, and the sample is the most visible one.
 
     Args:
         split: ``train`` or ``val``.
-        target: the ground truth that samples carry.
+        target: the ground truth of the samples.
         size: (H, W) pixels of the images.
         train_size, val_size: number of scenes.
-        seed: another seed is another data set.
+        seed: each seed gives another data set.
     """
 
     any_target = True
@@ -64,7 +64,9 @@ class Scenes(PerceptionDataset):
 
     @classmethod
     def offers(cls, target: Target) -> bool:
-        return target.sample == "person" or (isinstance(target, DenseTarget) and target.rendered)
+        if isinstance(target, DenseTarget):
+            return target.rendered
+        return target.sample == "person"
 
     def __len__(self) -> int:
         return self._length
@@ -94,12 +96,14 @@ class Scenes(PerceptionDataset):
             raise DataError(f"{path}: nothing can be named in images of {self._size[1]}x{self._size[0]} pixels.")
         rng = np.random.default_rng((self._seed, index, 3))
         chosen = found[int(rng.integers(len(found)))]
-        same = tuple(e.text for e in found if e.target == chosen.target)
+        texts: tuple[str, ...] = (chosen.text,)
+        if self.split == "train":
+            texts = tuple(e.text for e in found if e.target == chosen.target)
         return Sample(
             path,
             rendered.image,
             {self._target.name: (rendered.instance == chosen.target + 1).astype(np.uint8)},
-            expressions=same if self.split == "train" else (chosen.text,),
+            expressions=texts,
             category=CLASSES.index(scene.objects[chosen.target].kind),
         )
 
@@ -130,19 +134,7 @@ class Scenes(PerceptionDataset):
     def _annotations(self) -> dict[str, Any]:
         height, width = self._size
         people = [self._person(i)[1] for i in range(self._length)]
-        annotations = [
-            {
-                "id": p.annotation_id,
-                "image_id": p.image_id,
-                "category_id": 1,
-                "bbox": list(p.box),
-                "area": p.area,
-                "iscrowd": 0,
-                "num_keypoints": sum(v > 0 for *_, v in p.keypoints),
-                "keypoints": [value for row in p.keypoints for value in row],
-            }
-            for p in people
-        ]
+        annotations = [_annotation(person) for person in people]
         return {
             "images": [{"id": i, "height": height, "width": width} for i in range(self._length)],
             "annotations": annotations,
@@ -151,3 +143,18 @@ class Scenes(PerceptionDataset):
 
     def keypoint_annotations(self) -> dict[str, Any]:
         return self._annotations
+
+
+def _annotation(person: Person) -> dict[str, Any]:
+    """A person in COCO's format."""
+    rows = np.array(person.keypoints)
+    return {
+        "id": person.annotation_id,
+        "image_id": person.image_id,
+        "category_id": 1,
+        "bbox": list(person.box),
+        "area": person.area,
+        "iscrowd": 0,
+        "num_keypoints": int((rows[:, 2] > 0).sum()),
+        "keypoints": rows.reshape(-1).tolist(),
+    }

@@ -1,6 +1,6 @@
-"""What a folder of one's own holds: images with ground truth of the same name, or tables that name both.
+"""Reading a user's own folder: images with ground truth of the same name, or tables that name both.
 
-A table is a ``metadata.jsonl`` or ``metadata.csv`` beside the images, as Hugging Face's imagefolder has it, or for
+A table is a ``metadata.jsonl`` or ``metadata.csv`` beside the images, as in Hugging Face's imagefolder, or for
 expressions an ``expressions.jsonl``: one image per row, paths relative to the table's folder. See docs/own-data.md.
 """
 
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import filterfalse
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from diffperc.data.diagnostics import STOP, Diagnostics
+from diffperc.data.formats.files import Listing
 from diffperc.data.formats.images import IMAGE_SUFFIXES
-from diffperc.data.formats.lists import Listing
 from diffperc.data.formats.tables import SENTENCES, TABLES, Row, read_rows, tables_in, texts_of
 from diffperc.errors import DataError
 from diffperc.types import DenseTarget
@@ -29,7 +30,7 @@ class Record(NamedTuple):
         name: the image's path below the folder of images.
         image, target: files.
         expressions: sentences that name what the target shows.
-        caption, scene, category: of the table; None if it has none.
+        caption, scene, category: from the table; None if it has none.
         where: the line of the table, for messages.
     """
 
@@ -53,12 +54,12 @@ def read_records(root: Path, target: DenseTarget, diagnostics: Diagnostics = STO
 
     Args:
         root: the folder.
-        target: its `folder` in the root holds files of the images' names, for images whose row names none; its `column` is
-            what a table calls them. Where a sample is an expression, tables of expressions come before others.
-        diagnostics: what is told of rows and files that do not fit.
+        target: its `folder` in the root holds files with the names of the images, for rows that name no file; its `column`
+            is the table's column. Where a sample is an expression, tables of expressions come before others.
+        diagnostics: collects rows and files that do not fit.
 
     Raises:
-        DataError: there are no images, or it is not clear which ground truth an image has.
+        DataError: there are no images, or a table cannot be read.
     """
     return _Reading(root, target, diagnostics).records()
 
@@ -74,96 +75,113 @@ class _Reading:
         self.seen: dict[str, Path] = {}
 
     def records(self) -> list[Record]:
-        """All of them, sorted; what is not used is reported."""
-        tables = tables_in(self.root, self.images, SENTENCES) if self.per_expression else []
-        tables = tables or tables_in(self.root, self.images, TABLES)
+        """All of them, sorted; files that are not used are reported."""
+        tables = self._tables()
         present = _files(self.images, IMAGE_SUFFIXES) if self.images != self.root else []
-        rows = self._rows(tables, present)
+        rows = self._rows_of_tables(tables) if tables else self._rows_of_files(present)
         self.of_stem = _by_stem(self.targets, self.target.suffixes, self.diagnostics)
-        found = [record for row in rows if (record := self._record(row)) is not None]
+        found = list(filter(None, map(self._record, rows)))
         self._report_unused(found, present if tables else [])
         return sorted(found, key=lambda record: (record.name, str(record.target)))
 
-    def _rows(self, tables: Sequence[Path], present: Sequence[Path]) -> list[Row]:
+    def _tables(self) -> list[Path]:
+        if self.per_expression:
+            tables = tables_in(self.root, self.images, SENTENCES)
+            if tables:
+                return tables
+        return tables_in(self.root, self.images, TABLES)
+
+    def _rows_of_tables(self, tables: Sequence[Path]) -> list[Row]:
         rows: list[Row] = []
         for table in tables:
             rows += read_rows(table, self.diagnostics)
-        if not tables:
-            rows += [Row({"file_name": file.relative_to(self.images).as_posix()}, "", self.images) for file in present]
-        if rows:
-            return rows
-        if tables:
+        if not rows:
             raise DataError(f"{tables[0]}: names no image that can be used.")
-        wanted = ", ".join(SENTENCES if self.per_expression else TABLES)
-        raise DataError(
-            f"Folder: there is neither a folder 'images' with images in {self.root} nor a table ({wanted})."
-        )
+        return rows
+
+    def _rows_of_files(self, images: Sequence[Path]) -> list[Row]:
+        if not images:
+            wanted = ", ".join(SENTENCES if self.per_expression else TABLES)
+            raise DataError(
+                f"Folder: there is neither a folder 'images' with images in {self.root} nor a table ({wanted})."
+            )
+        rows = []
+        for image in images:
+            values = {"file_name": image.relative_to(self.images).as_posix()}
+            rows.append(Row(values, "", self.images))
+        return rows
 
     def _record(self, row: Row) -> Record | None:
         image = self._either(row.values["file_name"], row.base, self.images)
-        if image not in self.listing:
-            self.diagnostics.problem(f"{row.where}there is no image '{image}'. Add it, or take the line out.")
-            return None
         name = _name(image, self.images, self.root)
-        stem = str(PurePosixPath(name).with_suffix(""))
-        column = self.target.column
-        given = row.values.get(f"{column}_file_name") or row.values.get(column)
-        file = self._either(str(given), row.base, self.targets) if given else self.of_stem.get(stem)
-        problem = self._problem(image, name if given else stem, file, stem)
+        file, key = self._target_of(row, name)
+        first = self.seen.get(key)
+        problem = None
+        if image not in self.listing:
+            problem = f"there is no image '{image}'. Add it, or remove the line."
+        elif first is not None and not self.per_expression:
+            problem = f"{image} and {first} are one image, or share one target. Remove one of them."
+        elif file is None:
+            suffixes = " or ".join(self.target.suffixes)
+            problem = (
+                f"{image}: there is no '{self.targets / key}' with the suffix {suffixes}. Add it, or remove the image."
+            )
+        elif file not in self.listing:
+            problem = f"there is no {self.target.column} '{file}'. Add it, or remove the line."
+        if image in self.listing:
+            self.seen.setdefault(key, image)
         if problem is not None or file is None:
             self.diagnostics.problem(f"{row.where}{problem}")
             return None
         return self._described(row, name, image, file)
 
-    def _problem(self, image: Path, key: str, file: Path | None, stem: str) -> str | None:
-        """Why an image and its ground truth cannot be used; None if they can."""
-        first = self.seen.get(key)
-        self.seen.setdefault(key, image)
-        if first is not None and not self.per_expression:
-            return f"{image} and {first} are one image, or share one target. Take one of them out."
-        if file is None:
-            endings = " or ".join(self.target.suffixes)
-            return (
-                f"{image}: there is no '{self.targets / stem}' with the ending {endings}. Add it, or remove the image."
-            )
-        if file not in self.listing:
-            return f"there is no {self.target.column} '{file}'. Add it, or take the line out."
-        return None
+    def _target_of(self, row: Row, name: str) -> tuple[Path | None, str]:
+        """The file of ground truth, None if there is none; and what two images must not share."""
+        column = self.target.column
+        given = row.values.get(f"{column}_file_name") or row.values.get(column)
+        if given:
+            return self._either(str(given), row.base, self.targets), name
+        stem = str(PurePosixPath(name).with_suffix(""))
+        return self.of_stem.get(stem), stem
 
     def _described(self, row: Row, name: str, image: Path, target: Path) -> Record:
-        captions = texts_of(row, _CAPTIONS, self.diagnostics)
-        scenes = texts_of(row, ("scene",), self.diagnostics)
-        categories = texts_of(row, ("category",), self.diagnostics)
         return Record(
             name,
             image,
             target,
             texts_of(row, _EXPRESSIONS, self.diagnostics),
-            captions[0] if captions else None,
-            scenes[0] if scenes else None,
-            categories[0] if categories else None,
+            self._first_text(row, *_CAPTIONS),
+            self._first_text(row, "scene"),
+            self._first_text(row, "category"),
             row.where,
         )
 
+    def _first_text(self, row: Row, *keys: str) -> str | None:
+        return next(iter(texts_of(row, keys, self.diagnostics)), None)
+
     def _either(self, name: str, first: Path, second: Path) -> Path:
-        """The file of a name in the second folder where only that has it, else in the first."""
-        only_second = first / name not in self.listing and second / name in self.listing
-        return Path(os.path.normpath(second / name if only_second else first / name))
+        """The path of a name in the second folder if only that one has it, else in the first."""
+        file = first / name
+        if file not in self.listing and second / name in self.listing:
+            file = second / name
+        return Path(os.path.normpath(file))
 
     def _report_unused(self, found: Sequence[Record], images: Sequence[Path]) -> None:
-        used = set()
+        used: set[Path] = set()
         for record in found:
             used |= {record.image, record.target}
-        # a mask beside those of expressions may be another task's
-        candidates = [*images] if self.per_expression else [*self.of_stem.values(), *images]
-        unused = [file for file in candidates if file not in used and _stem(file, self.targets) not in self.seen]
-        self.diagnostics.unused(
-            [f"{file}: goes with no other file of this name, or no table names it; it is not used." for file in unused]
-        )
+        candidates = list(images)
+        if not self.per_expression:  # a mask beside those of expressions may be another task's
+            candidates = [*self.of_stem.values(), *images]
+        unused = []
+        for file in candidates:
+            if file not in used and _stem(file, self.targets) not in self.seen:
+                unused.append(f"{file}: no image or target has its name, and no table names it; it is not used.")
+        self.diagnostics.unused(unused)
 
 
 def captioned_images(root: Path, diagnostics: Diagnostics = STOP) -> list[tuple[Path, str]]:
-    """Images of a folder whose tables have a caption for them; those without one are left out.
+    """The images for which a folder's tables have a caption; the others are left out.
 
     Raises:
         DataError: there is no such folder or image, or an image is missing.
@@ -179,7 +197,7 @@ def captioned_images(root: Path, diagnostics: Diagnostics = STOP) -> list[tuple[
             if not captions:
                 continue
             if image not in listing:
-                diagnostics.problem(f"{row.where}there is no image '{image}'. Add it, or take the line out.")
+                diagnostics.problem(f"{row.where}there is no image '{image}'. Add it, or remove the line.")
                 continue
             found.append((image, captions[0]))
     if not found:
@@ -188,7 +206,7 @@ def captioned_images(root: Path, diagnostics: Diagnostics = STOP) -> list[tuple[
 
 
 def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
-    """Files to any depth, through links too; hidden ones, such as macOS's ``._1.jpg``, are none."""
+    """Files at any depth, also behind links; hidden ones, such as macOS's ``._1.jpg``, are skipped."""
     found: list[Path] = []
     visited = set()
     for place, inner, names in os.walk(folder, followlinks=True):
@@ -197,11 +215,16 @@ def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
             inner.clear()
             continue
         visited.add(real)
-        inner[:] = [name for name in inner if name[0] != "."]
-        for name in names:
-            if name[0] != "." and Path(name).suffix.lower() in suffixes:
-                found.append(Path(place, name))
+        inner[:] = filterfalse(_is_hidden, inner)
+        for name in filterfalse(_is_hidden, names):
+            file = Path(place, name)
+            if file.suffix.lower() in suffixes:
+                found.append(file)
     return sorted(found)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".")
 
 
 def _by_stem(folder: Path, suffixes: Sequence[str], diagnostics: Diagnostics) -> dict[str, Path]:
@@ -214,7 +237,9 @@ def _by_stem(folder: Path, suffixes: Sequence[str], diagnostics: Diagnostics) ->
 
 
 def _stem(file: Path, folder: Path) -> str:
-    return file.relative_to(folder).with_suffix("").as_posix() if file.is_relative_to(folder) else str(file)
+    if not file.is_relative_to(folder):
+        return str(file)
+    return file.relative_to(folder).with_suffix("").as_posix()
 
 
 def _name(image: Path, images: Path, root: Path) -> str:

@@ -1,4 +1,4 @@
-"""REFER's ``refs(unc).p``: a pickled list of dicts, read without running what a pickle may ask for.
+"""REFER's ``refs(unc).p``: a pickled list of dicts, read without running the code that a pickle may hold.
 
 A pickle is a program that can import and call anything. These files need nothing but lists, dicts, strings and
 numbers, for which the unpickler imports no name: every import is refused.
@@ -11,6 +11,7 @@ import pickle
 from pathlib import Path
 from typing import Any, NoReturn
 
+from diffperc.data.formats.files import reading
 from diffperc.errors import DataError
 
 _KEYS = ("ann_id", "image_id", "split", "sentences")
@@ -33,11 +34,11 @@ def read_refs(path: Path) -> list[dict[str, Any]]:
     Raises:
         DataError: missing, damaged, another kind of file, or a pickle that would import something.
     """
+    with reading(path, "a pickle"):
+        content = path.read_bytes()
     try:
         # from memory: a length beyond the end of the file then allocates nothing
-        refs = _PlainUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: there is no such file.") from error
+        refs = _PlainUnpickler(io.BytesIO(content), encoding="latin1").load()
     except _RefusedError as error:
         raise DataError(
             f"{path}: wants to import {error}: not opened. REFER's files hold lists, dicts, strings and numbers only; "
@@ -46,6 +47,10 @@ def read_refs(path: Path) -> list[dict[str, Any]]:
     except Exception as error:  # damaged pickles raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{path}: cannot be read as a pickle ({reason}); replace it.") from error
-    if not isinstance(refs, list) or not all(isinstance(r, dict) and r.keys() >= set(_KEYS) for r in refs):
+    if not isinstance(refs, list) or not all(map(_is_ref, refs)):
         raise DataError(f"{path}: is not a list of refs, each with {', '.join(_KEYS)}.")
     return refs
+
+
+def _is_ref(entry: Any) -> bool:
+    return isinstance(entry, dict) and entry.keys() >= set(_KEYS)

@@ -1,4 +1,4 @@
-"""Which images of a folder of one's own are trained on, and which are for validation."""
+"""Splitting a user's own folder into images for training and for validation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Set
 from pathlib import Path, PurePosixPath
 
 from diffperc.data.diagnostics import STOP, Diagnostics
-from diffperc.data.formats.lists import read_text
+from diffperc.data.formats.files import read_text
 from diffperc.errors import DataError
 
 _TRAIN = ("train", "training")
@@ -19,15 +19,15 @@ _SHARE = 0.1
 def split_names(
     names: Iterable[str], root: Path, val: float | str | None, diagnostics: Diagnostics = STOP
 ) -> tuple[set[str], set[str]]:
-    """Images for training and for validation; all sentences and persons of an image go with it.
+    """Images for training and for validation; all sentences and persons of an image stay with it.
 
     Args:
-        names: of the images, as `Record.name`.
-        root: where a list is looked for.
-        val: a fraction, drawn by name, so that images added later move no other; a list, one name per line, with or without
-            ending; None: by folders called train and val, validation or test, if there are such; else ``val.txt`` if there
-            is one; else a tenth.
-        diagnostics: what is told of names that the list has and the folder has not.
+        names: the images, as `Record.name`.
+        root: the folder of a list.
+        val: a fraction, drawn by name, so that images added later move no others; or a list, one name per line, with or
+            without suffix. None: folders called train and val, validation or test, if they exist; else ``val.txt`` if it
+            exists; else a tenth.
+        diagnostics: collects names of the list that are not in the folder.
 
     Raises:
         DataError: the list is missing, or a split would be empty.
@@ -48,61 +48,77 @@ def split_names(
 
 
 def _validation_folder(known: Set[str]) -> str | None:
-    parts = {_part(name) for name in known}
-    return next((folder for folder in _VAL if folder in parts), None)
+    parts = set(map(_part, known))
+    for folder in _VAL:
+        if folder in parts:
+            return folder
+    return None
 
 
 def _by_folders(known: Set[str], folder: str, diagnostics: Diagnostics) -> tuple[set[str], set[str]]:
-    chosen = {name for name in known if _part(name) == folder}
-    # what is beside folders called train belongs to neither; a second folder such as test is not trained on
-    has_train = any(_part(name) in _TRAIN for name in known)
-    wanted = _TRAIN if has_train else (None,)
-    train = {name for name in known if _part(name) in wanted}
-    rest = sorted(known - chosen - train)
-    diagnostics.unused(
-        [f"{name}: is neither below a folder for training nor below '{folder}'; it is not used." for name in rest]
-    )
+    by_part: dict[str | None, set[str]] = {}
+    for name in known:
+        by_part.setdefault(_part(name), set()).add(name)
+    nothing: set[str] = set()
+    chosen = by_part[folder]
+    train = nothing.union(*(by_part.get(part, nothing) for part in _TRAIN))
+    if not train:  # beside folders called train, images that are in neither are not used
+        train = by_part.get(None, nothing)
+    unused = []
+    for name in sorted(known - chosen - train):
+        unused.append(f"{name}: is neither below a folder for training nor below '{folder}'; it is not used.")
+    diagnostics.unused(unused)
     return train, chosen
 
 
 def _chosen(known: Set[str], root: Path, val: float | str | None, diagnostics: Diagnostics) -> set[str]:
     if val is None:
         val = "val.txt" if (root / "val.txt").is_file() else _SHARE
-    return _listed(root / val, known, diagnostics) if isinstance(val, str) else _drawn(known, val)
+    if isinstance(val, str):
+        return _listed(root / val, known, diagnostics)
+    return _drawn(known, val)
 
 
 def _part(name: str) -> str | None:
-    """The split that one of the folders above an image names."""
-    folders = [part.lower() for part in PurePosixPath(name).parts[:-1]]
-    return next((folder for folder in folders if folder in _TRAIN + _VAL), None)
+    """The first folder above an image that is called as a split, in lower case."""
+    for folder in PurePosixPath(name.lower()).parts[:-1]:
+        if folder in _TRAIN + _VAL:
+            return folder
+    return None
 
 
 def _drawn(known: Set[str], share: float) -> set[str]:
     if not 0 < share < 1:
         raise DataError(f"dataset.val: must be a fraction between 0 and 1, or a list of images, found {share}.")
     ranked = sorted(known, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-    return set(ranked[: max(1, math.floor(share * len(known) + 0.5))])
+    count = max(1, math.floor(share * len(known) + 0.5))
+    return set(ranked[:count])
 
 
 def _listed(file: Path, known: Set[str], diagnostics: Diagnostics) -> set[str]:
     if not file.is_file():
         raise DataError(f"dataset.val: there is no list '{file}'.")
-    bare: dict[str, list[str]] = {}
+    names_of: dict[str, list[str]] = {}
     for name in known:
-        bare.setdefault(str(PurePosixPath(name).with_suffix("")), []).append(name)
+        names_of.setdefault(_without_suffix(name), []).append(name)
+    names_of |= {name: [name] for name in known}
     chosen: dict[str, int] = {}
     for number, line in enumerate(read_text(file).splitlines(), 1):
         entry = line.strip()
         if not entry:
             continue
         short = entry.removeprefix("./").removeprefix("images/")
-        found = [short] if short in known else bare.get(short, [])
+        found = names_of.get(short, [])
         where = f"{file}, line {number}"
         if len(found) != 1:
-            what = "there is no image" if not found else f"{len(found)} images are called"
+            what = f"{len(found)} images are called" if found else "there is no image"
             diagnostics.problem(f"{where}: {what} '{entry}' in the data set; write it as it is called below images/.")
-        elif found[0] in chosen:
-            diagnostics.problem(f"{where}: names '{entry}' again, after line {chosen[found[0]]}. Take one of them out.")
-        else:
-            chosen[found[0]] = number
+            continue
+        first = chosen.setdefault(found[0], number)
+        if first != number:
+            diagnostics.problem(f"{where}: names '{entry}' again, after line {first}. Remove one of them.")
     return set(chosen)
+
+
+def _without_suffix(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix(""))

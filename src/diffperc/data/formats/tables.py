@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from diffperc.data.diagnostics import Diagnostics
-from diffperc.data.formats.lists import read_text
+from diffperc.data.formats.files import read_text
 from diffperc.errors import DataError
 
 TABLES = ("metadata.jsonl", "metadata.csv")
@@ -19,8 +20,13 @@ _IMAGE = "file_name"
 
 
 class Row(NamedTuple):
-    """values: by column; where: the line with a colon and a space behind it, empty for an image that no table names;
-    base: the folder at which its paths begin."""
+    """One image of a table.
+
+    Attributes:
+        values: by column.
+        where: the table and the line, followed by a colon and a space; empty for an image that no table names.
+        base: the folder to which its paths are relative.
+    """
 
     values: dict[str, Any]
     where: str
@@ -28,14 +34,14 @@ class Row(NamedTuple):
 
 
 def tables_in(root: Path, images: Path, names: Sequence[str]) -> list[Path]:
-    """Tables in the root, in the folder of images, and in the folders directly in these; hidden ones are skipped."""
-    tops = dict.fromkeys((root, images))
-    places = list(tops)
-    for top in tops:
-        if top.is_dir():
-            places += [path for path in sorted(top.iterdir()) if path.is_dir() and path.name[0] != "."]
-    candidates = [place / name for place in dict.fromkeys(places) for name in names]
-    return [file for file in candidates if file.is_file()]
+    """Tables in the root, in the folder of images, and in the folders directly below them; hidden ones are skipped."""
+    places = [root, images, *sorted(root.glob("[!.]*/")), *sorted(images.glob("[!.]*/"))]
+    tables = []
+    for place, name in itertools.product(dict.fromkeys(places), names):
+        table = place / name
+        if table.is_file():
+            tables.append(table)
+    return tables
 
 
 def read_rows(table: Path, diagnostics: Diagnostics) -> Iterator[Row]:
@@ -45,13 +51,19 @@ def read_rows(table: Path, diagnostics: Diagnostics) -> Iterator[Row]:
         DataError: the file cannot be read.
     """
     text = read_text(table)
-    lines = _csv_lines(table, text, diagnostics) if table.suffix == ".csv" else _json_lines(table, text, diagnostics)
-    for where, values in lines:
-        name = values.get(_IMAGE) if isinstance(values, dict) else None
-        if not isinstance(name, str) or name in ("", "."):
+    read_lines = _csv_lines if table.suffix == ".csv" else _json_lines
+    for where, values in read_lines(table, text, diagnostics):
+        if _names_image(values):
+            yield Row(values, where, table.parent)
+        else:
             diagnostics.problem(f"{where}names no image under '{_IMAGE}'.")
-            continue
-        yield Row(values, where, table.parent)
+
+
+def _names_image(values: Any) -> bool:
+    if not isinstance(values, dict):
+        return False
+    name = values.get(_IMAGE)
+    return isinstance(name, str) and name not in ("", ".")
 
 
 def _csv_lines(table: Path, text: str, diagnostics: Diagnostics) -> Iterator[tuple[str, Any]]:
@@ -78,18 +90,22 @@ def _json_lines(table: Path, text: str, diagnostics: Diagnostics) -> Iterator[tu
             values = json.loads(line)
         except ValueError as error:
             diagnostics.problem(f"{where}is not valid json ({error}).")
-            continue
-        yield where, values
+        else:
+            yield where, values
 
 
 def texts_of(row: Row, keys: Sequence[str], diagnostics: Diagnostics) -> tuple[str, ...]:
     """The sentence or sentences under the first of the keys that has any."""
-    key = next((key for key in keys if row.values.get(key)), None)
-    if key is None:
-        return ()
-    given = row.values[key]
+    for key in keys:
+        given = row.values.get(key)
+        if given:
+            return _sentences(row, key, given, diagnostics)
+    return ()
+
+
+def _sentences(row: Row, key: str, given: Any, diagnostics: Diagnostics) -> tuple[str, ...]:
     sentences = [given] if isinstance(given, str) else given
     if not isinstance(sentences, list) or not all(isinstance(sentence, str) for sentence in sentences):
         diagnostics.problem(f"{row.where}'{key}' must be a text or a list of texts, found {given!r}.")
         return ()
-    return tuple(sentence.strip() for sentence in sentences if sentence.strip())
+    return tuple(filter(None, map(str.strip, sentences)))
