@@ -12,7 +12,7 @@ from diffperc.types import COCO_KEYPOINTS, Batch, Conditioning, DatasetInfo, Fea
 def test_shapes_are_checked_where_an_object_is_built() -> None:
     with pytest.raises(ValueError, match=r"Conditioning.tokens must be \(B, N, D\), got \(50, 768\)"):
         Conditioning(torch.zeros(50, 768), timestep=torch.ones(1))
-    with pytest.raises(ValueError, match=r"Batch.targets\['depth'\] must hold one per image: 2, got 3"):
+    with pytest.raises(ValueError, match=r"Batch.targets\['depth'\] must hold one entry per image: 2, got 3"):
         Batch(torch.zeros(2, 3, 8, 8), {"depth": torch.zeros(3, 1, 8, 8)})
     with pytest.raises(ValueError, match="either a timestep or a time_embedding"):
         Conditioning(torch.zeros(1, 5, 8))

@@ -1,4 +1,4 @@
-"""Shape checks at the border: declared where a contract object is built, reported with the shape that came."""
+"""Checks of shapes and dtypes where contract objects are built; a message holds the expected and the actual one."""
 
 from __future__ import annotations
 
@@ -20,16 +20,15 @@ def check_shape(name: str, tensor: Tensor, dims: str, **sizes: int) -> dict[str,
     """
     axes = dims.split()
     known = dict(sizes)
-    good = tensor.dim() == len(axes)
+    expected = []
     for axis, size in zip(axes, tensor.shape, strict=False):
-        expected = int(axis) if axis.isdigit() else known.setdefault(axis, size)
-        good = good and expected == size
-    if not good:
-        where = ", ".join(f"{k}={v}" for k, v in sizes.items())
-        raise ValueError(
-            f"{name} must be ({', '.join(axes)}){f' with {where}' if where else ''}, got {tuple(tensor.shape)}"
-        )
-    return known
+        expected.append(int(axis) if axis.isdigit() else known.setdefault(axis, size))
+    if tensor.dim() == len(axes) and list(tensor.shape) == expected:
+        return known
+    declared = f"({', '.join(axes)})"
+    if sizes:
+        declared += " with " + ", ".join(f"{axis}={size}" for axis, size in sizes.items())
+    raise ValueError(f"{name} must be {declared}, got {tuple(tensor.shape)}")
 
 
 def check_dtype(name: str, tensor: Tensor, dtype: torch.dtype) -> None:
@@ -39,5 +38,5 @@ def check_dtype(name: str, tensor: Tensor, dtype: torch.dtype) -> None:
 
 
 def at_least_float32(dtype: torch.dtype) -> torch.dtype:
-    """Where half precision is not enough, such as in a softmax: float32; float64 stays what it is."""
+    """The dtype for what half precision cannot represent, such as a softmax: float32, or float64 for float64."""
     return torch.promote_types(dtype, torch.float32)

@@ -1,7 +1,6 @@
-"""Errors a user can mend. Each message is a sentence: what was wrong, where, what to do now.
+"""Errors that a user can fix. Each message is a sentence: what was wrong, where, what to do now.
 
-The entry points print the sentence and leave with exit code 2; anything that is not a `DiffPercError` is a bug of ours
-and keeps its traceback.
+The entry points print the sentence and exit with code 2. Any other exception is a bug in diffperc and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Iterable
 
 
 class DiffPercError(Exception):
-    """Base of all errors that a user can mend."""
+    """Base of all errors that a user can fix."""
 
     @property
     def sentence(self) -> str:
@@ -31,21 +30,23 @@ class DataError(DiffPercError):
 
 
 class WeightsError(DiffPercError):
-    """Pretrained weights could not be found, or are not what they were taken for."""
+    """Pretrained weights could not be found, or are not what was expected."""
 
 
 class CheckpointError(DiffPercError):
-    """A checkpoint of ours could not be read."""
+    """A checkpoint of diffperc could not be read."""
 
 
 class TrainingError(DiffPercError):
-    """Training cannot go on, for example because the loss is not finite."""
+    """Training cannot continue, for example because the loss is not finite."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A clause that lists the known names, nearest first: ``; did you mean 'vpd'? Known: iedp, vpd``."""
     names = sorted(known)
+    if not names:
+        return "."
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    ordered = near + [n for n in names if n not in near]
+    ordered = dict.fromkeys([*near, *names])
     guess = f"; did you mean '{near[0]}'?" if near else "."
-    return f"{guess} Known: {', '.join(ordered)}" if ordered else guess
+    return f"{guess} Known: {', '.join(ordered)}"

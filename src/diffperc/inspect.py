@@ -1,4 +1,4 @@
-"""``python -m diffperc.data inspect dataset=...``: look a data set through before training on it."""
+"""``python -m diffperc.inspect dataset=...``: check a data set before training on it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ def run(cfg: DictConfig) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Run it with the arguments of a command line."""
+    """Run the command with the arguments of a command line."""
+    sys.argv = [sys.argv[0], *arguments]
     task = task_of_dataset(arguments)
-    sys.argv = [sys.argv[0], *arguments, *([f"task={task}"] if task is not None else [])]
+    if task is not None:
+        sys.argv.append(f"task={task}")
     entry("inspect", run)
 
 

@@ -1,4 +1,4 @@
-"""``python -m diffperc.predict ckpt=... input=...``: predict photographs."""
+"""``python -m diffperc.predict ckpt=... input=...``: predict images."""
 
 from __future__ import annotations
 

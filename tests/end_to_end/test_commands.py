@@ -255,7 +255,7 @@ def test_a_corrupt_image_in_the_middle_of_an_epoch_is_named_and_nothing_is_lost(
     assert "Traceback" not in done.stderr
     rescued = tmp_path / "run/checkpoints/interrupted.ckpt"
     # it is drawn in the first epoch; unless it came first, the steps before it are kept
-    assert rescued.is_file() == ("what was done so far is kept" in done.stdout)
+    assert rescued.is_file() == ("training so far is saved" in done.stdout)
     # a depth map of another size than its image
     bad.write_bytes(whole)
     depth = root / "sync/kitchen_1/sync_depth_00105.png"

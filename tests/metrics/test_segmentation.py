@@ -85,5 +85,5 @@ def test_wrong_shapes_are_named() -> None:
     metrics = SegmentationMetrics(("a", "b", "c"))
     with pytest.raises(ValueError, match=r"prediction must be \(B, K, H, W\) with K=3, got \(1, 2, 4, 4\)"):
         metrics.update(torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 4, dtype=torch.int64))
-    with pytest.raises(ValueError, match=r"truth must be \(B, H, W\) with B=1, H=4, W=4, got \(1, 8, 8\)"):
+    with pytest.raises(ValueError, match=r"target must be \(B, H, W\) with B=1, H=4, W=4, got \(1, 8, 8\)"):
         metrics.update(torch.zeros(1, 3, 4, 4), torch.zeros(1, 8, 8, dtype=torch.int64))

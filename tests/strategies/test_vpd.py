@@ -81,7 +81,7 @@ def test_a_data_set_without_names_is_refused(backbone: StableDiffusionBackbone) 
 
 def test_a_template_needs_a_place_for_the_name(backbone: StableDiffusionBackbone) -> None:
     with pytest.raises(
-        ConfigError, match=r"strategy.templates: each must hold one \{\} for the name, found \['a photo'\]"
+        ConfigError, match=r"strategy.templates: each must contain one \{\} for the name, found 'a photo'"
     ):
         VPD(backbone, TEXTS["names"], templates=["a {}", "a photo"]).initialise(backbone)
 

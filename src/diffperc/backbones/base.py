@@ -99,5 +99,4 @@ class Backbone(nn.Module, ABC):
         if self.frozen:
             return
         for part in parts:
-            for parameter in self.parts[part]:
-                parameter.requires_grad_(True)
+            nn.ParameterList(self.parts[part]).requires_grad_(True)

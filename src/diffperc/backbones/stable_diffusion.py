@@ -52,10 +52,10 @@ class StableDiffusionBackbone(Backbone):
         revision: commit of the hub repository.
         config: ``sd15``, ``sd21``, ``tiny``, a folder with configs, or the mapping of a checkpoint; None: as the source.
         image_encoder: ``{pretrained, revision}`` of the CLIP model whose vision tower belongs to these weights.
-        vae: ``taesd``, or a file or folder of its weights, which then encodes images in place of the source's own VAE: it
-            is 28 times smaller, and its latents are nearly the same (docs/taesd.md).
+        vae: ``taesd``, or a file or folder of its weights: TAESD then encodes images instead of the source's own VAE. It is
+            28 times smaller, and its latents are nearly the same (docs/taesd.md).
         frozen: train no parameter of the UNet, for probing and as the control of fine-tuning; this is faster.
-        gradient_checkpointing: recompute activations in the backward pass, which takes less memory and about one more
+        gradient_checkpointing: recompute activations in the backward pass, which saves memory and costs about one more
             forward pass.
         channels_last: memory layout of convolutions; faster on most hardware.
         empty: allocate no memory for the weights, because a checkpoint brings them.
@@ -99,27 +99,30 @@ class StableDiffusionBackbone(Backbone):
         self.register_load_state_dict_post_hook(lambda module, _: module._apply_memory_format())
 
     def _build(self, small: str | None) -> None:
-        states = {} if self._empty else self._pretrained_states(small)
-        # without weights of their own, modules need no memory before tensors are assigned
-        with torch.device("meta" if self._empty or self._source else "cpu"):
+        states = self._pretrained_states(small)
+        keeps_random = self.is_random and not self._empty
+        # weights that assigned tensors replace need no memory
+        with torch.device("cpu" if keeps_random else "meta"):
             self.unet = UNet2DConditionModel.from_config(self.architecture["unet"])
             self.vae = vae_encoder(self.architecture["vae"])
-        where = self._source.name if self._source is not None else "backbone"
+        where = getattr(self._source, "name", "backbone")
         for part, state in states.items():
             assign(getattr(self, part), state, f"{where}, {part}")
-        if self.is_random and not self._empty:
+        if keeps_random:
             log.warning(
                 "backbone.pretrained is null: the UNet and the VAE have RANDOM weights, the control. "
                 "For results set backbone.pretrained."
             )
-            if small is None:
-                initialise_to_keep_image(self.vae)
+        if keeps_random and small is None:
+            initialise_to_keep_image(self.vae)
         self.unet.set_attn_processor(AttentionProcessor())
         self.vae.eval().requires_grad_(False)
 
     def _pretrained_states(self, small: str | None) -> dict[str, dict[str, Tensor]]:
         """By part, the tensors of those parts that have pretrained weights."""
         states: dict[str, dict[str, Tensor]] = {}
+        if self._empty:
+            return states
         if small is not None:
             self.architecture["vae"], states["vae"] = small_vae(small, self.architecture["vae"], self.is_random)
         if self._source is not None:
@@ -186,10 +189,10 @@ class StableDiffusionBackbone(Backbone):
     @property
     def parts(self) -> Mapping[str, tuple[nn.Parameter, ...]]:
         """``features``, ``time_embedding``, ``attention_scores`` (useful with two or more tokens), ``output``."""
-        parts: dict[str, list[nn.Parameter]] = {name: [] for name in ("features", *_PARTS)}
+        parts: dict[str, tuple[nn.Parameter, ...]] = dict.fromkeys(("features", *_PARTS), ())
         for name, parameter in self.unet.named_parameters():
-            parts[_part_of(name)].append(parameter)
-        return {name: tuple(parameters) for name, parameters in parts.items()}
+            parts[_part_of(name)] += (parameter,)
+        return parts
 
     def text_encoder(self) -> TextEncoder:
         """See `Backbone.text_encoder`."""

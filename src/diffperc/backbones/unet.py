@@ -1,4 +1,4 @@
-"""A walk over diffusers' UNet, block by block, through its own modules, without hooks or patches."""
+"""A forward pass through the modules of diffusers' UNet, block by block, without hooks or patches."""
 
 from __future__ import annotations
 
@@ -69,13 +69,14 @@ class Walk:
 
     def _up(self, h: Tensor, skips: list[Tensor], stride: int) -> None:
         """Run the up blocks and keep the feature maps."""
-        for block in self.unet.up_blocks:
-            layers = _layers(block)
-            tapped = len(layers) - 1 if block is self.unet.up_blocks[-1] else 1
-            for j, (resnet, attention) in enumerate(layers):
+        blocks = self.unet.up_blocks
+        taps = [1] * (len(blocks) - 1) + [len(blocks[-1].resnets) - 1]
+        for block, tap in zip(blocks, taps, strict=True):
+            outputs = []
+            for resnet, attention in _layers(block):
                 h = self._layer(resnet, attention, h, skips.pop(), stride)
-                if j == tapped:
-                    self.maps.insert(0, h)
+                outputs.append(h)
+            self.maps.insert(0, outputs[tap])
             for upsampler in block.upsamplers or ():
                 h = upsampler(h)
                 stride //= 2

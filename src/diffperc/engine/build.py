@@ -1,4 +1,4 @@
-"""From a configuration to objects, in the order in which mistakes are cheapest: data, then network, then weights."""
+"""Builds objects from a configuration; what fails fastest comes first: data, then network, then weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from diffperc.types import COCO_KEYPOINTS, DatasetInfo, Protocol
 from diffperc.version import __version__
 
 FORMAT = 2
-"""Of checkpoints; raised when files of an older one can no longer be read."""
+"""The version of the checkpoint format; increased when older files can no longer be read."""
 
 
 def task_class(cfg: DictConfig) -> type[PerceptionTask]:
@@ -53,13 +53,13 @@ def build_protocol(cfg: DictConfig) -> Protocol:
 
 
 def build_preprocess(cfg: DictConfig) -> Preprocess:
-    """What is done to images before the network."""
+    """What is done to images before the network sees them."""
     preprocess: Preprocess = instantiate(cfg.preprocessing, _convert_="all")
     return preprocess
 
 
 def info_without_data(cfg: DictConfig, name: str | None = None) -> DatasetInfo:
-    """What the data set would hold of itself; it need not be on this machine.
+    """The `DatasetInfo` that the data set would have; its files need not be on this machine.
 
     Args:
         cfg: with the node ``dataset``.

@@ -1,9 +1,10 @@
-"""The loaders, made when the number of processes is known."""
+"""The data loaders, built once the number of processes is known."""
 
 from __future__ import annotations
 
 import cv2
 import lightning as L
+from lightning.pytorch.accelerators import CUDAAccelerator
 from torch.utils.data import DataLoader
 
 from diffperc.data import PerceptionDataset, PreparedDataset, SeededSampler, collate
@@ -14,7 +15,7 @@ from diffperc.types import Protocol, Target
 
 
 def start_worker(_: int) -> None:
-    """What every loader process does first: processes share the cores with training, so each keeps to one thread."""
+    """Run first in every loader process: loader processes share the cores with training, so each uses one thread."""
     cv2.setNumThreads(0)
 
 
@@ -27,9 +28,9 @@ class PerceptionData(L.LightningDataModule):
         target: the ground truth that batches carry.
         protocol: by which the task is evaluated.
         batch_size: images per optimiser step, over all processes and accumulated batches, as recipes are published.
-        eval_batch_size: images per batch of a process in evaluation, where they are of one size; else one.
+        eval_batch_size: images per batch and process in evaluation where all have one size; otherwise 1.
         num_workers: loader processes of each process; 0 loads in the training process.
-        seed: of order and augmentation.
+        seed: of the order of samples and the augmentation.
     """
 
     def __init__(
@@ -70,17 +71,21 @@ class PerceptionData(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Item]:
         """Every validation image once, over all processes."""
-        return self.loader(self.val, self.eval_batch_size if self._share_a_size() else 1, training=False)
+        batch_size = self.eval_batch_size if self._share_a_size() else 1
+        return self.loader(self.val, batch_size, training=False)
 
     def _share_a_size(self) -> bool:
-        """Whether images and ground truth of evaluation are of one size, and can share a batch."""
-        if self.val.one_size or self.target.sample == "person":
-            return True
-        return self.preprocess.size is not None and self.protocol.resizes_target
+        """Whether all images of the evaluation have one size, and all ground truth too, so that they can share a batch."""
+        resized = self.preprocess.size is not None and self.protocol.resizes_target
+        persons = self.target.sample == "person"
+        return self.val.one_size or persons or resized
 
     def loader(self, dataset: PerceptionDataset, batch_size: int, training: bool) -> DataLoader[Item]:
         """Batches of this process, `batch_size` samples each."""
-        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+        rank, world, on_cuda = 0, 1, False
+        if self.trainer is not None:
+            rank, world = self.trainer.global_rank, self.trainer.world_size
+            on_cuda = isinstance(self.trainer.accelerator, CUDAAccelerator)
         prepared = PreparedDataset(dataset, self.preprocess, self.target, self.protocol.resizes_target)
         return DataLoader(
             prepared,
@@ -89,7 +94,7 @@ class PerceptionData(L.LightningDataModule):
             num_workers=self.num_workers,
             collate_fn=collate,
             drop_last=training,
-            pin_memory=self.trainer is not None and self.trainer.accelerator.__class__.__name__ == "CUDAAccelerator",
+            pin_memory=on_cuda,
             persistent_workers=self.num_workers > 0,
             worker_init_fn=start_worker,
         )

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 @dataclass(frozen=True)
 class Rule:
-    """Which parameters get another learning rate or weight decay. The first rule that matches counts.
+    """Which parameters get a different learning rate or weight decay. The first rule that matches applies.
 
     Attributes:
         pattern: regular expression searched in the parameter's name, such as ``\\.unet\\.``.
@@ -30,21 +30,22 @@ class Rule:
     max_ndim: int | None = None
 
     def matches(self, name: str, parameter: nn.Parameter) -> bool:
-        """True if the rule is about this parameter."""
-        small = self.max_ndim is None or parameter.ndim <= self.max_ndim
-        return small and re.search(self.pattern, name) is not None
+        """Whether the rule applies to this parameter."""
+        if self.max_ndim is not None and parameter.ndim > self.max_ndim:
+            return False
+        return re.search(self.pattern, name) is not None
 
 
 @dataclass(frozen=True)
 class PowerOneCycle:
-    """Up from `min_lr` to the recipe's rate and down again, both to the power `power`, per step (methods.md 1.3).
+    """From `min_lr` up to the recipe's learning rate and down again, both to the power `power` (methods.md 1.3).
 
-    With u = warmup * total steps: (max - min) * (g / u)^power + min while g < u, then
+    At step g, with u = warmup * total steps: (max - min) * (g / u)^power + min while g < u, then
     max(min, max - (max - min) * (g / u - 1)^power).
 
     Attributes:
         min_lr: absolute, for a group with multiplier 1.
-        warmup: fraction of all steps on the way up; 12 of 25 epochs as published.
+        warmup: fraction of all steps in which the rate rises; 12 of 25 epochs as published.
         power: 0.9 as published.
     """
 
@@ -64,13 +65,13 @@ class PowerOneCycle:
 
 @dataclass(frozen=True)
 class Poly:
-    """``(1 - g / total)^power`` of the recipe's rate, and a linear warm-up on top of it (methods.md 1.1, 1.2).
+    """The recipe's learning rate times ``(1 - g / total)^power``, with a linear warm-up (methods.md 1.1, 1.2).
 
     Attributes:
         min_lr: absolute, for a group with multiplier 1.
         power: 1 for segmentation, 0.9 for referring, as published.
-        warmup_steps: optimiser steps on the way up.
-        warmup_ratio: of the first step's rate to what it would be without warm-up.
+        warmup_steps: optimiser steps of the warm-up.
+        warmup_ratio: the first step's rate, as a fraction of the rate without warm-up.
     """
 
     min_lr: float = 0.0
@@ -92,7 +93,7 @@ class OptimizerRecipe:
 
     Args:
         lr: the largest learning rate of a group with multiplier 1.
-        weight_decay: of parameters to which no rule gives another.
+        weight_decay: for parameters to which no rule assigns a different one.
         schedule: the curve of the learning rate: `PowerOneCycle`, `Poly`, or a scheduler of torch that is called with the
             optimiser (``_partial_: true`` in a configuration).
         rules: in order, first match wins.
@@ -111,21 +112,26 @@ class OptimizerRecipe:
         self.rules, self.optimizer = tuple(rules), optimizer
 
     def groups(self, parameters: Iterable[tuple[str, nn.Parameter]]) -> list[dict[str, Any]]:
-        """One group for each pair of learning rate and weight decay that occurs; frozen parameters are left out.
+        """One group per pair of learning rate and weight decay that occurs; frozen parameters are left out.
 
-        Each has a name, under which its learning rate is logged.
+        Each group has a name, under which its learning rate is logged.
         """
-        found: dict[tuple[float, float], list[nn.Parameter]] = {}
+        groups: dict[tuple[float, float], dict[str, Any]] = {}
         for name, parameter in parameters:
             if not parameter.requires_grad:
                 continue
-            rule = next((r for r in self.rules if r.matches(name, parameter)), Rule())
-            decay = self.weight_decay if rule.weight_decay is None else rule.weight_decay
-            found.setdefault((self.lr * rule.lr, decay), []).append(parameter)
-        groups = []
-        for (lr, decay), members in found.items():
-            groups.append({"params": members, "lr": lr, "weight_decay": decay, "name": f"lr {lr:g} decay {decay:g}"})
-        return groups
+            lr, decay = self._lr_and_decay(name, parameter)
+            empty = {"params": [], "lr": lr, "weight_decay": decay, "name": f"lr {lr:g} decay {decay:g}"}
+            groups.setdefault((lr, decay), empty)["params"].append(parameter)
+        return list(groups.values())
+
+    def _lr_and_decay(self, name: str, parameter: nn.Parameter) -> tuple[float, float]:
+        """Learning rate and weight decay of a parameter, by the first rule that matches."""
+        for rule in self.rules:
+            if rule.matches(name, parameter):
+                decay = self.weight_decay if rule.weight_decay is None else rule.weight_decay
+                return self.lr * rule.lr, decay
+        return self.lr, self.weight_decay
 
     def build(self, parameters: Iterable[tuple[str, nn.Parameter]], total_steps: int) -> tuple[Optimizer, Any]:
         """The optimiser and its schedule over `total_steps` optimiser steps."""

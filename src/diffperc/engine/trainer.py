@@ -50,15 +50,14 @@ def build_trainer(
         own.append(EMAWeightAveraging(decay=cfg.ema_decay))
     for node in (cfg.get("callbacks") or {}).values():
         built = instantiate(node, _convert_="all")
-        # one with _partial_: true watches the task's metric
+        # a callback with _partial_: true monitors the task's metric
         own.append(built(monitor=metric, mode=mode) if node.get("_partial_") else built)
-    trainer = checked_trainer(
+    return checked_trainer(
         instantiate(cfg.trainer, _partial_=True, _convert_="all"),
         callbacks=[*own, *callbacks],
         logger=_loggers(cfg, folder),
         enable_progress_bar=sys.stdout.isatty(),
     )
-    return trainer
 
 
 def _loggers(cfg: DictConfig, folder: Path) -> list[Any]:
@@ -89,18 +88,18 @@ def checked_trainer(make: Callable[..., L.Trainer], **options: Any) -> L.Trainer
 
 
 def quiet_lightning() -> None:
-    """Silence what Lightning says about choices that are ours."""
+    """Silence Lightning's messages about choices that were made on purpose."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # the number of loader processes is the user's choice
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     # validation metrics are already reduced over all processes by torchmetrics
     warnings.filterwarnings("ignore", message=".*It is recommended to use `self.log.*sync_dist=True.*")
-    # resuming may add to the folder of a former run
+    # a resumed run writes into the folder of the former one
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
     # the run folder holds config and log before the metrics
     warnings.filterwarnings("ignore", message=".*Experiment logs directory .* exists and is not empty.*")
     # the frozen VAE and CLIP are meant to be in evaluation mode
     warnings.filterwarnings("ignore", message=".*module.s. in eval mode at the start of training.*")
-    # Lightning 2.6 with the newest torch; nothing of ours
+    # caused by Lightning 2.6 with the newest torch, not by this code
     warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")

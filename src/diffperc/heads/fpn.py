@@ -29,8 +29,10 @@ class FPNHead(Head):
         self.laterals = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in spec.channels)
         self.outputs = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in spec.channels)
         self.levels = nn.ModuleList()
-        for i in range(len(spec.channels)):
-            blocks = (convolution_norm_relu(channels, channels, bias=False) for _ in range(max(1, i)))
+        for level in range(len(spec.channels)):
+            blocks = [convolution_norm_relu(channels, channels, bias=False)]
+            while len(blocks) < level:
+                blocks.append(convolution_norm_relu(channels, channels, bias=False))
             self.levels.append(nn.ModuleList(blocks))
         self.dropout = nn.Dropout2d(dropout)
         self.classify = nn.Conv2d(channels, out_channels, 1)

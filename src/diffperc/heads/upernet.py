@@ -64,12 +64,13 @@ class UPerHead(Head):
         *fine, coarse = features.maps
         pooled = [resize_bilinear(pool(coarse), coarse.shape[-2:]) for pool in self.pools]
         top = self.bottleneck(torch.cat([coarse, *pooled], 1))
-        maps = [lateral(m) for lateral, m in zip(self.laterals, fine, strict=True)] + [top]
-        for i in range(len(maps) - 1, 0, -1):
-            maps[i - 1] = maps[i - 1] + resize_bilinear(maps[i], maps[i - 1].shape[-2:])
-        maps = [smooth(m) for smooth, m in zip(self.smooth, maps[:-1], strict=True)] + [top]
-        resized = [resize_bilinear(m, maps[0].shape[-2:]) for m in maps]
-        return self.classify(self.fuse(torch.cat(resized, 1)))
+        size = fine[0].shape[-2:]
+        fused = [resize_bilinear(top, size)]
+        h = top
+        for lateral, smooth, m in zip(reversed(self.laterals), reversed(self.smooth), reversed(fine), strict=True):
+            h = lateral(m) + resize_bilinear(h, m.shape[-2:])
+            fused.insert(0, resize_bilinear(smooth(h), size))
+        return self.classify(self.fuse(torch.cat(fused, 1)))
 
     def auxiliary(self, features: Features) -> tuple[Auxiliary, ...]:
         """See `Head.auxiliary`."""

@@ -1,1 +1,1 @@
-"""Prediction of whole images, pictures of results, and the image-independent baseline."""
+"""Prediction of single images of any size, and writing results to files."""

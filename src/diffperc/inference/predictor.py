@@ -45,7 +45,7 @@ class Predictor(ABC):
         """Predict one image: a file, a Pillow image, or (H, W, 3) uint8 RGB.
 
         Raises:
-            DataError: the file is no image, or the array is something else.
+            DataError: the file is not an image, or the array has another shape or dtype.
         """
 
     @abstractmethod
@@ -72,13 +72,15 @@ class Predictor(ABC):
             return read_image(Path(image))
         if isinstance(image, PILImage.Image):
             return np.asarray(image.convert("RGB"))
-        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            kind = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-            raise DataError(
-                f"image: must be a file, a Pillow image, or an array (H, W, 3) uint8 RGB, found {kind}. Convert it, for "
-                "example floats in [0, 1] by (image * 255).round().astype('uint8')."
-            )
-        return image
+        found = type(image).__name__
+        if isinstance(image, np.ndarray):
+            found = f"{image.dtype} {image.shape}"
+            if image.dtype == np.uint8 and image.shape[2:] == (3,):
+                return image
+        raise DataError(
+            f"image: must be a file, a Pillow image, or an array (H, W, 3) uint8 RGB, found {found}. Convert it, for "
+            "example floats in [0, 1] by (image * 255).round().astype('uint8')."
+        )
 
     @property
     def device(self) -> torch.device:
@@ -86,7 +88,7 @@ class Predictor(ABC):
         return next(self.model.parameters()).device
 
     def batch(self, pixels: Picture, caption: str | None = None) -> Batch:
-        """The image as the network reads it, and a sentence about it, where there is one."""
+        """The image as the network sees it, with its caption if there is one."""
         tensor = image_tensor(self.preprocess.evaluation(pixels))[None].to(self.device)
         return Batch(tensor, caption=None if caption is None else (caption,))
 
@@ -98,7 +100,7 @@ class Predictor(ABC):
         """The index of a scene label; -1 for None, unknown.
 
         Raises:
-            ConfigError: it is not one of the data set's.
+            ConfigError: the data set has no such label.
         """
         if name is None:
             return -1
@@ -108,6 +110,6 @@ class Predictor(ABC):
         return self.info.scenes.index(name)
 
     def flipped(self, flip: bool | None) -> Any:
-        """The protocol, with or without the mirror image where a caller decides."""
+        """The protocol, with `flip` replaced unless it is None."""
         protocol: Protocol = self.protocol
         return protocol if flip is None else dataclasses.replace(protocol, flip=flip)

@@ -11,15 +11,15 @@ from diffperc.layers.reduce import global_sums
 _EPS = 1e-6  # metres; keeps the logarithm finite where a sigmoid has saturated
 
 
-def silog_loss(prediction: Tensor, truth: Tensor, variance_focus: float = 0.5, min_depth: float = 0.0) -> Tensor:
-    """``sqrt(mean(d^2) - variance_focus * mean(d)^2)``, d = log truth - log prediction.
+def silog_loss(prediction: Tensor, target: Tensor, variance_focus: float = 0.5, min_depth: float = 0.0) -> Tensor:
+    """``sqrt(mean(d^2) - variance_focus * mean(d)^2)``, d = log target - log prediction.
 
     The means run over all measured pixels of the whole global batch, not per image: in a distributed run over those of
     all processes, so that the loss is that of one process with the same global batch.
 
     Args:
         prediction: (B, 1, H, W) metres, positive.
-        truth: (B, 1, H, W) metres; pixels of at most `min_depth` are not measured.
+        target: (B, 1, H, W) metres; pixels of at most `min_depth` are not measured.
         variance_focus: 0.5 for VPD and meta prompts, 0.85 for ECoDepth.
 
     Returns:
@@ -30,12 +30,12 @@ def silog_loss(prediction: Tensor, truth: Tensor, variance_focus: float = 0.5, m
     """
     b, h, w = prediction.shape[0], *prediction.shape[-2:]
     check_shape("prediction", prediction, "B 1 H W")
-    check_shape("truth", truth, "B 1 H W", B=b, H=h, W=w)
-    measured = truth > min_depth
+    check_shape("target", target, "B 1 H W", B=b, H=h, W=w)
+    measured = target > min_depth
     # masked pixels are replaced before the logarithm: a NaN times zero would still be a NaN in the gradient
-    safe_truth = torch.where(measured, truth, torch.ones_like(truth))
+    safe_target = torch.where(measured, target, torch.ones_like(target))
     safe_prediction = torch.where(measured, prediction, torch.ones_like(prediction)).clamp_min(_EPS)
-    d = safe_truth.log() - safe_prediction.log()
+    d = safe_target.log() - safe_prediction.log()
     sums = torch.stack([measured.sum().to(d.dtype), d.sum(), (d * d).sum()])
     sums = global_sums(sums)
     count = sums[0].clamp_min(1)

@@ -42,16 +42,16 @@ def valid_pixels(
     return valid & inside
 
 
-def image_metrics(prediction: Tensor, truth: Tensor) -> Tensor:
+def image_metrics(prediction: Tensor, target: Tensor) -> Tensor:
     """The nine metrics of `NAMES` for one image's counted pixels.
 
     Args:
-        prediction, truth: (P,) metres, P > 0.
+        prediction, target: (P,) metres, P > 0.
 
     Returns:
         (9,) float64. `sq_rel_m` and `rmse_m` are in metres, the others without unit; of the deltas more is better.
     """
-    p, t = prediction.double(), truth.double()
+    p, t = prediction.double(), target.double()
     ratio = torch.maximum(t / p, p / t)
     error, log_error = p - t, p.log() - t.log()
     deltas = [(ratio < 1.25**k).double().mean() for k in (1, 2, 3)]
@@ -98,17 +98,17 @@ class DepthMetrics(Metric):
         self.add_state("total", torch.zeros(len(NAMES), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("images", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
-    def update(self, prediction: Tensor, truth: Tensor) -> None:
+    def update(self, prediction: Tensor, target: Tensor) -> None:
         """Add a batch.
 
         Args:
-            prediction, truth: (B, 1, H, W) metres, of equal size; truth 0 = not measured.
+            prediction, target: (B, 1, H, W) metres, of equal size; target 0 = not measured.
         """
-        sizes = check_shape("truth", truth, "B 1 H W")
+        sizes = check_shape("target", target, "B 1 H W")
         check_shape("prediction", prediction, "B 1 H W", **sizes)
         low, high = self.min_depth, self.max_depth
         clean = torch.nan_to_num(prediction.float(), nan=low, posinf=high, neginf=low).clamp_min(1e-6)
-        for p, t in zip(clean, truth, strict=True):
+        for p, t in zip(clean, target, strict=True):
             valid = valid_pixels(t, low, high, self.crop, self.crop_size)
             if valid.any():
                 self.total += image_metrics(p[valid], t[valid])

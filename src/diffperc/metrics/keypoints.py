@@ -20,7 +20,7 @@ from diffperc.types import Person
 from diffperc.types.keypoints import KeypointSpec
 
 NAMES = ("ap", "ap50", "ap75", "ap_m", "ap_l", "ar")
-_PCK_RADIUS = 0.2  # of the longer side of the true box
+_PCK_RADIUS = 0.2  # of the longer side of the annotated box
 
 _Array = NDArray[np.float64]
 
@@ -44,7 +44,7 @@ def oks(first: _Array, second: _Array, area: _Array | float, sigmas: Sequence[fl
 def oks_nms(
     points: _Array, scores: _Array, areas: _Array, sigmas: Sequence[float], threshold: float
 ) -> NDArray[np.int64]:
-    """Of persons more alike than `threshold` only the best is kept.
+    """Keep only the best of persons that are more similar than `threshold`.
 
     Args:
         points: (N, K, 2) pixels, of one image.
@@ -69,9 +69,9 @@ class KeypointMetrics(Metric):
     """AP, AP50, AP75, AP of medium and large persons, AR (all OKS, by pycocotools), and PCK@0.2.
 
     A person's score is that of its box times the mean confidence of its joints that have at least the protocol's. Of
-    persons of one image that are nearly the same the best is kept. COCO's numbers count every image of `truth`, also those
-    without a prediction. PCK is the share of labelled joints of true boxes (annotation_id >= 0) that are found within 0.2
-    of the box's longer side; predictions for detected boxes have no part in it.
+    persons of one image that are nearly the same only the best is kept. COCO's numbers count every image of `annotations`,
+    also those without a prediction. PCK is the share of labelled joints of annotated boxes (annotation_id >= 0) that are
+    found within 0.2 of the box's longer side; predictions for detected boxes are not counted in it.
 
     Args:
         spec: which keypoints.
@@ -112,7 +112,7 @@ class KeypointMetrics(Metric):
         Args:
             points: (B, K, 2) pixels of the image as stored.
             confidence: (B, K).
-            persons: whose they are.
+            persons: B persons whose keypoints they are.
         """
         sizes = check_shape("points", points, "B K 2", B=len(persons), K=len(self.spec.names))
         check_shape("confidence", confidence, "B K", **sizes)
@@ -125,7 +125,7 @@ class KeypointMetrics(Metric):
         self.confidence.append(confidence.detach().float())
 
     def compute(self) -> dict[str, Tensor]:
-        """By name, in [0, 1]; NaN where the truth has no person of that size, or none that was predicted (PCK).
+        """By name, in [0, 1]; NaN where no person of that size is annotated, or none that was predicted (PCK).
 
         Raises:
             RuntimeError: `annotations` was not set.
@@ -134,20 +134,22 @@ class KeypointMetrics(Metric):
             raise RuntimeError("KeypointMetrics.annotations must be set before compute")
         points = _joined(self.points).reshape(-1, len(self.spec.names), 2)
         found = self._average_precision(self.annotations, points) | {"pck": self._pck(self.annotations, points)}
-        return {k: torch.tensor(v, dtype=torch.float32, device=self.device) for k, v in found.items()}
+        return {name: torch.tensor(value, dtype=torch.float32, device=self.device) for name, value in found.items()}
 
-    def _average_precision(self, truth: dict[str, Any], points: _Array) -> dict[str, float]:
+    def _average_precision(self, targets: dict[str, Any], points: _Array) -> dict[str, float]:
         with contextlib.redirect_stdout(io.StringIO()):
-            evaluation = COCOeval(
-                _coco(truth, truth["annotations"]), _coco(truth, self._results(truth, points)), "keypoints"
-            )
+            annotated = _coco(targets, targets["annotations"])
+            predicted = _coco(targets, self._results(targets, points))
+            evaluation = COCOeval(annotated, predicted, "keypoints")
             evaluation.params.kpt_oks_sigmas = np.asarray(self.spec.sigmas)
             evaluation.evaluate()
             evaluation.accumulate()
             evaluation.summarize()
-        return {k: float(v) if v >= 0 else float("nan") for k, v in zip(NAMES, evaluation.stats, strict=False)}
+        scores = np.array(evaluation.stats[: len(NAMES)], dtype=np.float64)
+        scores[scores < 0] = np.nan  # nothing to evaluate
+        return dict(zip(NAMES, scores.tolist(), strict=True))
 
-    def _results(self, truth: dict[str, Any], points: _Array) -> list[dict[str, Any]]:
+    def _results(self, targets: dict[str, Any], points: _Array) -> list[dict[str, Any]]:
         """The persons kept, as COCO's evaluation reads them; its area is that of the joints' box."""
         if not len(points):
             return []
@@ -155,9 +157,10 @@ class KeypointMetrics(Metric):
         confidence = _joined(self.confidence).reshape(points.shape[:2])
         sure = confidence >= self.visible
         scores = _joined(self.score) * (confidence * sure).sum(1) / np.maximum(sure.sum(1), 1)
-        category = truth["categories"][0]["id"]
+        category = targets["categories"][0]["id"]
         results: list[dict[str, Any]] = []
-        for image in (entry["id"] for entry in truth["images"]):
+        for entry in targets["images"]:
+            image = entry["id"]
             members = np.flatnonzero(images == image)
             kept = oks_nms(points[members], scores[members], areas[members], self.spec.sigmas, self.oks_nms)
             for i in members[kept]:
@@ -176,14 +179,14 @@ class KeypointMetrics(Metric):
                 )
         return results
 
-    def _pck(self, truth: dict[str, Any], points: _Array) -> float:
-        annotations = {a["id"]: a for a in truth["annotations"]}
+    def _pck(self, targets: dict[str, Any], points: _Array) -> float:
+        annotations = {a["id"]: a for a in targets["annotations"]}
         ids, first = np.unique(_joined(self.annotation_id), return_index=True)  # a sampler may repeat persons
         near = total = 0
         for identity, index in zip(ids.tolist(), first, strict=True):
-            annotation = annotations.get(identity)
-            if identity < 0 or annotation is None:
+            if identity < 0 or identity not in annotations:
                 continue
+            annotation = annotations[identity]
             joints = np.asarray(annotation["keypoints"], dtype=np.float64).reshape(-1, 3)
             labelled = joints[:, 2] > 0
             distance = np.linalg.norm(points[index] - joints[:, :2], axis=-1)[labelled]
@@ -193,15 +196,16 @@ class KeypointMetrics(Metric):
 
 
 def _joined(state: list[Tensor] | Tensor) -> _Array:
-    """A list state as one array: a list before the processes meet, a tensor after."""
-    parts = [state] if isinstance(state, Tensor) else state
-    joined = torch.cat(parts).cpu() if parts else torch.zeros(0)
-    return np.asarray(joined.numpy(), dtype=np.int64 if not joined.is_floating_point() else np.float64)
+    """A list state as one array; it is a list before it is synchronised between processes, and a tensor after."""
+    if isinstance(state, list):
+        state = torch.cat(state) if state else torch.zeros(0)
+    joined: _Array = state.cpu().numpy()
+    return joined.astype(np.float64) if state.is_floating_point() else joined
 
 
-def _coco(truth: dict[str, Any], annotations: Sequence[dict[str, Any]]) -> COCO:
-    """An index over annotations of the truth's images; over copies, as the evaluation marks what it ignores."""
+def _coco(targets: dict[str, Any], annotations: Sequence[dict[str, Any]]) -> COCO:
+    """An index of annotations of the images of `targets`; of copies, because the evaluation marks what it ignores."""
     coco = COCO()
-    coco.dataset = {**truth, "annotations": [dict(a) for a in annotations]}
+    coco.dataset = {**targets, "annotations": [dict(a) for a in annotations]}
     coco.createIndex()
     return coco

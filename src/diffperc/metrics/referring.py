@@ -33,16 +33,16 @@ class ReferringMetrics(Metric):
         self.add_state("iou", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("hits", torch.zeros(len(THRESHOLDS), dtype=torch.int64), dist_reduce_fx="sum")
 
-    def update(self, logits: Tensor, truth: Tensor) -> None:
+    def update(self, logits: Tensor, target: Tensor) -> None:
         """Add a batch of sentences.
 
         Args:
             logits: (B, 2, H, W) of elsewhere and of the referent.
-            truth: (B, H, W), 1 where the sentence points, else 0; of equal size.
+            target: (B, H, W), 1 where the sentence points, else 0; of equal size.
         """
         sizes = check_shape("logits", logits, "B 2 H W")
-        check_shape("truth", truth, "B H W", B=sizes["B"], H=sizes["H"], W=sizes["W"])
-        predicted, true = logits.argmax(1).bool(), truth == 1
+        check_shape("target", target, "B H W", B=sizes["B"], H=sizes["H"], W=sizes["W"])
+        predicted, true = logits.argmax(1).bool(), target == 1
         intersection = (predicted & true).sum((1, 2))
         union = (predicted | true).sum((1, 2))
         # nothing predicted where nothing is: 0, not 1, as published
@@ -51,7 +51,7 @@ class ReferringMetrics(Metric):
         self.union += union.sum()
         self.iou += iou.sum()
         self.hits += (iou[:, None] >= iou.new_tensor(list(THRESHOLDS.values()))).sum(0)
-        self.sentences += len(truth)
+        self.sentences += len(target)
 
     def compute(self) -> dict[str, Tensor]:
         """``oiou``: all intersections over all unions; ``miou``, ``p50`` ... ``p90``: means over sentences, NaN if there

@@ -21,31 +21,31 @@ class SegmentationMetrics(MulticlassConfusionMatrix):
 
     Args:
         classes: names in the order of their ids.
-        ignore_index: the id in the truth that is never counted.
+        ignore_index: the id in the target that is never counted.
         all_processes: in a distributed run, count the pixels of all processes.
     """
 
     higher_is_better = True
     full_state_update = False
-    confmat: Tensor  # (K, K) int64 pixels: truth in rows, prediction in columns
+    confmat: Tensor  # (K, K) int64 pixels: target in rows, prediction in columns
 
     def __init__(self, classes: Sequence[str], ignore_index: int = 255, all_processes: bool = True) -> None:
         super().__init__(num_classes=len(classes), ignore_index=ignore_index, sync_on_compute=all_processes)
         self.classes = tuple(classes)
 
-    def update(self, prediction: Tensor, truth: Tensor) -> None:
+    def update(self, prediction: Tensor, target: Tensor) -> None:
         """Add a batch.
 
         Args:
             prediction: (B, K, H, W) probabilities or logits; the largest one is the class.
-            truth: (B, H, W) class ids, of equal size.
+            target: (B, H, W) class ids, of equal size.
         """
         sizes = check_shape("prediction", prediction, "B K H W", K=len(self.classes))
-        check_shape("truth", truth, "B H W", B=sizes["B"], H=sizes["H"], W=sizes["W"])
-        super().update(class_ids(prediction, 1), truth)
+        check_shape("target", target, "B H W", B=sizes["B"], H=sizes["H"], W=sizes["W"])
+        super().update(class_ids(prediction, 1), target)
 
     def compute(self) -> dict[str, Tensor]:
-        """``miou`` over the classes that occur in truth or prediction, ``macc`` over those in the truth, ``aacc`` over
+        """``miou`` over the classes that occur in target or prediction, ``macc`` over those in the target, ``aacc`` over
         pixels; NaN where nothing was counted."""
         iou, accuracy = self._by_class()
         correct = self.confmat.diagonal().sum().double() / self.confmat.sum()
@@ -61,5 +61,5 @@ class SegmentationMetrics(MulticlassConfusionMatrix):
     def _by_class(self) -> tuple[Tensor, Tensor]:
         """IoU and accuracy, (K,) float64 each; 0 / 0 = NaN."""
         correct = self.confmat.diagonal().double()
-        in_truth, predicted = self.confmat.sum(1), self.confmat.sum(0)
-        return correct / (in_truth + predicted - self.confmat.diagonal()), correct / in_truth
+        annotated, predicted = self.confmat.sum(1), self.confmat.sum(0)
+        return correct / (annotated + predicted - self.confmat.diagonal()), correct / annotated

@@ -1,4 +1,4 @@
-"""The last step of a model: from a head's raw output to the task's units."""
+"""The last step of a model: it converts a head's raw output to the task's units."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ class BoundedDepth(nn.Module):
         self.max_depth = max_depth
 
     def forward(self, dense: Tensor) -> Tensor:
-        """(B, 1, H, W) raw to metres, in float32 where the network computes in less."""
+        """Raw output (B, 1, H, W) to metres; the result is float32 where the network computes in half precision."""
         return torch.sigmoid(dense.to(at_least_float32(dense.dtype))) * self.max_depth

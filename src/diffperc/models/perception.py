@@ -16,14 +16,14 @@ from diffperc.types import Batch, Branch, Extra, Prediction
 
 
 class PerceptionModel(nn.Module):
-    """A batch of images of any size to a dense prediction of that size, in the task's units.
+    """Predicts dense output at the size of the images, in the task's units, from a batch of images of any size.
 
     Args:
         backbone, strategy, head: the parts.
         fit: how images are fitted to the backbone's multiple, and features back.
-        output: from the head's raw numbers to units, for depth `BoundedDepth`.
-        out_stride: pixels of the image a cell of the prediction covers; 1, or 4 for heatmaps.
-        expression: encodes `Batch.expression`, for tasks that bring sentences.
+        output: converts the head's raw output to units; for depth `BoundedDepth`.
+        out_stride: pixels of the image per cell of the prediction; 1, or 4 for heatmaps.
+        expression: encodes `Batch.expression`, for tasks with sentences.
     """
 
     def __init__(

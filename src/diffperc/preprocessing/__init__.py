@@ -1,4 +1,4 @@
-"""What is done to an image before the network sees it: resizing, the crop of a person, augmentation."""
+"""What is done to an image before the network sees it: resizing, cropping persons, augmentation."""
 
 from diffperc.preprocessing.augment import (
     ClassLimitedCrop,

@@ -1,12 +1,12 @@
 """Augmentation of the published recipes that albumentations does not have (methods.md 1.1, 1.3, 2.1, 2.2).
 
-What is drawn comes from the generator that `Compose.set_random_seed` hands to each transform. Masks, and depth and referent
-which go the way of a mask, are never interpolated.
+All random numbers come from the generator that `Compose.set_random_seed` gives to each transform. Ground truth is treated
+like a mask: it is never interpolated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import albumentations as A
@@ -19,14 +19,14 @@ _Image = NDArray[np.uint8]
 
 
 class RandomRatioResize(A.DualTransform):
-    """Resize, with the aspect kept, to fit into a frame that is itself scaled by a random ratio (methods.md 1.1).
+    """Resize an image, keeping its aspect ratio, to fit into a frame that is scaled by a random ratio (methods.md 1.1).
 
-    With r drawn evenly from `ratios`, the sides are multiplied by min(r L / long side, r S / short side). The result does
-    not depend on the image's size, only on its shape.
+    With r drawn uniformly between `ratios`, the sides are multiplied by min(r L / long side, r S / short side). The result
+    does not depend on the image's size, only on its aspect ratio.
 
     Args:
-        size: (L, S) pixels, what the long and the short side may be at ratio 1.
-        ratios: the least and the largest r.
+        size: (L, S) pixels, the largest long and short side at ratio 1.
+        ratios: the smallest and the largest r.
     """
 
     def __init__(self, size: Sequence[int] = (2048, 512), ratios: Sequence[float] = (0.5, 2.0)) -> None:
@@ -49,16 +49,16 @@ class RandomRatioResize(A.DualTransform):
 
 
 class ClassLimitedCrop(A.DualTransform):
-    """A random crop that is drawn again while one class fills too much of it (methods.md 1.1).
+    """A random crop that is drawn again while one class covers too much of it (methods.md 1.1).
 
-    A crop without any counted pixel is drawn again as well. Of an image smaller than the crop there is what there is; pad it
-    afterwards.
+    A crop without any counted pixel is drawn again as well. An image that is smaller than the crop is not cropped along its
+    short axis; pad it afterwards.
 
     Args:
         height, width: pixels of the crop.
-        max_share: of the counted pixels, the most that may be of one class.
+        max_share: the largest share of the counted pixels that one class may have.
         ignore: the id that is not counted.
-        tries: how many crops are drawn at most; the last one is taken as it is.
+        tries: the largest number of crops drawn; the last one is used whatever it shows.
     """
 
     def __init__(self, height: int, width: int, max_share: float = 0.75, ignore: int = 255, tries: int = 10) -> None:
@@ -91,14 +91,14 @@ class ClassLimitedCrop(A.DualTransform):
 class PhotometricDistortion(A.ImageOnlyTransform):
     """Brightness, contrast, saturation and hue, each changed with probability one half (methods.md 1.1).
 
-    Contrast comes before saturation and hue or after them, by the toss of a coin. Each step ends in whole numbers of 0 to
-    255. All numbers are drawn evenly.
+    Contrast is changed before saturation and hue or after them, with equal probability. The result of each step is rounded
+    to whole numbers from 0 to 255. All numbers are drawn from uniform distributions.
 
     Args:
-        brightness: the most that is added or subtracted.
-        contrast: the least and the largest factor.
-        saturation: the least and the largest factor of HSV's S.
-        hue: the most that HSV's H is turned by, in OpenCV's steps of two degrees (180 a turn).
+        brightness: the largest number that is added or subtracted.
+        contrast: the smallest and the largest factor.
+        saturation: the smallest and the largest factor on HSV's S.
+        hue: the largest shift of HSV's H, in OpenCV's steps of two degrees (180 make a full turn).
     """
 
     def __init__(
@@ -117,15 +117,21 @@ class PhotometricDistortion(A.ImageOnlyTransform):
     def get_params(self) -> dict[str, Any]:
         draw = self.py_random
         return {
-            "brightness": draw.uniform(-self.brightness, self.brightness) if self._coin() else None,
-            "contrast": draw.uniform(*self.contrast) if self._coin() else None,
+            "brightness": self._sometimes(draw.uniform, -self.brightness, self.brightness),
+            "contrast": self._sometimes(draw.uniform, *self.contrast),
             "contrast_first": self._coin(),
-            "saturation": draw.uniform(*self.saturation) if self._coin() else None,
-            "hue": draw.randint(-self.hue, self.hue) if self._coin() else None,
+            "saturation": self._sometimes(draw.uniform, *self.saturation),
+            "hue": self._sometimes(draw.randint, -self.hue, self.hue),
         }
 
     def _coin(self) -> bool:
         return bool(self.py_random.random() < 0.5)
+
+    def _sometimes(self, draw: Callable[[Any, Any], float], low: float, high: float) -> float | None:
+        """A number that `draw` draws between two bounds, or None with probability one half."""
+        if not self._coin():
+            return None
+        return draw(low, high)
 
     def apply(
         self,
@@ -142,37 +148,41 @@ class PhotometricDistortion(A.ImageOnlyTransform):
         if contrast is not None and contrast_first:
             img = _linear(img, contrast)
         if saturation is not None or hue is not None:
-            hsv = cv2.cvtColor(img, cv2.COLOR_RGB2HSV)
-            if saturation is not None:
-                hsv[..., 1] = _linear(hsv[..., 1], saturation)
-            if hue is not None:
-                hsv[..., 0] = ((np.arange(256) + hue) % 180).astype(np.uint8)[hsv[..., 0]]
-            img = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+            img = _recoloured(img, 1.0 if saturation is None else saturation, hue or 0)
         if contrast is not None and not contrast_first:
             img = _linear(img, contrast)
         return img
 
 
+def _recoloured(img: _Image, saturation: float, hue: int) -> _Image:
+    hsv = cv2.cvtColor(img, cv2.COLOR_RGB2HSV)
+    hues = (np.arange(256) + hue) % 180
+    hsv[..., 0] = hues.astype(np.uint8)[hsv[..., 0]]
+    hsv[..., 1] = _linear(hsv[..., 1], saturation)
+    recoloured: _Image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+    return recoloured
+
+
 def _linear(values: _Image, factor: float, offset: float = 0.0) -> _Image:
-    """factor v + offset, rounded and clipped; by a table, as there are but 256 values."""
+    """factor v + offset, rounded and clipped; computed by a table, because there are only 256 values."""
     return np.clip(np.rint(np.arange(256) * factor + offset), 0, 255).astype(np.uint8)[values]
 
 
 class VerticalCutDepth(A.ImageOnlyTransform):
     """Paste a strip of the depth map, over the whole height, into the image (methods.md 1.3, 10.6).
 
-    With a and b drawn evenly from [0, 1) the strip begins at column a W and is (1 - a) W b `share` wide, at least one pixel.
-    All three colours get the depth.
+    With a and b drawn uniformly from [0, 1), the strip begins at column a W and is (1 - a) W b `share` pixels wide, at least
+    one pixel. The depth is written to all three colour channels.
 
-    The released training does so with every fourth image a worker reads; here it is a random fourth of them, so that an
-    image depends on its own seed alone.
+    The released training does this to every fourth image that a worker reads; here each image is chosen with probability
+    `p`, so that it depends only on its own seed.
 
     Args:
-        share: of what is right of the strip's beginning, the most it may cover.
+        share: the largest share that the strip may cover of what is to the right of its first column.
         p: probability.
         wrap: paste the depth in counts modulo 256, as the released training does when it writes counts into bytes; False:
             paste it scaled so that the image's largest depth is 255.
-        scale: counts a metre, 1000 for NYUv2, 256 for KITTI.
+        scale: counts per metre, 1000 for NYUv2, 256 for KITTI.
     """
 
     def __init__(self, share: float = 0.75, p: float = 0.25, wrap: bool = True, scale: float = 1000.0) -> None:

@@ -1,14 +1,14 @@
-"""From a sample with a person to the crop a pose network sees, and its heatmaps.
+"""Cuts a person out of an image for a pose network, and computes the heatmaps.
 
 Pixels. A point (x, y) counts pixel centres: the centre of the upper left pixel is (0, 0), that of the lower right one is
-(W - 1, H - 1), as `cv2.warpAffine` has it. COCO's integer keypoints are taken as such points. A COCO box (x, y, w, h) is
+(W - 1, H - 1), as in `cv2.warpAffine`. COCO's integer keypoints are taken as such points. A COCO box (x, y, w, h) is
 an outline instead: it covers the pixels from x to x + w, so its centre is the point x + (w - 1) / 2 and from its first to
-its last pixel centre there are w - 1 intervals. Data whose points count from the outer edge of the first pixel subtracts
-1/2 before it gives them here.
+its last pixel centre there are w - 1 intervals. Points of data that count from the outer edge of the first pixel must be
+reduced by 1/2 first.
 
 Lengths are intervals between pixel centres throughout ("The Devil is in the Details", unbiased data processing): a box of
 the crop's own size and padding 1 gives the identity, resizing and flipping commute, and the crop's point p is the
-heatmap's point p * (w - 1) / (W - 1). What lies outside the image is mid-grey (127), zero to the network.
+heatmap's point p * (w - 1) / (W - 1). Pixels outside the image are mid-grey (127), which the network sees as zero.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class Crop:
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        heatmap: (K, H / stride, W / stride) float32, a Gaussian of height 1 a joint; zero where the weight is.
-        weight: (K,) float32, 1 if the joint is labelled and reaches into the crop.
-        visible: (K,) bool, the joint can be seen in the crop: inside it and not hidden.
-        matrix: rows (a, b, c), (d, e, f) that take a point of the crop to a point of the image, as `SampleMeta.crop`.
+        heatmap: (K, H / stride, W / stride) float32, a Gaussian of height 1 per joint; zero where the weight is zero.
+        weight: (K,) float32, 1 if the joint is labelled and its Gaussian reaches into the crop.
+        visible: (K,) bool, whether the joint can be seen in the crop: inside it and not hidden.
+        matrix: rows (a, b, c), (d, e, f) that map a point of the crop to a point of the image, as `SampleMeta.crop`.
     """
 
     image: NDArray[np.uint8]
@@ -57,18 +57,18 @@ class PersonCrop:
 
     Args:
         size: (H, W) pixels of the crop.
-        stride: pixels of the crop a heatmap cell covers.
-        sigma: of the Gaussians, in heatmap pixels.
-        padding: how much larger than the box the crop is.
+        stride: pixels of the crop per heatmap cell.
+        sigma: standard deviation of the Gaussians, in heatmap pixels.
+        padding: size of the crop as a multiple of the box.
         flip: probability of mirroring, which swaps left and right joints.
         half_body: probability of taking the box of the upper or the lower body's joints.
-        half_body_joints: a person with no more labelled joints is never halved.
-        rotation: degrees, the standard deviation of the angle, cut at twice that.
-        rotation_probability: of turning at all.
-        scale: standard deviation of the factor on the box, cut at 1 - scale and 1 + scale.
+        half_body_joints: a person with at most this many labelled joints is never halved.
+        rotation: degrees, the standard deviation of the angle, which is clipped at twice that.
+        rotation_probability: probability of rotation.
+        scale: standard deviation of the factor on the box, which is clipped to [1 - scale, 1 + scale].
 
     Raises:
-        ConfigError: the size is no multiple of the stride.
+        ConfigError: the size is not a multiple of the stride.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class PersonCrop:
         left, top, width, height = box
         centre = np.array([left + (width - 1) / 2, top + (height - 1) / 2])
         middle = (np.array(self.size[::-1]) - 1) / 2
-        # image pixels a crop pixel; the box fills the crop along one axis, and a box of one pixel still has an extent
+        # image pixels per crop pixel; the box fills the crop along one axis, and a box of one pixel still has an extent
         across, down = max(width - 1, 1.0) / (2 * middle[0]), max(height - 1, 1.0) / (2 * middle[1])
         scale = max(across, down) * self.padding * factor
         cos, sin = scale * np.cos(np.deg2rad(angle)), scale * np.sin(np.deg2rad(angle))
@@ -159,10 +159,11 @@ class PersonCrop:
         if labelled.sum() <= self.half_body_joints or rng.random() >= self.half_body:
             return None
         upper = np.isin(np.arange(len(joints)), spec.upper)
-        halves = [half for half in (labelled & upper, labelled & ~upper) if half.sum() >= _HALF_BODY_LEAST]
-        if not halves:
+        halves = np.stack([labelled & upper, labelled & ~upper])
+        halves = halves[halves.sum(1) >= _HALF_BODY_LEAST]
+        if len(halves) == 0:
             return None
-        points = joints[halves[int(rng.integers(len(halves)))], :2]
+        points = joints[halves[rng.integers(len(halves))], :2]
         low, high = points.min(0), points.max(0)
         left, top = (low + high - (high - low) * _HALF_BODY_GROWTH) / 2
         width, height = (high - low) * _HALF_BODY_GROWTH + 1

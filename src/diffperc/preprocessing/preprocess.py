@@ -30,7 +30,7 @@ class Preprocess:
     random scales and crops set the size where there is no `size`. Persons are cut out by `person_crop` in all three.
 
     Args:
-        short_side: pixels, to which the shorter side is resized with the aspect kept; None: images are left as they are.
+        short_side: pixels of the shorter side after resizing, which keeps the aspect ratio; None: images are not resized.
         size: (H, W) pixels, to which images are resized whatever their shape.
         interpolation: of images: ``linear``, ``cubic``, ``area``, ``nearest`` (OpenCV's), or ``antialiased`` (Pillow's
             bilinear filter, which averages over what a shrunk pixel covers). Ground truth is never interpolated.
@@ -101,7 +101,7 @@ class Augmentation:
 
     Args:
         transforms: in order.
-        target: the kind of ground truth; its arrays go the way of a mask: nearest neighbour, never recoloured.
+        target: the kind of ground truth; its arrays are treated like masks: nearest neighbour, never recoloured.
     """
 
     def __init__(self, transforms: Sequence[Any], target: DenseTarget) -> None:

@@ -1,7 +1,5 @@
 """Captions: a sentence about the objects that can be seen in a scene."""
 
-from itertools import pairwise
-
 import numpy as np
 
 from .furniture import pick
@@ -23,13 +21,16 @@ def visible(rendered: Rendered) -> tuple[int, ...]:
 
 
 def caption(scene: Scene, rendered: Rendered) -> str:
-    """A sentence naming the type of room and up to three visible objects; the same every time for a scene."""
+    """A sentence naming the type of room and up to three visible objects; always the same for a scene."""
     rng = np.random.default_rng((scene.seed, scene.index, 1))
     named = visible(rendered)[:3]
-    descriptions = [_description(scene.objects[i], with_texture=rng.random() < 0.6) for i in named]
-    parts = descriptions[:1] or ["an empty view"]
-    for (previous, current), description in zip(pairwise(named), descriptions[1:], strict=True):
-        parts += [_relation(scene, rendered, previous, current), description]
+    parts = []
+    for i, number in enumerate(named):
+        if i > 0:
+            parts.append(_relation(scene, rendered, named[i - 1], number))
+        parts.append(_description(scene.objects[number], with_texture=rng.random() < 0.6))
+    if not named:
+        parts.append("an empty view")
     parts.append("in " + _with_article(scene.room.kind.replace("_", " ")))
     if rng.random() < 0.8:
         parts.append(_walls_and_floor(scene.room))
@@ -59,10 +60,14 @@ def _relation(scene: Scene, rendered: Rendered, first: int, second: int) -> str:
     pixels, depths = scene.camera.project(points, (height, width))
     offset = (pixels[1, 0] - pixels[0, 0]) / width
     gap = depths[1] - depths[0]
-    if abs(offset) > 0.12:
-        return "left of" if offset > 0 else "right of"
-    if abs(gap) > 0.5:
-        return "in front of" if gap > 0 else "behind"
+    if offset > 0.12:
+        return "left of"
+    if offset < -0.12:
+        return "right of"
+    if gap > 0.5:
+        return "in front of"
+    if gap < -0.5:
+        return "behind"
     return "next to"
 
 

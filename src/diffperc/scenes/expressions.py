@@ -1,7 +1,7 @@
-"""Referring expressions: phrases that are true of exactly one of the objects seen in an image.
+"""Referring expressions: phrases that describe exactly one of the objects seen in an image.
 
-Every phrase fits its target with a margin. It fails for every other object of that kind with a margin too, so that a
-person would pick the same object.
+Every phrase describes its target with a margin, and fails to describe every other object of that kind with a margin, so
+that a person would pick the same object.
 """
 
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Expression:
 
 
 def expressions(scene: Scene, rendered: Rendered) -> tuple[Expression, ...]:
-    """Up to MOST expressions for each object that `visible` names; the same every time for a scene."""
+    """Up to MOST expressions for each object that `visible` lists; always the same for a scene."""
     rng = np.random.default_rng((scene.seed, scene.index, 2))
     candidates = seen_objects(scene, rendered)
     by_index = {one.index: one for one in candidates}
@@ -51,8 +51,10 @@ def expressions(scene: Scene, rendered: Rendered) -> tuple[Expression, ...]:
     found: list[Expression] = []
     for target in named:
         rivals = _rivals(target, candidates)
-        related = [_related(target, rivals, anchor, candidates) for anchor in named if anchor is not target]
-        groups = [_plain(target, rivals), list(chain.from_iterable(related)), _superlative(target, rivals)]
+        related = []
+        for anchor in named:
+            related += _related(target, rivals, anchor, candidates)
+        groups = [_plain(target, rivals), related, _superlative(target, rivals)]
         for group in groups:
             rng.shuffle(group)
         # One from each group in turn, for variety.
@@ -71,40 +73,52 @@ def _plain(target: Seen, rivals: list[Seen]) -> list[str]:
 
 
 def _related(target: Seen, rivals: list[Seen], anchor: Seen, candidates: list[Seen]) -> list[str]:
-    """Phrases that relate the target to an anchor, which is another object with a short name of its own."""
+    """Phrases that relate the target to an anchor, which must be another object with a short name of its own."""
     names = _plain(anchor, _rivals(anchor, candidates))
-    if not names or len(names[0].split()) > _LONGEST_NAME:
+    if anchor is target or not names or len(names[0].split()) > _LONGEST_NAME:
         return []
     found = []
+    others = [one for one in rivals if one is not anchor]
     for relation, (holds, might_hold) in RELATIONS.items():
-        if holds(target, anchor):
-            confusable = [one for one in rivals if one is not anchor and might_hold(one, anchor)]
-            phrases = _distinguishing(target, confusable, _RELATED_ATTRIBUTES)
-            found += [f"{phrase} {relation} {names[0]}" for phrase in phrases]
+        if not holds(target, anchor):
+            continue
+        confusable = [one for one in others if might_hold(one, anchor)]
+        for phrase in _distinguishing(target, confusable, _RELATED_ATTRIBUTES):
+            found.append(f"{phrase} {relation} {names[0]}")
     return found
 
 
 def _superlative(target: Seen, rivals: list[Seen]) -> list[str]:
+    """Phrases such as "the largest box"; none for the only object of its kind."""
     if not rivals:
         return []
-    words = [word for word, surpasses in SUPERLATIVES.items() if all(surpasses(target, one) for one in rivals)]
-    return [f"the {word} {target.thing.kind}" for word in words]
+    phrases = []
+    for word, surpasses in SUPERLATIVES.items():
+        surpassed = [one for one in rivals if surpasses(target, one)]
+        if len(surpassed) == len(rivals):
+            phrases.append(f"the {word} {target.thing.kind}")
+    return phrases
 
 
 def _distinguishing(target: Seen, rivals: list[Seen], choices: tuple[tuple[str, ...], ...]) -> list[str]:
     """A phrase for each choice of attributes that may be mentioned of the target and fits none of its rivals."""
-    found = []
+    phrases = []
     for attributes in choices:
-        mentionable = target.attributes.issuperset(attributes)
-        if mentionable and not any(_fits(attributes, target, rival) for rival in rivals):
-            found.append(_phrase(target.thing, attributes))
-    return found
+        if not target.attributes.issuperset(attributes):
+            continue
+        confusable = [rival for rival in rivals if _fits(attributes, target, rival)]
+        if not confusable:
+            phrases.append(_phrase(target.thing, attributes))
+    return phrases
 
 
 def _phrase(thing: SceneObject, attributes: tuple[str, ...]) -> str:
     """Kind and attributes; the colour and the texture of a plant or a person are those of the pot or the shirt."""
-    size = [thing.size] if "size" in attributes else []
-    cover = [str(getattr(thing, name)) for name in attributes if name != "size"]
+    size: list[str] = []
+    cover: list[str] = []
+    for name in attributes:
+        words = size if name == "size" else cover
+        words.append(str(getattr(thing, name)))
     if cover and thing.kind in WORN:
         return " ".join(["the", *size, thing.kind, "in the", *cover, WORN[thing.kind]])
     return " ".join(["the", *size, *cover, thing.kind])

@@ -1,6 +1,9 @@
 """A scene's primitives as arrays, ready for casting rays at them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -66,11 +69,11 @@ def prepare(scene: Scene, size: tuple[int, int]) -> Geometry:
         parts += [(part, thing.kind, owner) for part in thing.primitives]
     parts.sort(key=lambda entry: SHAPES.index(entry[0].shape))
     primitives = tuple(part for part, _, _ in parts)
-    shapes = [part.shape for part in primitives]
-    axes = np.array([part.axes() for part in primitives]).reshape(-1, 3, 3)
-    to_local = axes / np.array([part.half for part in primitives]).reshape(-1, 3, 1)
-    spans = axes * np.array([part.bound() for part in primitives]).reshape(-1, 3, 1)
-    centres = np.array([part.centre for part in primitives]).reshape(-1, 3)
+    axes = _stacked(Primitive.axes, primitives, 3, 3)
+    to_local = axes / _stacked(attrgetter("half"), primitives, 3, 1)
+    spans = axes * _stacked(Primitive.bound, primitives, 3, 1)
+    centres = _stacked(attrgetter("centre"), primitives, 3)
+    numbers = [SHAPES.index(part.shape) for part in primitives]
     tops = [thing.position[2] + thing.extent[2] for thing in scene.objects]
     eye, lamp = np.array(scene.camera.position), np.array(scene.light.position)
     return Geometry(
@@ -79,19 +82,26 @@ def prepare(scene: Scene, size: tuple[int, int]) -> Geometry:
         eye=eye.astype(np.float32),
         lamp=lamp.astype(np.float32),
         primitives=primitives,
-        materials=(*scene.room.surfaces, *(part.material for part in primitives)),
+        materials=(*scene.room.surfaces, *map(attrgetter("material"), primitives)),
         kinds=tuple(kind for _, kind, _ in parts),
         owners=np.array([owner for _, _, owner in parts], np.int16),
-        bounds=(0, *np.cumsum([shapes.count(shape) for shape in SHAPES]).tolist()),
-        tapers=np.array([part.taper for part in primitives], np.float32),
+        bounds=tuple(np.searchsorted(numbers, range(len(SHAPES) + 1)).tolist()),
+        tapers=_stacked(attrgetter("taper"), primitives).astype(np.float32),
         to_local=to_local.astype(np.float32),
         local_eye=(to_local @ (eye - centres)[:, :, None])[:, :, 0].astype(np.float32),
         local_lamp=(to_local @ (lamp - centres)[:, :, None])[:, :, 0].astype(np.float32),
         centres=centres.astype(np.float32),
-        radii=np.array([part.radius() for part in primitives], np.float32),
+        radii=_stacked(Primitive.radius, primitives).astype(np.float32),
         highest=max(tops, default=0.0) + 1e-3,
         rectangles=_rectangles(scene, centres[:, None] + _CORNERS @ spans, size),
     )
+
+
+def _stacked(
+    value: Callable[[Primitive], Any], primitives: tuple[Primitive, ...], *shape: int
+) -> npt.NDArray[np.float64]:
+    """A value of each primitive, as an array (K, *shape)."""
+    return np.array([*map(value, primitives)], np.float64).reshape(-1, *shape)
 
 
 def _rectangles(scene: Scene, corners: npt.NDArray[np.float64], size: tuple[int, int]) -> npt.NDArray[np.int64]:

@@ -48,12 +48,12 @@ class Appearance:
 
 
 def sample_appearance(rng: np.random.Generator, shirt: Material, colour: str) -> Appearance:
-    """Materials that go with a shirt. Its colour is `colour`, which the trousers will not have."""
-    other_colours = tuple(name for name in _TROUSERS if name != colour)
+    """Materials that go with a shirt. Its colour is `colour`; the trousers have another one."""
+    other_colours = [name for name in _TROUSERS if name != colour]
     trousers = Material(PALETTE[pick(rng, other_colours)])
     tone = mix(pick(rng, _SKINS), pick(rng, _SKINS), 0.5 * float(rng.random()))
     # Hair close to the skin would leave no difference between front and back.
-    distinct = tuple(shade for shade in _HAIRS if abs(shade[1] - tone[1]) > 0.135)
+    distinct = [shade for shade in _HAIRS if abs(shade[1] - tone[1]) > 0.135]
     hair, skin = Material(linear(*pick(rng, distinct))), Material(linear(*tone))
     shoes = Material(PALETTE[pick(rng, ("black", "brown", "white", "red"))])
     sleeves = shirt if rng.random() < 0.5 else skin

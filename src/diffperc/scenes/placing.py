@@ -74,32 +74,45 @@ def place(
 
     It does not stand in front of the objects in `clear`.
     """
-    tables = [i for i, other in enumerate(objects) if other.kind == "table"]
-    table = pick(rng, tables) if tables else None
+    table = _some_table(rng, objects)
     if table is not None and name in ON_TABLE and _is_free(table, objects) and rng.random() < 0.5:
         return _on_table(rng, name, objects[table], table)
     thing, scale = make(rng, name, pick(rng, tuple(SIZES)))
     extent = thing.extent
     for _ in range(20):
         position, yaw = _spot(rng, thing, size, objects, table)
-        possible = view.shows(position, extent) and fits(position, extent, yaw, size, view.camera, objects)
-        if possible and not any(_hides(position, extent, other, view.camera) for other in clear):
+        if not view.shows(position, extent) or not fits(position, extent, yaw, size, view.camera, objects):
+            continue
+        hidden = [other for other in clear if _hides(position, extent, other, view.camera)]
+        if not hidden:
             return moved(thing, scale, position, yaw)
     return None
 
 
+def _some_table(rng: np.random.Generator, objects: Sequence[SceneObject]) -> int | None:
+    """Index of a random table among the objects; None if there is none."""
+    tables = []
+    for index, other in enumerate(objects):
+        if other.kind == "table":
+            tables.append(index)
+    if not tables:
+        return None
+    return pick(rng, tables)
+
+
 def _is_free(table: int, objects: Sequence[SceneObject]) -> bool:
-    return all(other.support != table for other in objects)
+    supports = {other.support for other in objects}
+    return table not in supports
 
 
 def moved(thing: SceneObject, scale: float, position: Vec3, yaw: float, support: int | None = None) -> SceneObject:
     """A thing just made, scaled and put in its place."""
     parts = tuple(part.placed(position, yaw, scale) for part in thing.primitives)
     c, s = scale * math.cos(yaw), scale * math.sin(yaw)
-    joints = tuple(
-        (position[0] + c * x - s * y, position[1] + s * x + c * y, position[2] + scale * z) for x, y, z in thing.joints
-    )
-    return replace(thing, position=position, yaw=yaw, primitives=parts, support=support, joints=joints)
+    joints = []
+    for x, y, z in thing.joints:
+        joints.append((position[0] + c * x - s * y, position[1] + s * x + c * y, position[2] + scale * z))
+    return replace(thing, position=position, yaw=yaw, primitives=parts, support=support, joints=tuple(joints))
 
 
 def make(rng: np.random.Generator, kind: str, size: str, factor: float = 1.0) -> tuple[SceneObject, float]:

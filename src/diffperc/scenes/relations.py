@@ -71,12 +71,14 @@ def _seen(scene: Scene, rendered: Rendered, index: int) -> Seen:
 
 
 def _attributes(thing: SceneObject, area: float, shows_colour: bool) -> frozenset[str]:
-    mentionable = {
-        "colour": shows_colour,
-        "size": thing.size != "medium" and thing.kind != "person",
-        "texture": shows_colour and thing.texture != "plain" and area >= 0.008,
-    }
-    return frozenset(name for name, allowed in mentionable.items() if allowed)
+    mentionable = set()
+    if thing.size != "medium" and thing.kind != "person":
+        mentionable.add("size")
+    if shows_colour:
+        mentionable.add("colour")
+        if thing.texture != "plain" and area >= 0.008:
+            mentionable.add("texture")
+    return frozenset(mentionable)
 
 
 def _shows_colour(scene: Scene, rendered: Rendered, index: int) -> bool:
@@ -87,9 +89,8 @@ def _shows_colour(scene: Scene, rendered: Rendered, index: int) -> bool:
     height, width = rendered.depth.shape
     pixels, depths = scene.camera.project([thing.primitives[0].centre], (height, width))
     column, row, depth = int(pixels[0, 0]), int(pixels[0, 1]), float(depths[0])
-    if depth <= 0 or not (0 <= column < width and 0 <= row < height):
-        return False
-    if rendered.instance[row, column] != index + 1:
+    inside = 0 <= column < width and 0 <= row < height
+    if depth <= 0 or not inside or rendered.instance[row, column] != index + 1:
         return False
     leaves_hide_pot = thing.kind == "plant" and rendered.depth[row, column] <= depth - 0.25
     return not leaves_hide_pot

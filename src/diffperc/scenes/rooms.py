@@ -160,11 +160,15 @@ def decorate(rng: np.random.Generator, kind: RoomType, size: Vec3) -> tuple[tupl
     if "rug" in kind.decor and rng.random() < 0.7:
         decor.append(("floor", _rug(rng, width, length)))
     hung = tuple(name for name in kind.decor if name != "rug")
+    places = []
     for wall, span in enumerate((length, length, width, width)):
-        places = (0.28, 0.72) if span > 4.2 else (0.5,)
-        for along in places:
-            if rng.random() < 0.6:
-                x, y = wall_point(wall, along + between(rng, -0.03, 0.03), 0.0, width, length)
-                panel = _PANELS[pick(rng, hung)](rng, height)
-                decor += [("wall", part.placed((x, y, 0.0), WALL_YAWS[wall], 1.0)) for part in panel]
+        if span > 4.2:
+            places += [(wall, 0.28), (wall, 0.72)]
+        else:
+            places += [(wall, 0.5)]
+    for wall, along in places:
+        if rng.random() < 0.6:
+            x, y = wall_point(wall, along + between(rng, -0.03, 0.03), 0.0, width, length)
+            for part in _PANELS[pick(rng, hung)](rng, height):
+                decor.append(("wall", part.placed((x, y, 0.0), WALL_YAWS[wall], 1.0)))
     return tuple(decor)

@@ -86,6 +86,10 @@ def _frames(geometry: Geometry, points: Floats, counts: Indices) -> tuple[Floats
     return local, normal
 
 
+_ROOM_AXES = ((1, 2), (1, 2), (0, 2), (0, 2), (0, 1), (0, 1))
+"""World axes of the texture coordinates on the room's six surfaces."""
+
+
 def _paint(geometry: Geometry, counts: Indices, albedo: Floats, seen: tuple[Floats, Floats, Floats, Floats]) -> None:
     """Add textures and skirting boards to the plain albedo (3, n) of points sorted by surface.
 
@@ -96,16 +100,18 @@ def _paint(geometry: Geometry, counts: Indices, albedo: Floats, seen: tuple[Floa
     for number, count in enumerate(counts.tolist()):
         start, end = end, end + count
         material = geometry.materials[number]
-        if not count or (material.texture == "plain" and number > 3):
+        textured, is_wall = material.texture != "plain", number < 4
+        if not count or not (textured or is_wall):
             continue
         local, normal, view, width = (values[..., start:end] for values in seen)
         if number >= FIRST_PRIMITIVE:
             u, v = coordinates(geometry.primitives[number - FIRST_PRIMITIVE], local)
         else:
-            u, v = local[1 if number < 2 else 0], local[1 if number > 3 else 2]
-        if material.texture != "plain":
+            first, second = _ROOM_AXES[number]
+            u, v = local[first], local[second]
+        if textured:
             albedo[:, start:end] = _albedo(material, u, v, width, normal, view)
-        if number < 4:
+        if is_wall:
             skirting = np.clip((_SKIRTING - v) / width + np.float32(0.5), 0, 1)
             albedo[:, start:end] += skirting * (np.float32(0.7) - albedo[:, start:end])
 

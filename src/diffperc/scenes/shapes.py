@@ -5,6 +5,7 @@ that frame. World axes: x and y span the floor, z points up; lengths are in metr
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,6 +34,14 @@ class Material:
     """Weight of the specular highlight, 0 (matte) to about 0.6."""
     emission: float = 0.0
     """Light emitted, as a multiple of the surface colour."""
+
+
+_REACHES: dict[Shape, Callable[[float, float, float], float]] = {
+    "box": lambda x, y, z: x + y + z,
+    "ellipsoid": math.hypot,
+    "frustum": lambda x, y, z: math.hypot(x, y) + z,
+}
+"""How far a shape reaches in a direction, from what its three local axes reach in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +93,12 @@ class Primitive:
         if not (self.yaw or self.tilt or self.roll):
             return self.bound()
         (a, b, c), (first, second, third) = self.bound(), self.axes()
-        spans = [(abs(x) * a, abs(y) * b, abs(z) * c) for x, y, z in zip(first, second, third, strict=True)]
-        if self.shape == "box":
-            x, y, z = (p + q + r for p, q, r in spans)
-        elif self.shape == "ellipsoid":
-            x, y, z = (math.hypot(p, q, r) for p, q, r in spans)
-        else:
-            x, y, z = (math.hypot(p, q) + r for p, q, r in spans)
-        return (x, y, z)
+        reach = _REACHES[self.shape]
+        return (
+            reach(abs(first[0]) * a, abs(second[0]) * b, abs(third[0]) * c),
+            reach(abs(first[1]) * a, abs(second[1]) * b, abs(third[1]) * c),
+            reach(abs(first[2]) * a, abs(second[2]) * b, abs(third[2]) * c),
+        )
 
     def placed(self, position: Vec3, yaw: float, scale: float) -> "Primitive":
         """The primitive after scaling about the origin, turning by `yaw` about the vertical and moving."""

@@ -70,7 +70,9 @@ class MetaPrompts(Strategy):
         self.steps, self.supervise_steps = steps, supervise_steps
         self.prompts = nn.ParameterList(torch.randn(prompts, width) for _ in range(1 if shared else steps))
         self.times = nn.ParameterList(torch.randn(1, backbone.time_dim) for _ in range(steps))
-        self.adapters = nn.ModuleList(TokenMLP(width, width) for _ in range(steps if adapter else 0))
+        self.adapters = nn.ModuleList()
+        if adapter:
+            self.adapters.extend(TokenMLP(width, width) for _ in range(steps))
         outputs = prompts + expression_length(text)
         self.readout: FusedReadout | PyramidReadout
         if readout == "fused":

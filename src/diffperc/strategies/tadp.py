@@ -27,6 +27,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 
+import numpy as np
 from torch import Tensor
 
 from diffperc.backbones import Backbone
@@ -101,32 +102,29 @@ class TADP(Strategy):
             DataError: see `read_captions`.
             WeightsError: the captioner cannot be loaded.
         """
-        found = [self._given(batch, i) for i in range(len(batch))]
-        missing = [i for i, sentence in enumerate(found) if not sentence]
+        sentences = [self._given(batch, i) for i in range(len(batch))]
+        missing = np.flatnonzero(np.array(sentences) == "").tolist()
         if not missing:
-            return found
+            return sentences
         if self.captioner is None:
             self._warn_once(_path(batch, missing[0]))
-            return found
+            return sentences
         if self._captioner is None:
             self._captioner = load_captioner(self.captioner, "strategy.captioner")
         for i, sentence in zip(missing, self._captioner(batch.image[missing]), strict=True):
-            found[i] = sentence
-        return found
+            sentences[i] = sentence
+        return sentences
 
     def _given(self, batch: Batch, i: int) -> str:
         """The caption in the file, else the one in the batch; empty where there is neither."""
-        sentence = self._from_file(_path(batch, i))
+        path = _path(batch, i)
+        if path and self._table is None and self.captions is not None:
+            # `initialise` was not called, because a checkpoint was loaded
+            self._table = read_captions(self.captions)
+        sentence = caption_of(self._table or {}, path)
         if not sentence and batch.caption is not None:
             return batch.caption[i].strip()
-        return sentence
-
-    def _from_file(self, path: str) -> str:
-        if self.captions is None or not path:
-            return ""
-        if self._table is None:  # `initialise` was not called, because a checkpoint was loaded
-            self._table = read_captions(self.captions)
-        return caption_of(self._table, path) or ""
+        return sentence or ""
 
     def _warn_once(self, path: str) -> None:
         if not self._warned:

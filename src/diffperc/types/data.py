@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,15 +18,15 @@ from diffperc.types.keypoints import KeypointSpec
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What a data set offers, and the numbers that follow from it.
+    """What a data set contains, and the numbers that follow from it.
 
     Attributes:
-        name: as printed.
+        name: the name that is printed.
         classes: names of the semantic classes, in the order of their ids.
         scenes: names of the scene labels, in the order of their ids.
         max_depth: metres, the largest depth a network can express on this data.
         ignore_index: the class id that is never counted.
-        keypoints: which keypoints a person has.
+        keypoints: the keypoints of a person.
         expression_length: tokens to which an expression is padded or cut.
     """
 
@@ -55,12 +55,12 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class TextSpec:
-    """The words that a task offers to a strategy that reads words.
+    """The text that a task provides to strategies that read text.
 
     Attributes:
-        kind: ``scene``: one label per image, `Batch.scene` (depth); ``names``: what the outputs are called, the same for
+        kind: ``scene``: one label per image, `Batch.scene` (depth); ``names``: the names of the outputs, the same for
             every image (class names, keypoint names); ``expression``: one sentence per image, `Batch.expression`
-            (referring), and `names` are the categories of what it refers to.
+            (referring), where `names` are the categories of the objects it may refer to.
         names: in the order of their ids; `Batch.labels` holds which of them occur in an image.
         length: tokens to which an expression is padded or cut.
     """
@@ -77,9 +77,9 @@ class Person:
     Attributes:
         box: (x, y, width, height), upper left corner.
         keypoints: K rows (x, y, visibility): 0 not labelled, 1 labelled but hidden, 2 visible; empty if unknown.
-        area: of the person in square pixels, by which COCO's evaluation scales errors.
+        area: area of the person in square pixels, by which COCO's evaluation scales errors.
         image_id, annotation_id: those of the COCO file; annotation -1 for a detection.
-        score: of the box, 1 for an annotated one.
+        score: confidence of the box; 1 for an annotated box.
     """
 
     box: tuple[float, float, float, float]
@@ -101,7 +101,7 @@ class Sample:
         scene: index into the data set's scenes, -1 unknown.
         expressions: sentences that each name the referent; training draws one.
         category: the referent's index into the data set's classes, -1 unknown.
-        person: whose keypoints are sought.
+        person: the person whose keypoints are to be found.
         caption: a sentence about the whole image.
     """
 
@@ -133,6 +133,11 @@ class SampleMeta:
     crop: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
 
 
+def _check_count(name: str, values: Sized | None, images: int) -> None:
+    if values is not None and len(values) != images:
+        raise ValueError(f"{name} must hold one entry per image: {images}, got {len(values)}")
+
+
 @dataclass(frozen=True)
 class Batch:
     """What a task trains on and a model predicts from.
@@ -144,9 +149,9 @@ class Batch:
             expression points; ``heatmap`` (B, K, h, w) float32 and ``heatmap_weight`` (B, K). In evaluation the ground
             truth keeps its own size, which may differ from the image's.
         scene: (B,) int64, index into `DatasetInfo.scenes`; -1 = unknown.
-        labels: (B, K) bool, which of the task's names occur in the image after crops.
+        labels: (B, K) bool, which of the task's names occur in the image after cropping.
         expression: one sentence per image.
-        caption: one sentence per image about all of it, where the data set has them.
+        caption: one sentence per image about the whole of it, where the data set has captions.
         expression_tokens: (B, T, D), the encoded sentences; the model fills them in where they are not given.
         meta: one `SampleMeta` per image.
     """
@@ -163,17 +168,15 @@ class Batch:
     def __post_init__(self) -> None:
         b = check_shape("Batch.image", self.image, "B 3 H W")["B"]
         for name, target in self.targets.items():
-            if len(target) != b:
-                raise ValueError(f"Batch.targets['{name}'] must hold one per image: {b}, got {len(target)}")
+            _check_count(f"Batch.targets['{name}']", target, b)
         if self.scene is not None:
             check_shape("Batch.scene", self.scene, "B", B=b)
             check_dtype("Batch.scene", self.scene, torch.int64)
         if self.labels is not None:
             check_shape("Batch.labels", self.labels, "B K", B=b)
             check_dtype("Batch.labels", self.labels, torch.bool)
-        for name, sentences in (("expression", self.expression), ("caption", self.caption)):
-            if sentences is not None and len(sentences) != b:
-                raise ValueError(f"Batch.{name} must hold one sentence per image: {b}, got {len(sentences)}")
+        _check_count("Batch.expression", self.expression, b)
+        _check_count("Batch.caption", self.caption, b)
         if self.expression_tokens is not None:
             check_shape("Batch.expression_tokens", self.expression_tokens, "B T D", B=b)
 
@@ -194,5 +197,5 @@ class Batch:
         return self.map(lambda t: t.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> Batch:
-        """As `torch.Tensor.pin_memory`; the DataLoader calls it."""
+        """Apply `torch.Tensor.pin_memory` to every tensor; the DataLoader calls it."""
         return self.map(lambda t: t.pin_memory())

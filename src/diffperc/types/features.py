@@ -1,4 +1,4 @@
-"""What passes between backbone, strategy, head and task.
+"""The objects that backbone, strategy, head and task pass to each other.
 
 Letters: B batch, H W image size, N tokens, D token width, C channels, K outputs of a task.
 """
@@ -21,10 +21,10 @@ class FeatureSpec:
     strides: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if len(self.channels) != len(self.strides) or not self.channels:
-            raise ValueError(f"FeatureSpec needs one stride a map, got {self.channels} and {self.strides}")
+        if not self.channels or len(self.channels) != len(self.strides):
+            raise ValueError(f"FeatureSpec needs one stride per map, got {self.channels} and {self.strides}")
         if list(self.strides) != sorted(set(self.strides)):
-            raise ValueError(f"FeatureSpec.strides must grow, finest first, got {self.strides}")
+            raise ValueError(f"FeatureSpec.strides must increase, finest first, got {self.strides}")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Features:
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What drives the UNet.
+    """What conditions a pass of the UNet.
 
     Attributes:
         tokens: (B, N, D) context of the cross-attention.
@@ -87,9 +87,9 @@ class Extra:
 
     Attributes:
         name: such as ``explicit`` or ``auxiliary``.
-        weight: of its loss.
+        weight: weight of its loss.
         dense: as `Prediction.dense`.
-        auxiliary: from an auxiliary head, which some tasks give another loss.
+        auxiliary: whether it comes from an auxiliary head, for which some tasks use a different loss.
     """
 
     name: str
@@ -100,13 +100,13 @@ class Extra:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model answers.
+    """What a model returns.
 
     Attributes:
         dense: (B, K, H, W) in the task's units (depth: metres; masks: logits; pose: heatmaps), at the image's size
             divided by the task's output stride.
-        weight: of its loss.
-        extras: further outputs that are trained beside it.
+        weight: weight of its loss.
+        extras: further outputs that are trained as well.
     """
 
     dense: Tensor

@@ -1,4 +1,4 @@
-"""What a set of body keypoints is: names, mirror pairs, sigmas of the OKS, and lines to draw."""
+"""A set of body keypoints: names, mirror pairs, sigmas of the OKS, and lines to draw."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class KeypointSpec:
     """A set of K keypoints.
 
     Attributes:
-        names: in order.
+        names: names of the keypoints, in order.
         swap: for each keypoint the index of its mirror twin; itself on the midline.
-        sigmas: of the object keypoint similarity, one per keypoint.
+        sigmas: one per keypoint, for the object keypoint similarity.
         skeleton: pairs of indices that a drawing joins.
         upper: indices of the upper body, for half-body augmentation.
     """
@@ -27,17 +27,17 @@ class KeypointSpec:
 
     def __post_init__(self) -> None:
         count = len(self.names)
-        if len(self.swap) != count or len(self.sigmas) != count:
+        if not count == len(self.swap) == len(self.sigmas):
             raise ValueError(f"KeypointSpec: {count} names, {len(self.swap)} mirror twins, {len(self.sigmas)} sigmas")
-        if any(self.swap[self.swap[i]] != i for i in range(count)):
+        twins_of_twins = [self.swap[twin] for twin in self.swap]
+        if twins_of_twins != list(range(count)):
             raise ValueError(f"KeypointSpec.swap must be its own inverse, got {self.swap}")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> KeypointSpec:
         """From plain values, as a checkpoint holds them."""
-        plain: dict[str, Any] = {}
-        for key, rows in values.items():
-            plain[key] = tuple(tuple(row) if isinstance(row, list | tuple) else row for row in rows)
+        plain: dict[str, Any] = {name: tuple(entries) for name, entries in values.items()}
+        plain["skeleton"] = tuple(map(tuple, plain["skeleton"]))
         return cls(**plain)
 
 

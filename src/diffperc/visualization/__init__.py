@@ -1,1 +1,1 @@
-"""Pictures of images, ground truth and results, as uint8 arrays."""
+"""Images, ground truth and results drawn as uint8 arrays."""

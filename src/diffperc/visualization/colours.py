@@ -1,4 +1,4 @@
-"""From numbers and class ids to colours."""
+"""Colours for numbers and class ids."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from diffperc.types import Picture
 
 RGB = tuple[int, int, int]
 TARGET, PREDICTION = (46, 204, 64), (255, 65, 54)
-"""RGB of what is annotated and of what was predicted."""
+"""RGB of what is annotated and of what is predicted."""
 
 
 def colormapped(values: NDArray[np.floating], low: float, high: float, colormap: str = "turbo") -> Picture:
@@ -24,9 +24,10 @@ def colormapped(values: NDArray[np.floating], low: float, high: float, colormap:
 
 
 def class_colours(count: int) -> NDArray[np.uint8]:
-    """(count, 3) RGB that neighbouring ids can be told apart by; the same for an id whatever the count."""
+    """(count, 3) RGB that differ clearly between neighbouring ids; the colour of an id does not depend on the count."""
     golden = 0.618034  # steps around the hue circle that never meet
-    rows = [
-        colorsys.hsv_to_rgb((i * golden) % 1, (0.85, 0.55, 0.95)[i % 3], (0.9, 1.0, 0.6)[i % 3]) for i in range(count)
-    ]
-    return (np.array(rows) * 255).round().astype(np.uint8)
+    saturations, values = (0.85, 0.55, 0.95), (0.9, 1.0, 0.6)
+    colours = np.zeros((count, 3))
+    for i in range(count):
+        colours[i] = colorsys.hsv_to_rgb((i * golden) % 1, saturations[i % 3], values[i % 3])
+    return (colours * 255).round().astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Images of a batch as pictures."""
+"""Images of a batch as uint8 arrays."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def image_of(batch: Batch, i: int) -> Picture:
 
 
 def at_size(image: Picture, target: Tensor) -> Picture:
-    """An image at the size of ground truth (..., h, w), which pictures of results have."""
+    """An image at the size of ground truth (..., h, w), which is also the size of drawn results."""
     height, width = target.shape[-2:]
     if image.shape[:2] == (height, width):
         return image

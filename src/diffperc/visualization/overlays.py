@@ -34,18 +34,18 @@ def outlined(image: Picture, mask: NDArray[np.bool_], rgb: tuple[int, int, int])
 def legend_of(names: tuple[str, ...], ids: NDArray[np.integer]) -> Legend:
     """Name and colour of each class id that occurs; ids beyond the names (ignored) are left out."""
     colours = class_colours(len(names))
-    occurring = [int(i) for i in np.unique(ids) if i < len(names)]
+    occurring = np.intersect1d(ids, np.arange(len(names)))
     return [(names[i], rgb_of(colours[i])) for i in occurring]
 
 
 def rgb_of(colour: NDArray[np.uint8]) -> RGB:
     """(3,) uint8 as whole numbers of Python, which OpenCV and matplotlib expect."""
-    red, green, blue = (int(value) for value in colour)
+    red, green, blue = colour.tolist()
     return red, green, blue
 
 
 def skeleton(image: Picture, points: NDArray[np.floating], shown: NDArray[np.bool_], spec: KeypointSpec) -> Picture:
-    """A figure over an image: left limbs orange, right ones blue, the midline green.
+    """A skeleton over an image: left limbs orange, right limbs blue, the midline green.
 
     Args:
         points: (K, 2) x, y in pixels.
@@ -53,15 +53,14 @@ def skeleton(image: Picture, points: NDArray[np.floating], shown: NDArray[np.boo
     """
     drawn = image.copy()
     thick = max(1, round(min(image.shape[:2]) / 110))
-    whole = np.nan_to_num(points).round().astype(int)
-
+    pixels = np.nan_to_num(points).round().astype(int).tolist()
+    colours = [_side(name) for name in spec.names]
     for a, b in spec.skeleton:
         if shown[a] and shown[b]:
-            sides = {_side(spec.names[a]), _side(spec.names[b])}
-            rgb = sides.pop() if len(sides) == 1 else _MIDLINE
-            cv2.line(drawn, tuple(map(int, whole[a])), tuple(map(int, whole[b])), rgb, thick, cv2.LINE_AA)
+            rgb = colours[a] if colours[a] == colours[b] else _MIDLINE
+            cv2.line(drawn, pixels[a], pixels[b], rgb, thick, cv2.LINE_AA)
     for i in np.flatnonzero(shown):
-        cv2.circle(drawn, tuple(map(int, whole[i])), thick + 1, _side(spec.names[i]), -1, cv2.LINE_AA)
+        cv2.circle(drawn, pixels[i], thick + 1, colours[i], -1, cv2.LINE_AA)
     return drawn
 
 

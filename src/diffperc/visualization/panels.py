@@ -1,4 +1,4 @@
-"""Titled pictures side by side, and rows of them."""
+"""Titled images side by side, and rows of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Legend = Sequence[tuple[str, tuple[int, int, int]]]
 
 
 def panels(pictures: Sequence[tuple[str, Picture]], title: str = "", legend: Legend = ()) -> Picture:
-    """Titled pictures of equal size side by side, as one (h, w, 3) picture; a title above, a legend below."""
+    """Titled images of equal size side by side, as one image (h, w, 3); a title above, a legend below."""
     height, width = pictures[0][1].shape[:2]
     side, columns = 3.0, max(1, 2 * len(pictures))
     wrapped = "\n".join(textwrap.wrap(title, 40 * len(pictures)))
@@ -41,16 +41,14 @@ def panels(pictures: Sequence[tuple[str, Picture]], title: str = "", legend: Leg
 
 
 def stacked(rows: Sequence[Picture], columns: int = 1) -> Picture:
-    """Pictures below one another, filled up with white; in several columns if there are many."""
-    lines = [rows[i : i + columns] for i in range(0, len(rows), columns)]
+    """Images below one another, in one or several columns, on white."""
     wide = max(row.shape[1] for row in rows)
-    done = []
-    for line in lines:
+    lines = []
+    for start in range(0, len(rows), columns):
+        line = rows[start : start + columns]
         tall = max(row.shape[0] for row in line)
-        filled = [*line, *[line[0][:1] * 0 + 255] * (columns - len(line))]
-        done.append(np.concatenate([_padded(row, tall, wide) for row in filled], 1))
-    return np.concatenate(done)
-
-
-def _padded(row: Picture, tall: int, wide: int) -> Picture:
-    return np.pad(row, ((0, tall - row.shape[0]), (0, wide - row.shape[1]), (0, 0)), constant_values=255)
+        canvas = np.full((tall, wide * columns, 3), 255, np.uint8)
+        for i, row in enumerate(line):
+            canvas[: row.shape[0], i * wide : i * wide + row.shape[1]] = row
+        lines.append(canvas)
+    return np.concatenate(lines)

@@ -1,4 +1,4 @@
-"""A checkpoint of what was done when a run is stopped by an error or by the user."""
+"""A checkpoint that is written when an error or the user stops a run."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import lightning as L
 
 
 class EmergencyCheckpoint(L.Callback):
-    """``interrupted.ckpt``, from which a run resumes with ``ckpt=``; nothing is written before the first step.
+    """Writes ``interrupted.ckpt``, from which a run resumes with ``ckpt=``, unless no step has been taken yet.
 
-    Not Lightning's `OnExceptionCheckpoint`, in whose presence `fit` loads the last checkpoint it finds unasked. In a
-    distributed run the other processes may be gone, and saving would wait for them: the last validation's remains.
+    Lightning has `OnExceptionCheckpoint` for this, but where that is used, `fit` loads the last checkpoint it finds even
+    if none was asked for. In a distributed run nothing is written, because saving would wait for the other processes,
+    which may have ended; the checkpoint of the last validation remains.
 
     Args:
-        folder: of the checkpoints.
+        folder: where checkpoints are written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -24,4 +25,4 @@ class EmergencyCheckpoint(L.Callback):
     def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
         if trainer.global_step > 0 and trainer.world_size == 1:
             trainer.save_checkpoint(self.path)
-            print(f"what was done so far is kept; resume with ckpt={self.path}")
+            print(f"training so far is saved; resume with ckpt={self.path}")

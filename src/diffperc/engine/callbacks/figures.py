@@ -1,4 +1,4 @@
-"""Figures of the first validation samples, to disk and to every logger that takes images."""
+"""Figures of the first validation samples, written to disk and to every logger that takes images."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Figures(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if not self._rows:
             return
-        picture = stacked(self._rows)
+        figure = stacked(self._rows)
         step = trainer.global_step
         self.folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(self.folder / f"step{step:06d}.png")
+        Image.fromarray(figure).save(self.folder / f"step{step:06d}.png")
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image("val/figures", picture, step, dataformats="HWC")
+                logger.experiment.add_image("val/figures", figure, step, dataformats="HWC")
             elif isinstance(logger, WandbLogger):
-                logger.log_image("val/figures", [picture], step=step)
+                logger.log_image("val/figures", [figure], step=step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -13,7 +14,7 @@ class RichProgress(RichProgressBar):
     """Lightning's rich bar, which shows loss and it/s, with the task's metric and without the logger's version."""
 
     def get_metrics(self, trainer: L.Trainer, pl_module: Any) -> dict[str, Any]:
-        """What stands behind the bar."""
+        """The numbers shown beside the bar."""
         metrics: dict[str, Any] = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
         name = pl_module.monitor[0]
@@ -45,12 +46,15 @@ class PlainProgress(L.Callback):
         self._last = now
         done, total = trainer.global_step, int(trainer.estimated_stepping_batches)
         speed = (done - self._first_step) / (now - self._start)
-        left = (total - done) / speed if speed else float("nan")
-        loss = float(trainer.callback_metrics.get("train/loss", float("nan")))
-        print(f"step {done}/{total}  loss {loss:.4f}  {speed:.2f} it/s  {left / 60:.1f} min left", flush=True)
+        minutes = (total - done) / speed / 60 if speed else math.nan
+        loss = float(trainer.callback_metrics.get("train/loss", math.nan))
+        print(f"step {done}/{total}  loss {loss:.4f}  {speed:.2f} it/s  {minutes:.1f} min left", flush=True)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if not trainer.is_global_zero:
             return
-        values = "  ".join(f"{k} {float(v):.4f}" for k, v in trainer.callback_metrics.items() if k.startswith("val/"))
-        print(f"validation at step {trainer.global_step}: {values}", flush=True)
+        values = []
+        for name, value in trainer.callback_metrics.items():
+            if name.startswith("val/"):
+                values.append(f"{name} {float(value):.4f}")
+        print(f"validation at step {trainer.global_step}:", "  ".join(values), flush=True)

@@ -28,9 +28,12 @@ def append_attention(features: Features, strides: Collection[int], detach: bool)
     if not strides:
         return features
     maps = list(features.maps)
-    for i, stride in enumerate(features.spec.strides):
-        if stride in strides:
-            attention = features.attention[stride].to(maps[i].dtype)
-            maps[i] = torch.cat([maps[i], attention.detach() if detach else attention], 1)
-    spec = dataclasses.replace(features.spec, channels=tuple(m.shape[1] for m in maps))
-    return Features(tuple(maps), spec, features.attention)
+    for level, stride in enumerate(features.spec.strides):
+        if stride not in strides:
+            continue
+        attention = features.attention[stride].to(maps[level].dtype)
+        if detach:
+            attention = attention.detach()
+        maps[level] = torch.cat([maps[level], attention], 1)
+    channels = tuple(m.shape[1] for m in maps)
+    return Features(tuple(maps), dataclasses.replace(features.spec, channels=channels), features.attention)

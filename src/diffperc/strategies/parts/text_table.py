@@ -83,9 +83,9 @@ def _sentences(templates: Templates) -> Sequence[str]:
     if templates == "imagenet":
         return imagenet_templates()
     sentences = [templates] if isinstance(templates, str) else list(templates)
-    wrong = [sentence for sentence in sentences if sentence.count("{}") != 1]
-    if wrong or not sentences:
-        raise ConfigError(
-            f"strategy.templates: each must hold one {{}} for the name, found {wrong or 'none'}; or write imagenet."
-        )
+    for sentence in sentences or [""]:
+        if sentence.count("{}") != 1:
+            raise ConfigError(
+                f"strategy.templates: each must contain one {{}} for the name, found '{sentence}'; or write imagenet."
+            )
     return sentences

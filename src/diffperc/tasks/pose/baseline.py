@@ -1,10 +1,8 @@
-"""The mean place of each keypoint in its person's box."""
+"""The mean position of each keypoint in its person's box."""
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from diffperc.data import PerceptionDataset
@@ -35,13 +33,16 @@ def pose_baseline(
 
 def _mean_pose(train: PerceptionDataset, keypoints: int, samples: int) -> Tensor:
     """(K, 2) in fractions of the box; the middle of it for a keypoint that is never labelled."""
-    places: list[list[NDArray[np.float64]]] = [[] for _ in range(keypoints)]
+    total = torch.zeros(keypoints, 2, dtype=torch.float64)
+    count = torch.zeros(keypoints, 1, dtype=torch.float64)
     for index in spaced(train, samples):
         person = train[index].person
         assert person is not None
-        x, y, w, h = person.box
-        for place, (u, v, visibility) in zip(places, person.keypoints, strict=False):
-            if visibility > 0:
-                place.append(np.array([(u - x) / w, (v - y) / h]))
-    means = [np.mean(place, 0) if place else (0.5, 0.5) for place in places]
-    return torch.tensor(np.array(means), dtype=torch.float32)
+        if not person.keypoints:
+            continue
+        box = torch.tensor(person.box, dtype=torch.float64)
+        joints = torch.tensor(person.keypoints, dtype=torch.float64)
+        labelled = joints[:, 2:] > 0
+        total += torch.where(labelled, (joints[:, :2] - box[:2]) / box[2:], 0)
+        count += labelled
+    return torch.where(count > 0, total / count, 0.5).float()

@@ -17,14 +17,14 @@ from diffperc.visualization.panels import panels
 
 
 def pose_figure(batch: Batch, dense: Tensor, i: int, spec: KeypointSpec, protocol: PoseProtocol) -> Picture:
-    """The crop, the annotated skeleton, the predicted one, and the brightest of all heatmaps at each place.
+    """The crop, the annotated skeleton, the predicted one, and the maximum of all heatmaps at each cell.
 
     Args:
         batch: whose `meta` holds persons.
         dense: (B, K, h, w) heatmaps.
         i: which sample.
         spec: which keypoints.
-        protocol: how keypoints are found, and from which confidence on they are drawn.
+        protocol: how keypoints are found, and the confidence from which on they are drawn.
     """
     image = image_of(batch, i)
     heatmaps = dense[i : i + 1].float().cpu()

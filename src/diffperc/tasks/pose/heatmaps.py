@@ -15,7 +15,7 @@ _FLOOR = 1e-10  # smallest value a logarithm is taken of
 
 
 def _smoothing(side: int, like: Tensor) -> Tensor:
-    """(3, side + 2): Gaussian averages about the three middle ones of side + 2 neighbours."""
+    """(3, side + 2): the weights of Gaussian averages centred on the three middle cells of side + 2 neighbours."""
     sigma = 0.3 * ((side - 1) * 0.5 - 1) + 0.8  # OpenCV's width for a kernel of this side
     offsets = torch.arange(side, device=like.device, dtype=like.dtype) - side // 2
     kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
@@ -24,9 +24,10 @@ def _smoothing(side: int, like: Tensor) -> Tensor:
 
 
 def _neighbourhoods(maps: Tensor, x: Tensor, y: Tensor, side: int) -> Tensor:
-    """(B, K, 3, 3): smoothed values about the cells x, y (B, K), no border cell; raw where the window leaves the map.
+    """Smoothed values (B, K, 3, 3) around the cells x, y (B, K), which are not on the border.
 
-    A window that is cut by the border would shift the maximum by up to two pixels.
+    Where the smoothing window extends beyond the map, the values are not smoothed: a window cut off by the border would
+    shift the maximum by up to two pixels.
     """
     radius = side // 2
     b, k, h, w = maps.shape
@@ -44,11 +45,11 @@ def _neighbourhoods(maps: Tensor, x: Tensor, y: Tensor, side: int) -> Tensor:
 
 
 def decode(heatmaps: Tensor, blur: int = 11) -> tuple[Tensor, Tensor]:
-    """Where each heatmap is largest, to a fraction of a pixel.
+    """Where each heatmap is largest, with sub-pixel accuracy.
 
     "Distribution-Aware Coordinate Representation": near its maximum a heatmap is a Gaussian, whose logarithm is a
     parabola; from value, slope and curvature of the logarithm of the smoothed map one Newton step leads to its top. Where
-    the logarithm has no top (flat, not positive) the largest cell is the answer.
+    the logarithm has no top (flat, not positive) the largest cell is returned.
 
     Args:
         heatmaps: (B, K, h, w), h and w at least 3.
@@ -82,7 +83,9 @@ def decode(heatmaps: Tensor, blur: int = 11) -> tuple[Tensor, Tensor]:
 
 
 def mirrored(heatmaps: Tensor, swap: Sequence[int]) -> Tensor:
-    """Heatmaps of the mirrored image as those of the image itself; exact, with no shift, as pixel centres are counted.
+    """Convert heatmaps of the mirrored image to heatmaps of the image itself.
+
+    This is exact and needs no shift, because points count pixel centres.
 
     Args:
         heatmaps: (B, K, h, w).

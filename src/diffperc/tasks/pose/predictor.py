@@ -25,7 +25,7 @@ Box = tuple[float, float, float, float]
 
 
 class Pose(NamedTuple):
-    """points (K, 2) x, y in pixels of the image; confidence (K,), about 1 where certain; box x, y, width, height."""
+    """points: (K, 2) x, y in pixels of the image; confidence: (K,), about 1 if certain; box: x, y, width, height."""
 
     points: NDArray[np.float32]
     confidence: NDArray[np.float32]
@@ -68,7 +68,7 @@ class PosePredictor(Predictor):
         flip: bool | None = None,
         caption: str | None = None,
     ) -> list[Pose]:
-        """One `Pose` per box.
+        """Predict one `Pose` per box.
 
         Args:
             image: see `Predictor`.
@@ -108,10 +108,11 @@ class PosePredictor(Predictor):
 
 def _box(box: Sequence[float], width: int, height: int) -> Box:
     try:
-        x, y, w, h = (float(value) for value in box)
+        x, y, w, h = map(float, box)
     except (TypeError, ValueError):
         raise ConfigError(f"boxes: expected four numbers x, y, width, height in pixels, found {box}.") from None
-    outside = x >= width or y >= height or x + w <= 0 or y + h <= 0
-    if w <= 0 or h <= 0 or outside:
+    # the part of the box that is inside the image
+    columns, rows = min(x + w, width) - max(x, 0), min(y + h, height) - max(y, 0)
+    if columns <= 0 or rows <= 0:
         raise ConfigError(f"boxes: {list(box)} is empty or outside the image of {width}x{height} pixels.")
     return (x, y, w, h)

@@ -14,7 +14,7 @@ class PoseProtocol(Protocol):
     Attributes:
         visible: keypoints of at least this confidence make up a person's score, and are drawn.
         oks_nms: of two persons of one image with a similarity above this, the better one is kept.
-        blur: side in pixels of the Gaussian that smooths a heatmap before its sub-pixel maximum is sought; odd.
+        blur: side in pixels of the Gaussian that smooths a heatmap before its sub-pixel maximum is computed; odd.
     """
 
     visible: float = 0.2

@@ -1,7 +1,7 @@
 """Training and scoring top-down human pose estimation (methods.md 2.3).
 
-Meta Prompts names an AP of 79 on COCO's validation set and has released no code for it; the recipe here is ours, after
-ViTPose's: heatmaps at a quarter of the crop's size, mean squared error with target weights, unbiased data processing.
+Meta Prompts reports an AP of 79 on COCO's validation set but has released no code for it; the recipe here is our own, after
+that of ViTPose: heatmaps at a quarter of the crop's size, mean squared error with target weights, unbiased data processing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class PoseTask(PerceptionTask):
     """Mean squared error of heatmaps; COCO's AP and AR, and PCK@0.2.
 
     Args:
-        loss_scale: the loss is multiplied by it: heatmaps are almost everywhere zero.
+        loss_scale: factor on the loss, which is small because heatmaps are zero almost everywhere.
         kwargs: see `PerceptionTask`.
     """
 
@@ -61,7 +61,7 @@ class PoseTask(PerceptionTask):
         return KeypointMetrics(_spec(info), protocol.visible, protocol.oks_nms)
 
     def loss(self, dense: Tensor, batch: Batch) -> Tensor:
-        """Mean squared error over all cells; unlabelled keypoints count as right."""
+        """Mean squared error over all cells; unlabelled keypoints count as correct."""
         weight = batch.targets["heatmap_weight"][:, :, None, None]
         return self.loss_scale * ((dense - batch.targets["heatmap"]) * weight).square().mean()
 
@@ -83,5 +83,5 @@ class PoseTask(PerceptionTask):
         return pose_figure(batch, dense, i, _spec(self.info), self.protocol)
 
     def baseline(self, train: PerceptionDataset, val: PerceptionDataset) -> dict[str, float]:
-        """The mean place of each keypoint in its person's box."""
+        """The mean position of each keypoint in its person's box."""
         return pose_baseline(train, val, self.protocol)
