@@ -99,7 +99,7 @@ class _Watched(PreparedDataset):
 
     calls = 0
 
-    def __getitem__(self, draw: Draw) -> Item:
+    def __getitem__(self, draw: Draw | int) -> Item:
         item = super().__getitem__(draw)
         self.calls += 1
         found = f"{os.getpid()} {_private()}" if self.calls % 256 == 0 else ""
