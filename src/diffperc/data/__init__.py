@@ -1,4 +1,4 @@
-"""Data sets, and what lies between them and a batch. Imports no Lightning."""
+"""Data sets, and everything between them and a batch. Imports no Lightning."""
 
 from diffperc.data.base import PerceptionDataset
 from diffperc.data.datasets.ade20k import ADE20K

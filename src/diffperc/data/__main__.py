@@ -1,4 +1,4 @@
-"""``python -m diffperc.data inspect ...``: `diffperc.inspect`, under the name of what it looks at."""
+"""``python -m diffperc.data inspect ...``: another name of `diffperc.inspect`."""
 
 from __future__ import annotations
 

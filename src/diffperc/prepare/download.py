@@ -24,7 +24,7 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progres
 from diffperc.errors import DataError
 
 CHUNK = 1 << 18
-_FAILURES = 5  # in a row, none of which brought a byte
+_FAILURES = 5  # in a row, without a single byte
 _PAUSE = 2.0  # seconds, times the number of failures in a row
 
 
@@ -49,7 +49,7 @@ class Source:
 
 
 def fetch(source: Source, folder: Path) -> bool:
-    """Download into a folder, resuming what an earlier attempt left; returns False if the file was there.
+    """Download into a folder, resuming an earlier attempt; returns False if the file exists already.
 
     Uses the standard library: with requests, resuming, retries and checks would be our own code as well.
 
@@ -82,7 +82,7 @@ def fetch(source: Source, folder: Path) -> bool:
 
 
 def _attempt(source: Source, part: Path) -> str | None:
-    """Append what one connection brings; returns None if the file is complete, else the reason why it is not.
+    """Append the data of one connection; returns None if the file is complete, else the reason why it is not.
 
     Raises:
         DataError: another attempt would fail in the same way.
@@ -103,7 +103,7 @@ def _attempt(source: Source, part: Path) -> str | None:
 
 
 def _receive(source: Source, part: Path) -> int | None:
-    """Request and append what is missing; returns the length of the whole file, None if the server does not send it."""
+    """Request and append the rest; returns the length of the whole file, None if the server does not send it."""
     have = size_of(part)
     headers = {"User-Agent": "diffperc"}
     if have:

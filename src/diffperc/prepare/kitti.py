@@ -135,7 +135,7 @@ def _unpack_given(options: argparse.Namespace, wanted: _Wanted) -> int:
 
 
 def _download(options: argparse.Namespace, wanted: _Wanted) -> int:
-    """Download and unpack what is missing, one archive after the other, so that the disk holds one at a time."""
+    """Download and unpack the missing archives one by one, so that the disk holds one at a time."""
     folder = options.archives or options.out / "archives"
     written = 0
     for source in wanted.missing(options.out):

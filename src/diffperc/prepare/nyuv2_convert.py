@@ -17,7 +17,7 @@ from diffperc.prepare.download import progress
 Lines = dict[str, list[str]]
 # where the frames of a part are
 HOMES = {"train": "sync", "test": "official_splits/test"}
-# what the names of a part's shards contain
+# a part of the file names of its shards
 _SHARDS = {"train": "train", "test": "val"}
 
 

@@ -21,7 +21,7 @@ _PIPELINE = (*_CONFIGS, *_WEIGHTS, "tokenizer/*")
 
 @dataclass(frozen=True)
 class WeightsSource:
-    """A folder in the diffusers layout or a single file; `name` is what the user wrote."""
+    """A folder in the diffusers layout or a single file; `name` is the user's text."""
 
     name: str
     path: Path

@@ -31,7 +31,7 @@ def identify(state: State) -> str:
         return "stable_diffusion"
     if _any_begins(state, "model.backbone."):
         raise WeightsError("this is a checkpoint of diffperc already; evaluate and predict read it as it is.")
-    # a share, because one missing tensor must not hide what the file is
+    # a share, because one missing tensor must not prevent the identification
     shares = {kind: _share_of_markers(layout, state) for kind, layout in LAYOUTS.items()}
     best = max(shares, key=shares.__getitem__)
     if shares[best] <= 0.5:
