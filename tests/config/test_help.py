@@ -15,6 +15,7 @@ from diffperc.__main__ import COMMANDS
 from diffperc.config.comments import head, key_sentences
 from diffperc.config.find import conf_dir
 from diffperc.config.help import Help, read_help
+from tests.helpers import names
 
 CONFIGURED = sorted(COMMANDS.keys() - {"prepare"})
 # groups whose numbers stand in the recipe have their sentences there
@@ -129,3 +130,12 @@ def test_a_comment_stands_behind_a_key_or_above_it(tmp_path: Path) -> None:
         "fourth.fifth": "inside",
         "fourth.sixth": "",
     }
+
+
+@pytest.mark.parametrize("task", names("task"))
+def test_every_key_of_a_composition_has_a_sentence(task: str) -> None:
+    """For every task, its data sets and every strategy."""
+    sections = [read_help("train", [f"task={task}", f"strategy={strategy}"]).sections for strategy in names("strategy")]
+    keys = [key for section in sections for group in section.values() for key in group]
+    assert keys
+    assert not sorted({key.path for key in keys if not key.sentence})
