@@ -13,7 +13,7 @@ USER_ERROR = 2
 
 
 class Command(NamedTuple):
-    """The module that is run, and a line about it."""
+    """The module that is run, and a line that describes it."""
 
     module: str
     line: str
@@ -38,7 +38,7 @@ COMMANDS = {
 
 
 def main() -> int:
-    """Run the command that the first argument names, with the others; the exit code of the process."""
+    """Run the command named by the first argument, with the other arguments; returns the exit code of the process."""
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in ("--help", "-h"):
         print(_overview())

@@ -1,4 +1,4 @@
-"""A frozen captioner, which describes an image in words. It is never a part of a model or a checkpoint."""
+"""A frozen captioner, which describes an image in words. It is never part of a model or a checkpoint."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ MIN_TOKENS, MAX_TOKENS = 40, 77
 
 
 class Captioner:
-    """Writes one sentence about each image, by greedy decoding, so that the same image always gets the same one.
+    """Writes one sentence per image, by greedy decoding, so that the same image always gets the same sentence.
 
-    Not a module on purpose: a model that holds a captioner does not save it.
+    It is deliberately not a module, so that a model with a captioner does not save it.
 
     Args:
         model: BLIP; it is frozen here.
         tokenizer: the model's own.
-        min_tokens, max_tokens: length of a sentence in tokens.
+        min_tokens, max_tokens: smallest and largest length of a sentence, in tokens.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ def load_captioner(where: str, key: str, min_tokens: int = MIN_TOKENS, max_token
         min_tokens, max_tokens: see `Captioner`.
 
     Raises:
-        WeightsError: there is none, it is incomplete, or the tokenizer is not its own.
+        WeightsError: there is none, it is incomplete, or the tokenizer belongs to another model.
     """
     folder = _folder(where, key)
     model = load_model(BlipForConditionalGeneration, folder)

@@ -15,7 +15,7 @@ from diffperc.encoders.from_transformers import load_model
 from diffperc.errors import WeightsError
 from diffperc.weights.locate import WeightsSource, locate
 
-# of the colours of CLIP's training images, and of BLIP's
+# mean and standard deviation of the colours in the training images of CLIP and BLIP
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 # fields of the config that must be equal for the weights to fit
 _FIELDS = ("hidden_size", "patch_size", "image_size", "num_hidden_layers")

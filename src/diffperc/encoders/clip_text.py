@@ -41,7 +41,8 @@ class TextEncoding(NamedTuple):
 class TextEncoder:
     """Encodes sentences as the published methods do: padded to a fixed length, no attention mask (methods.md 1.2).
 
-    Not a module on purpose: strategies keep the vectors that they need as buffers, so a checkpoint holds no text encoder.
+    It is deliberately not a module: strategies keep the vectors that they need as buffers, so that a checkpoint contains no
+    text encoder.
 
     Args:
         model: is frozen here.

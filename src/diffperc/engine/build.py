@@ -40,9 +40,15 @@ def build_dataset(cfg: DictConfig, split: str, diagnostics: Diagnostics = STOP) 
         options["target"] = task_class(cfg).target
     if "root" in cfg.dataset:  # files, which may be wrong
         options["diagnostics"] = diagnostics
-    node = {key: value for key, value in cfg.dataset.items() if key != "protocols"}
+    node = _without(cfg.dataset, "protocols")
     dataset: PerceptionDataset = instantiate(node, **options, _convert_="all")
     return dataset
+
+
+def _without(node: DictConfig, key: str) -> dict[Any, Any]:
+    values = dict(node.items())
+    values.pop(key, None)
+    return values
 
 
 def build_protocol(cfg: DictConfig) -> Protocol:
@@ -108,7 +114,7 @@ def build_model(cfg: DictConfig, info: DatasetInfo, weights: bool = True) -> Per
 def build_task(cfg: DictConfig, info: DatasetInfo, weights: bool = True) -> PerceptionTask:
     """The configured network and the task around it; see `build_model`."""
     model = build_model(cfg, info, weights)
-    node = {key: value for key, value in cfg.task.items() if key != "protocol"}
+    node = _without(cfg.task, "protocol")
     task: PerceptionTask = instantiate(node, _partial_=True, _convert_="all")(
         model=model,
         info=info,

@@ -1,4 +1,4 @@
-"""The protocol of a head."""
+"""The interface of a head."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Head(nn.Module, ABC):
         out_channels: K, which the task defines.
 
     Attributes:
-        align_corners: how its output is resized to the image.
+        align_corners: whether corners are aligned when its output is resized to the image.
         supplied: arguments that come from the program and not from a configuration.
     """
 

@@ -116,11 +116,14 @@ class KeypointMetrics(Metric):
         """
         sizes = check_shape("points", points, "B K 2", B=len(persons), K=len(self.spec.names))
         check_shape("confidence", confidence, "B K", **sizes)
-        device = points.device
-        self.image_id.append(torch.tensor([p.image_id for p in persons], dtype=torch.int64, device=device))
-        self.annotation_id.append(torch.tensor([p.annotation_id for p in persons], dtype=torch.int64, device=device))
-        self.area.append(torch.tensor([p.box[2] * p.box[3] for p in persons], dtype=torch.float32, device=device))
-        self.score.append(torch.tensor([p.score for p in persons], dtype=torch.float32, device=device))
+        ids = [(person.image_id, person.annotation_id) for person in persons]
+        numbers = [(person.box[2] * person.box[3], person.score) for person in persons]
+        image_id, annotation_id = torch.tensor(ids, dtype=torch.int64, device=points.device).reshape(-1, 2).unbind(1)
+        area, score = torch.tensor(numbers, dtype=torch.float32, device=points.device).reshape(-1, 2).unbind(1)
+        self.image_id.append(image_id)
+        self.annotation_id.append(annotation_id)
+        self.area.append(area)
+        self.score.append(score)
         self.points.append(points.detach().float())
         self.confidence.append(confidence.detach().float())
 

@@ -143,15 +143,13 @@ class PhotometricDistortion(A.ImageOnlyTransform):
         hue: int | None,
         **params: Any,
     ) -> _Image:
-        if brightness is not None:
-            img = _linear(img, 1.0, brightness)
-        if contrast is not None and contrast_first:
-            img = _linear(img, contrast)
+        factor = 1.0 if contrast is None else contrast
+        before, after = (factor, 1.0) if contrast_first else (1.0, factor)
+        img = _linear(img, 1.0, brightness or 0.0)
+        img = _linear(img, before)
         if saturation is not None or hue is not None:
             img = _recoloured(img, 1.0 if saturation is None else saturation, hue or 0)
-        if contrast is not None and not contrast_first:
-            img = _linear(img, contrast)
-        return img
+        return _linear(img, after)
 
 
 def _recoloured(img: _Image, saturation: float, hue: int) -> _Image:
@@ -165,6 +163,8 @@ def _recoloured(img: _Image, saturation: float, hue: int) -> _Image:
 
 def _linear(values: _Image, factor: float, offset: float = 0.0) -> _Image:
     """factor v + offset, rounded and clipped; computed by a table, because there are only 256 values."""
+    if factor == 1 and offset == 0:
+        return values
     return np.clip(np.rint(np.arange(256) * factor + offset), 0, 255).astype(np.uint8)[values]
 
 

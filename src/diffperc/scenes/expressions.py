@@ -74,17 +74,18 @@ def _plain(target: Seen, rivals: list[Seen]) -> list[str]:
 
 def _related(target: Seen, rivals: list[Seen], anchor: Seen, candidates: list[Seen]) -> list[str]:
     """Phrases that relate the target to an anchor, which must be another object with a short name of its own."""
-    names = _plain(anchor, _rivals(anchor, candidates))
-    if anchor is target or not names or len(names[0].split()) > _LONGEST_NAME:
+    if anchor is target:
+        return []
+    name = next(iter(_plain(anchor, _rivals(anchor, candidates))), "")
+    if not 0 < len(name.split()) <= _LONGEST_NAME:
         return []
     found = []
-    others = [one for one in rivals if one is not anchor]
     for relation, (holds, might_hold) in RELATIONS.items():
         if not holds(target, anchor):
             continue
-        confusable = [one for one in others if might_hold(one, anchor)]
-        for phrase in _distinguishing(target, confusable, _RELATED_ATTRIBUTES):
-            found.append(f"{phrase} {relation} {names[0]}")
+        confusable = [one for one in rivals if one is not anchor and might_hold(one, anchor)]
+        phrases = _distinguishing(target, confusable, _RELATED_ATTRIBUTES)
+        found += [f"{phrase} {relation} {name}" for phrase in phrases]
     return found
 
 

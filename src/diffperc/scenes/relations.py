@@ -71,13 +71,13 @@ def _seen(scene: Scene, rendered: Rendered, index: int) -> Seen:
 
 
 def _attributes(thing: SceneObject, area: float, shows_colour: bool) -> frozenset[str]:
-    mentionable = set()
-    if thing.size != "medium" and thing.kind != "person":
-        mentionable.add("size")
-    if shows_colour:
-        mentionable.add("colour")
-        if thing.texture != "plain" and area >= 0.008:
-            mentionable.add("texture")
+    mentionable = {"size", "colour", "texture"}
+    if thing.size == "medium" or thing.kind == "person":
+        mentionable.remove("size")
+    if not shows_colour:
+        mentionable -= {"colour", "texture"}
+    if thing.texture == "plain" or area < 0.008:
+        mentionable.discard("texture")
     return frozenset(mentionable)
 
 

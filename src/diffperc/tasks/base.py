@@ -37,7 +37,7 @@ class PerceptionTask(L.LightningModule):
         provenance: what `checkpoints` needs to build the model again; stored in every checkpoint.
 
     Attributes:
-        name: under which a data set's protocol for it stands.
+        name: the key of its protocol in a data set's `protocols`.
         target: the ground truth that a data set must provide.
         protocols: the class of its protocols.
         monitor: the metric that chooses the best checkpoint, and its direction.
@@ -65,16 +65,16 @@ class PerceptionTask(L.LightningModule):
         super().__init__()
         self.model, self.info, self.optimizer_factory = model, info, optimizer
         self.provenance = provenance or {}
-        # of the last validation: its optimiser step, and scores per class where there are classes
+        # the optimiser step of the last validation, and its scores per class where there are classes
         self.validated_step = -1
         self.by_class: dict[str, dict[str, float]] = {}
         self.score_by(protocol)
 
     def score_by(self, protocol: Protocol) -> None:
-        """Score by a protocol, for example another one than that with which it was trained.
+        """Score by a protocol, for example another one than in training.
 
         Raises:
-            ConfigError: it is one of another task.
+            ConfigError: the protocol belongs to another task.
         """
         if not isinstance(protocol, self.protocols):
             usual = f" such as {self.protocol.name}" if hasattr(self, "protocol") else ""
@@ -88,16 +88,16 @@ class PerceptionTask(L.LightningModule):
     @staticmethod
     @abstractmethod
     def out_channels(info: DatasetInfo) -> int:
-        """K, channels the head must give."""
+        """K, the number of channels that the head must return."""
 
     @staticmethod
     @abstractmethod
     def text(info: DatasetInfo) -> TextSpec:
-        """The words for a strategy that reads words."""
+        """The text for strategies that read text."""
 
     @staticmethod
     def output(info: DatasetInfo) -> nn.Module:
-        """From the head's raw numbers to the task's units; by default they are them."""
+        """Converts the head's raw output to the task's units; by default the output is unchanged."""
         return nn.Identity()
 
     @staticmethod
@@ -123,7 +123,7 @@ class PerceptionTask(L.LightningModule):
 
     @abstractmethod
     def figure(self, batch: Batch, dense: Tensor, i: int) -> Picture:
-        """Sample `i` at a glance: image, ground truth, prediction, error, side by side."""
+        """Image, ground truth, prediction and error of sample `i`, side by side."""
 
     @abstractmethod
     def baseline(self, train: PerceptionDataset, val: PerceptionDataset) -> dict[str, float]:
@@ -162,7 +162,7 @@ class PerceptionTask(L.LightningModule):
         return loss
 
     def dense(self, batch: Batch) -> Tensor:
-        """The model's prediction of a batch as it is."""
+        """The model's prediction of a batch, without windows or mirror images."""
         return self.model(batch).dense
 
     def _check_finite(self, loss: Tensor, batch: Batch) -> None:

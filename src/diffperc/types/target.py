@@ -1,7 +1,7 @@
 """The contract of a kind of ground truth; the kinds themselves are in `diffperc.targets`.
 
-A data set gets the target of its task and asks it for what differs between targets, so that no data set and no part of
-preprocessing, training or inspection lists them.
+A data set gets the target of its task, and everything that differs between targets is a method of the target. Data sets,
+preprocessing, training and inspection therefore do not list the targets.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Picture = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class FolderOptions:
-    """What `dataset=folder` knows of its files.
+    """How `dataset=folder` is to read its files.
 
     Attributes:
         root: the folder.
@@ -48,7 +48,7 @@ class FolderReader(NamedTuple):
 
 @dataclass(frozen=True)
 class Statistics:
-    """What one sample's ground truth holds, in a few numbers.
+    """What one sample's ground truth contains, in a few numbers.
 
     Attributes:
         values: by name, such as ``depth, mean m``.
@@ -60,7 +60,7 @@ class Statistics:
 
 
 class Panel(NamedTuple):
-    """A titled picture of a sample's ground truth; legend: names with their RGB; caption: a line above."""
+    """A drawing of a sample's ground truth with its title; legend: names and their RGB; caption: a line above it."""
 
     title: str
     picture: Picture
@@ -90,7 +90,7 @@ class Target(ABC):
         return ()
 
     def notes(self, summary: Any, info: DatasetInfo, split: str) -> list[str]:
-        """Sentences about what can be used but may not be meant, from an `inspection.Summary` of a split."""
+        """Sentences about what can be used but may not be intended, from an `inspection.Summary` of a split."""
         return []
 
     @abstractmethod
@@ -105,9 +105,9 @@ class DenseTarget(Target):
         dims: axes of its tensor in a batch, such as ``B 1 h w``.
         folder: where `dataset=folder` looks for its files, below the root; empty: it has no files.
         column: under which a table of `dataset=folder` names its file, such as ``mask`` (or ``mask_file_name``).
-        suffixes: of its files.
+        suffixes: endings of its files' names.
         rendered: whether `dataset=scenes` has it.
-        turns: whether a mirror image changes values, see `mirrored`.
+        turns: whether mirroring changes values, see `mirrored`.
     """
 
     dims: ClassVar[str]
@@ -130,7 +130,7 @@ class DenseTarget(Target):
         raise NotImplementedError(f"{type(self).__name__} has no files")
 
     def mirrored(self, values: NDArray[Any]) -> NDArray[Any]:
-        """The values of an array whose columns were reversed, as the mirrored scene has them: x of a vector turns."""
+        """Convert an array whose columns were reversed to the values of the mirrored scene: x of a vector changes sign."""
         return values
 
     @abstractmethod

@@ -15,18 +15,18 @@ from diffperc.types import Picture
 Legend = Sequence[tuple[str, tuple[int, int, int]]]
 
 
-def panels(pictures: Sequence[tuple[str, Picture]], title: str = "", legend: Legend = ()) -> Picture:
+def panels(images: Sequence[tuple[str, Picture]], title: str = "", legend: Legend = ()) -> Picture:
     """Titled images of equal size side by side, as one image (h, w, 3); a title above, a legend below."""
-    height, width = pictures[0][1].shape[:2]
-    side, columns = 3.0, max(1, 2 * len(pictures))
-    wrapped = "\n".join(textwrap.wrap(title, 40 * len(pictures)))
+    height, width = images[0][1].shape[:2]
+    side, columns = 3.0, max(1, 2 * len(images))
+    wrapped = "\n".join(textwrap.wrap(title, 40 * len(images)))
     above = 0.33 + 0.2 * (wrapped.count("\n") + 1 if title else 0)
     below = 0.02 + 0.19 * -(-len(legend) // columns)
     tall = side * height / width + above + below
-    figure = Figure(figsize=(side * len(pictures), tall), dpi=100)
+    figure = Figure(figsize=(side * len(images), tall), dpi=100)
     canvas = FigureCanvasAgg(figure)
-    for axis, (name, picture) in zip(np.ravel(figure.subplots(1, len(pictures))), pictures, strict=True):
-        axis.imshow(picture)
+    for axis, (name, image) in zip(np.ravel(figure.subplots(1, len(images))), images, strict=True):
+        axis.imshow(image)
         axis.set_title(name, fontsize=9)
         axis.axis("off")
     if title:

@@ -59,8 +59,8 @@ class TextTable(nn.Module):
             table = read_file(Path(path).expanduser())
         except WeightsError as error:
             raise WeightsError(f"strategy.class_embeddings: {error}") from error
-        if not isinstance(table, Tensor) or table.shape != self.vectors.shape:
-            found = tuple(table.shape) if isinstance(table, Tensor) else type(table).__name__
+        found = tuple(table.shape) if isinstance(table, Tensor) else type(table).__name__
+        if found != tuple(self.vectors.shape):
             raise WeightsError(
                 f"strategy.class_embeddings: {path} must hold a tensor {tuple(self.vectors.shape)}, found {found}."
             )

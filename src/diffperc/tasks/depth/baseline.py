@@ -17,7 +17,7 @@ def mean_depth_map(train: PerceptionDataset, samples: int) -> NDArray[np.float32
     """The per-pixel mean of the training depths, over measured pixels below the largest depth.
 
     Args:
-        train: its depth maps should be of one size; others are brought to the first one's (nearest neighbour).
+        train: its depth maps should all have one size; others are resized to the first one's (nearest neighbour).
         samples: how many evenly spaced frames are read at most.
 
     Returns:

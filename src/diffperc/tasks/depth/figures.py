@@ -1,4 +1,4 @@
-"""Depth at a glance."""
+"""The figure of a depth sample."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def depth_figure(batch: Batch, dense: Tensor, i: int, max_depth: float) -> Pictu
         batch: with the target ``depth``.
         dense: (B, 1, h, w) metres, at the size of the target.
         i: which sample.
-        max_depth: metres; what lies beyond is not compared.
+        max_depth: metres; larger depths are not compared.
     """
     target = batch.targets["depth"][i, 0].float().cpu().numpy()
     prediction = dense[i, 0].float().cpu().numpy()

@@ -1,4 +1,4 @@
-"""Pose at a glance."""
+"""The figure of a pose sample."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class PoseTask(PerceptionTask):
         return self.loss_scale * ((dense - batch.targets["heatmap"]) * weight).square().mean()
 
     def predict_batch(self, batch: Batch) -> Tensor:
-        """(B, K, h, w) heatmaps of each person's crop, averaged with the mirror image's if the protocol says so."""
+        """(B, K, h, w) heatmaps of each person's crop, averaged with the mirror image's if the protocol requires it."""
         return predict_heatmaps(self.dense, batch, _spec(self.info).swap, self.protocol.flip)
 
     def score(self, dense: Tensor, batch: Batch) -> None:

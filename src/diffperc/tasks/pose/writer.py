@@ -30,15 +30,16 @@ def write_poses(stem: Path, image: Picture, poses: Sequence[Any], spec: Keypoint
         What was found and the names of the files, for a message.
     """
     base = stem.with_name(stem.name + "_pose")
-    picture, persons, certain = image, [], []
+    drawn, persons, certain = image, [], []
     for pose in poses:
         shown = pose.confidence >= visible
-        picture = skeleton(picture, pose.points, shown, spec)
+        drawn = skeleton(drawn, pose.points, shown, spec)
         rows = np.concatenate([pose.points, pose.confidence[:, None]], 1).round(3).tolist()
         persons.append({"box": list(pose.box), "keypoints": dict(zip(spec.names, rows, strict=True))})
         certain.append(f"{int(shown.sum())} of {len(spec.names)} keypoints")
     content = json.dumps(persons, indent=1)
     write_file(base.with_name(base.name + ".json"), lambda part: part.write_text(content + "\n", encoding="utf-8"))
-    write_picture(base.with_name(base.name + ".png"), picture)
+    write_picture(base.with_name(base.name + ".png"), drawn)
     plural = "" if len(poses) == 1 else "s"
-    return f"{len(poses)} person{plural} ({', '.join(certain[:_LISTED])}) -> {base}.json, .png"
+    listed = ", ".join(certain[:_LISTED])
+    return f"{len(poses)} person{plural} ({listed}) -> {base}.json, .png"

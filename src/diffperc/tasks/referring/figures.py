@@ -1,4 +1,4 @@
-"""Referring segmentation at a glance."""
+"""The figure of a referring segmentation sample."""
 
 from __future__ import annotations
 

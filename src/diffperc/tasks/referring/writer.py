@@ -27,7 +27,7 @@ def write_referent(stem: Path, image: Picture, mask: NDArray[np.bool_], expressi
         What was found and the names of the files, for a message.
     """
     base = stem.with_name(stem.name + "_referent")
-    picture = panels([("image", image), ("found", outlined(image, mask, PREDICTION))], title=f"“{expression}”")
+    figure = panels([("image", image), ("found", outlined(image, mask, PREDICTION))], title=f"“{expression}”")
     write_picture(base.with_name(base.name + ".png"), mask.astype(np.uint8) * 255)
-    write_picture(base.with_name(base.name + "_colour.png"), picture)
+    write_picture(base.with_name(base.name + "_colour.png"), figure)
     return f'"{expression}" is {mask.mean():.1%} of the image -> {base}.png, _colour.png'

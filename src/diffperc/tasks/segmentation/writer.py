@@ -38,7 +38,7 @@ def write_classes(stem: Path, image: Picture, mask: NDArray[np.uint8], classes: 
     ordered = [int(i) for i in np.argsort(-shares) if shares[i] > 0]
     labels = [f"{classes[i]} {shares[i]:.0%}" for i in ordered]
     legend = [(label, rgb_of(colours[i])) for label, i in zip(labels, ordered, strict=True)]
-    picture = panels([("image", image), ("classes", overlay(image, mask, colours))], legend=legend)
+    figure = panels([("image", image), ("classes", overlay(image, mask, colours))], legend=legend)
     write_file(base.with_name(base.name + ".png"), lambda part: indexed.save(part, "PNG"))
-    write_picture(base.with_name(base.name + "_colour.png"), picture)
+    write_picture(base.with_name(base.name + "_colour.png"), figure)
     return f"{', '.join(labels[:_NAMED])} -> {base}.png, _colour.png"
