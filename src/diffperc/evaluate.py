@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from diffperc.config.cli import entry
+from diffperc import evaluate as function
+from diffperc.config.cli import call_as, entry
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -19,3 +20,5 @@ def run(cfg: DictConfig) -> None:
 
 if __name__ == "__main__":
     entry("evaluate", run)
+else:
+    call_as(__name__, function)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from diffperc.config.cli import entry
+from diffperc import train as function
+from diffperc.config.cli import call_as, entry
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -22,3 +23,5 @@ def run(cfg: DictConfig) -> float:
 
 if __name__ == "__main__":
     entry("train", run)
+else:
+    call_as(__name__, function)

@@ -57,6 +57,17 @@ def test_the_package_shows_what_can_be_called() -> None:
     assert "ade20k_ms" in diffperc.list_protocols()
 
 
+def test_an_imported_command_does_not_hide_the_function() -> None:
+    code = (
+        "import diffperc, diffperc.train, diffperc.evaluate\n"
+        "for call in (lambda: diffperc.train(task='dept'), lambda: diffperc.evaluate('nowhere')):\n"
+        "    try:\n        call()\n    except diffperc.errors.DiffPercError as error:\n        print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "did you mean 'depth'" in done.stdout
+    assert "nowhere" in done.stdout
+
+
 def test_importing_it_loads_no_torch() -> None:
     code = "import sys, diffperc; diffperc.list_tasks(); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

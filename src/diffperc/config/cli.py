@@ -7,6 +7,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NoReturn
 
 import hydra
@@ -94,6 +95,20 @@ def _guarded(run: Callable[[DictConfig], Any], wants_traceback: bool) -> Callabl
             _leave(mine.sentence)
 
     return job
+
+
+def call_as(module: str, function: Callable[..., Any]) -> None:
+    """Let an imported frame be called as the function of its name in the package.
+
+    Python puts a submodule that is imported in the place of whatever the package calls by that name: without this,
+    ``import diffperc.train`` somewhere would break ``diffperc.train(...)`` everywhere.
+    """
+
+    class Frame(ModuleType):
+        def __call__(self, *arguments: Any, **options: Any) -> Any:
+            return function(*arguments, **options)
+
+    sys.modules[module].__class__ = Frame
 
 
 def quoted(argument: str) -> str:
