@@ -32,7 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A photograph, and `mydata` with the ground truth of every task for six images of different sizes."""
     place = tmp_path_factory.mktemp("own")
     data = place / "mydata"
-    for name in ("images", "masks", "depth"):
+    for name in ("images", "masks", "depth", "normals"):
         (data / name).mkdir(parents=True)
     rng = np.random.default_rng(0)
     rows, images, annotations = [], [], []
@@ -40,6 +40,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray(rng.integers(0, 255, (height, width, 3), np.uint8)).save(data / f"images/{i}.jpg")
         Image.fromarray(rng.choice([0, 1, 7, 255], (height, width)).astype(np.uint8)).save(data / f"masks/{i}.png")
         Image.fromarray(rng.integers(0, 20000, (height, width)).astype(np.uint16)).save(data / f"depth/{i}.png")
+        normals = rng.integers(200, 255, (height, width, 3), np.uint8) // [2, 2, 1]
+        Image.fromarray(normals.astype(np.uint8)).save(data / f"normals/{i}.png")
         rows.append({"file_name": f"{i}.jpg", "mask": f"{i}.png", "expression": f"thing number {i}"})
         images.append({"id": i, "file_name": f"{i}.jpg", "height": height, "width": width})
         annotations.append(annotation(i + 1, i, [2, 3, 40, 50]))
@@ -52,7 +54,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_there_is_a_section_a_task() -> None:
-    assert list(COMMANDS) == ["segmentation", "depth", "referring", "pose"]
+    assert list(COMMANDS) == ["segmentation", "depth", "referring", "pose", "normals"]
     assert all(len(lines) == 3 for lines in COMMANDS.values())
 
 
@@ -68,6 +70,12 @@ def test_the_tutorial_works(task: str, place: Path) -> None:
         jobs.append((module.removeprefix("diffperc."), [*own, *QUICK.get(module, [])]))
     found = call_all(jobs, place)
     assert [code for code, _ in found] == [0, 0, 0], found
-    results = {"segmentation": "mask.png", "depth": "depth.npy", "referring": "referent.png", "pose": "pose.json"}
+    results = {
+        "segmentation": "mask.png",
+        "depth": "depth.npy",
+        "referring": "referent.png",
+        "pose": "pose.json",
+        "normals": "normals.npy",
+    }
     assert (place / "predictions" / f"photo_{results[task]}").is_file()
     assert json.loads((place / f"runs/{task}/summary.json").read_text())["protocol"] == "plain"

@@ -69,7 +69,9 @@ def test_metrics_are_over_all_measured_pixels() -> None:
     found = {name: float(value) for name, value in metrics.compute().items()}
     assert found["mean_deg"] == pytest.approx(70 / 3, abs=1e-4)
     assert found["median_deg"] == pytest.approx(20, abs=0.01)
-    assert [found[name] for name in ("within_11_25", "within_22_5", "within_30")] == pytest.approx([1 / 3, 2 / 3, 2 / 3])
+    assert [found[name] for name in ("within_11_25", "within_22_5", "within_30")] == pytest.approx(
+        [1 / 3, 2 / 3, 2 / 3]
+    )
 
 
 def test_nothing_measured_is_nan_and_no_gradient() -> None:
@@ -142,7 +144,9 @@ def test_files_of_one_s_own(tmp_path: Path) -> None:
     assert sum(map(len, sets)) == 3
     assert sets[0][0].targets["normals"].shape == (20, 30, 3)
     cv2.imwrite(str(tmp_path / "normals/a.png"), np.zeros((20, 30), np.uint8))
-    with pytest.raises(DataError, match=r"a.png: normals have three numbers per pixel, this file has the shape \(20, 30\)"):
+    with pytest.raises(
+        DataError, match=r"a.png: normals have three numbers per pixel, this file has the shape \(20, 30\)"
+    ):
         read_normals(tmp_path / "normals/a.png")
 
 
