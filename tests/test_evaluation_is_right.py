@@ -142,25 +142,25 @@ CASES = {
     "kitti": Case("depth", "depth", (352, 1216), lambda s, t: random_depth(s, t, 0.05), 1e-4, 10),
     "kitti eigen": Case(
         "depth", "depth", (352, 1216), lambda s, t: random_depth(s, t, 0.05), 1e-4, 10,
-        ("protocol@dataset.protocols.depth=kitti_eigen",),
+        ("protocol@task.protocol=kitti_eigen",),
     ),
     "ade20k": Case("segmentation", "mask", (512, 683), random_mask, 0, 0.5),
     "ade20k resized": Case("segmentation", "mask", (301, 403), banded_mask, 0.01, 0.015),
     "ade20k scales": Case(
         "segmentation", "mask", (101, 151), banded_mask, 0.03, 0.04,
-        ("protocol@dataset.protocols.segmentation=ade20k_ms", "preprocessing.short_side=101"),
+        ("protocol@task.protocol=ade20k_ms", "preprocessing.short_side=101"),
     ),
     "cityscapes": Case("segmentation", "mask", (1027, 1100), random_mask, 0, 0.5),
     "cityscapes scales": Case(
         "segmentation", "mask", (129, 257), banded_mask, 0.03, 0.035,
-        ("protocol@dataset.protocols.segmentation=cityscapes_ms", "dataset.protocols.segmentation.window=100",
-         "dataset.protocols.segmentation.stride=67"),
+        ("protocol@task.protocol=cityscapes_ms", "task.protocol.window=100",
+         "task.protocol.stride=67"),
     ),
     "camvid": Case("segmentation", "mask", (360, 480), random_mask, 0, 0.5),
     "refcoco": Case("referring", "referent", (512, 512), random_region, 0, 0.3),
     "refcoco resized": Case("referring", "referent", (427, 640), disc, 0.004, 0.006),
     "refcoco full": Case(
-        "referring", "referent", (427, 641), disc, 0.01, 0.01, ("protocol@dataset.protocols.referring=refcoco_full",)
+        "referring", "referent", (427, 641), disc, 0.01, 0.01, ("protocol@task.protocol=refcoco_full",)
     ),
     "folder masks": Case("segmentation", "mask", (301, 203), banded_mask, 0.015, 0.02),
     "folder depth": Case("depth", "depth", (301, 203), smooth_depth, 0.02, 0.04),
@@ -294,7 +294,7 @@ def test_a_constant_on_real_frames_of_kitti_equals_numpy(protocol: str) -> None:
         "task=depth",
         "dataset=kitti",
         f"dataset.root={SHARED / 'kitti'}",
-        f"protocol@dataset.protocols.depth={protocol}",
+        f"protocol@task.protocol={protocol}",
     )
     val = build_dataset(cfg, "val")
     assert isinstance(val, KITTI)

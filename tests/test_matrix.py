@@ -56,8 +56,7 @@ def test_evaluation_is_deterministic_and_scores(built: Built) -> None:
     _, task, sets = built
     batch = batch_of(sets["val"], 3)
     task.eval()
-    if task.name == "pose":
-        task.scores.annotations = sets["val"].dataset.keypoint_annotations()
+    task.prepare_scores(sets["val"].dataset)
     with torch.no_grad():
         first, again = task.predict_batch(batch), task.predict_batch(batch)
         task.score(first, batch)

@@ -106,7 +106,7 @@ def evaluate(
     """Score a checkpoint on the validation split of its data set.
 
     Args:
-        ckpt: a checkpoint, or the folder of a run.
+        ckpt: a checkpoint, or the folder of a run, whose best is taken.
         root: the data set's folder; None: as in training.
         protocol: another than that of training, see `list_protocols`.
         batch_size: images per batch; None: as in training.
@@ -166,7 +166,7 @@ def load(path: str | Path, device: str = "auto", which: str | None = None) -> Pr
         path: a checkpoint, or the folder of a run.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``: a GPU where there is one.
         which: of a run folder, ``best`` by the validation metric, or ``last``; None: the best, or the last where training
-            ended before its first validation.
+            was stopped before its first validation.
 
     Raises:
         DiffPercError: there is no such checkpoint, or it cannot be read; the message is a sentence.

@@ -52,7 +52,7 @@ def test_the_published_depth_recipe_to_the_constant() -> None:
     assert (cfg.strategy.prompts, cfg.strategy.steps, cfg.fit.extra) == (50, 3, 1)
     assert (cfg.head.neck_channels, cfg.head.filters, cfg.head.channels) == (1536, 32, 192)
     assert (cfg.optimizer.schedule.warmup, cfg.optimizer.schedule.power) == (12 / 25, 0.9)
-    protocol = cfg.dataset.protocols.depth
+    protocol = cfg.task.protocol
     assert (list(protocol.crop), protocol.min_depth, protocol.max_depth) == ([45, 471, 41, 601], 1e-3, 10)
     assert (protocol.windows, protocol.flip) == (2, True)
     steps = [t._target_.rpartition(".")[2] for t in cfg.preprocessing.augment]
@@ -134,7 +134,7 @@ def test_what_the_data_sets_change_of_the_recipes() -> None:
         18,
     )
     assert (pad.min_height, pad.fill_mask, ade.preprocessing.short_side) == (512, 255, 512)
-    window = ade.dataset.protocols.segmentation
+    window = ade.task.protocol
     assert (window.window, window.stride) == (512, 341)
     meta = composed("experiment=meta_prompts_ade20k")
     assert (meta.recipe.batch_size, meta.recipe.lr, meta.task.lovasz, meta.head.channels) == (8, 8e-5, 1.0, 512)
@@ -147,10 +147,10 @@ def test_what_the_data_sets_change_of_the_recipes() -> None:
         None,
     )
     assert list(city.preprocessing.augment[0].size) == [2048, 1024]
-    assert (city.dataset.protocols.segmentation.window, city.dataset.protocols.segmentation.stride) == (1024, 512)
+    assert (city.task.protocol.window, city.task.protocol.stride) == (1024, 512)
     kitti = composed("experiment=meta_prompts_kitti")
     assert (kitti.preprocessing.crop, kitti.fit.extra, kitti.dataset.max_depth) == (352, 2, 80.0)
-    assert (kitti.preprocessing.augment[2].height, kitti.dataset.protocols.depth.windows) == (352, 16)
+    assert (kitti.preprocessing.augment[2].height, kitti.task.protocol.windows) == (352, 16)
     g = composed("experiment=vpd_refcocog")
     assert (g.dataset.name, g.dataset.split_by, g.dataset.expression_length) == ("refcocog", "umd", 77)
 
@@ -162,7 +162,7 @@ def test_the_published_referring_recipe_to_the_constant() -> None:
     assert (recipe.batch_size, recipe.epochs, recipe.lr, recipe.weight_decay) == (32, 40, 5e-5, 1e-2)
     assert (recipe.schedule.power, list(cfg.preprocessing.size)) == (0.9, [512, 512])
     assert list(cfg.task.class_weights) == [0.9, 1.1]
-    assert cfg.dataset.protocols.referring.resized_target
+    assert cfg.task.protocol.resized_target
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from diffperc.types import Batch, Extra, Prediction, Sample
 from tests.helpers import batch_of, composed, prepared
 
 # (H, W) of the stored image, and the short side that the network sees
-SIZES = [((150, 203), 96), ((75, 101), 128), ((96, 131), None)]
+SIZES = [((150, 203), 96), ((75, 101), 128), ((96, 131), None), ((140, 90), 70)]
 
 
 def _options(predictor: Predictor, sample: Sample) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class TaskContract:
         raise NotImplementedError
 
     @pytest.mark.parametrize("extra", [(), ("strategy=vpd", "task.protocol.flip=true")], ids=["plain", "mirrored"])
-    @pytest.mark.parametrize(("stored", "seen"), SIZES, ids=["shrinks", "grows", "as stored"])
+    @pytest.mark.parametrize(("stored", "seen"), SIZES, ids=["shrinks", "grows", "as stored", "portrait"])
     def test_prediction_is_what_evaluation_scores(
         self, stored: tuple[int, int], seen: int | None, extra: tuple[str, ...], tmp_path: Path
     ) -> None:
@@ -100,8 +100,7 @@ class TaskContract:
         return result
 
     def scored(self, task: PerceptionTask, dense: Tensor, batch: Batch, dataset: PerceptionDataset) -> dict[str, float]:
-        if task.name == "pose":
-            task.scores.annotations = dataset.keypoint_annotations()
+        task.prepare_scores(dataset)
         task.scores.reset()
         task.score(dense, batch)
         return {k: float(v) for k, v in task.scores.compute().items()}

@@ -15,7 +15,7 @@ from lightning import Callback, LightningModule, Trainer
 
 import diffperc
 from diffperc import data
-from diffperc.errors import CheckpointError, ConfigError
+from diffperc.errors import CheckpointError, DiffPercError
 from diffperc.types import Batch
 from tests.fakes import folder as fake_folder
 
@@ -93,8 +93,22 @@ def test_train_twice_evaluate_load(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     image = np.random.default_rng(0).integers(0, 255, (70, 50, 3)).astype(np.uint8)
     from_run, from_folder = runs[0].predictor("cpu"), diffperc.load(runs[0].folder, "cpu", which="last")
     assert np.array_equal(from_run(image), from_folder(image))
-    with pytest.raises(CheckpointError, match=r"has no checkpoints/beast.ckpt.*Known: last"):
+    with pytest.raises(CheckpointError, match=r"has no checkpoints/beast.ckpt; did you mean 'best'"):
         diffperc.load(runs[0].folder, which="beast")
+
+
+def test_a_run_does_not_leave_the_best_of_another(tmp_path: Path) -> None:
+    """The second run into a folder ends before its first validation."""
+    options = {"strategy": "unconditional", "steps": 1, "batch_size": 2, "folder": tmp_path / "run"}
+    diffperc.train("depth", overrides=SMALL | {"recipe.val_every_steps": 1}, **options)
+    second = diffperc.train("segmentation", overrides=SMALL | {"recipe.val_every_steps": 5}, **options)
+    best, last = (diffperc.load(second.folder, "cpu", which) for which in ("best", "last"))
+    image = np.random.default_rng(0).integers(0, 255, (70, 50, 3)).astype(np.uint8)
+    assert best(image).dtype == np.uint8
+    assert np.array_equal(best(image), last(image))
+    resumed = SMALL | {"ckpt": str(second.folder)}
+    third = diffperc.train("segmentation", overrides=resumed, **options | {"steps": 2})
+    assert third.summary["steps"] == 2
 
 
 def test_own_data_in_a_folder_with_any_name(tmp_path: Path) -> None:
@@ -125,13 +139,17 @@ def test_create_model_is_a_plain_module() -> None:
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"task": "dept"}, "task='dept': there is no such task|task=dept: there is no such task; did you mean 'depth'"),
+        ({"task": "dept"}, "task=dept: there is no such task; did you mean 'depth'"),
         ({"strategy": "vdp"}, "there is no such strategy; did you mean 'vpd'"),
-        ({"overrides": {"recipe.lrr": 1}}, "there is no key 'recipe.lrr' in this configuration; did you mean 'lr'"),
-        ({"lr": "fast"}, "recipe.lr|optimizer.lr: must be a number, found 'fast'"),
-        ({"batch_size": 0}, "recipe.batch_size=0: must be at least 1"),
+        ({"overrides": {"recipe.lrr": 1}}, r"there is no key 'recipe\.lrr' in this configuration; did you mean 'lr'"),
+        ({"lr": "fast"}, "(recipe|optimizer).lr: must be a number, found 'fast'"),
+        ({"batch_size": 0}, r"recipe\.batch_size=0: must be at least 1"),
+        ({"batch_size": np.int64(-2)}, r"recipe\.batch_size=-2: must be at least 1"),
+        ({"dataset": "folder", "root": "no\\where, x='s\\"}, r"no\\where, x='s\\"),
+        ({"task": "pose", "overrides": {"preprocessing.person_crop": None}}, r"preprocessing\.person_crop: the target"),
+        ({"overrides": {"preprocessing.size": [3]}}, r"preprocessing\.size: must be \(height, width\)"),
     ],
 )
 def test_mistakes_are_sentences(given: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(ConfigError, match=sentence):
+    with pytest.raises(DiffPercError, match=sentence):
         diffperc.train(**given)

@@ -66,7 +66,7 @@ def test_equals_the_authors_test_loops(dataset: str, size: tuple[int, int], max_
         weights = torch.linspace(0.5, 1.5, w) * torch.linspace(0.8, 1.2, h)[:, None]
         return batch.image.mean(1, keepdim=True) * weights * max_depth + 0.05
 
-    configured = composed(f"dataset={dataset}").dataset.protocols.depth
+    configured = composed(f"dataset={dataset}").task.protocol
     protocol = instantiate(configured, _convert_="all")
     found = predict_whole(model, Batch(image), protocol.windows, protocol.flip)
     if dataset == "nyuv2":  # in the other the released code leaves columns without a number

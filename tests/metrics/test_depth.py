@@ -83,9 +83,7 @@ def example(
 def test_equal_the_authors_metrics_with_the_configured_protocol(
     name: str, arguments: tuple[int, tuple[int, int], float], count: int, published: dict[str, float]
 ) -> None:
-    protocol = instantiate(
-        composed(f"protocol@dataset.protocols.depth={name}", "dataset=nyuv2").dataset.protocols.depth
-    )
+    protocol = instantiate(composed(f"protocol@task.protocol={name}", "dataset=nyuv2").task.protocol)
     prediction, target = example(*arguments)
     assert int(valid_pixels(target, *caps(protocol)).sum()) == count
     metrics = DepthMetrics(*caps(protocol))

@@ -140,7 +140,7 @@ def test_wrong_fields_of_the_classifier_are_named() -> None:
 def test_the_published_recipe_to_the_constant() -> None:
     """methods.md 4, first version."""
     cfg = composed("experiment=ecodepth_nyuv2")
-    recipe, protocol = cfg.recipe, cfg.dataset.protocols.depth
+    recipe, protocol = cfg.recipe, cfg.task.protocol
     assert (recipe.epochs, recipe.lr, recipe.schedule.min_lr, recipe.weight_decay) == (25, 5e-4, 3e-5, 0.1)
     assert (cfg.task.variance_focus, cfg.strategy.latent_scale, cfg.strategy.timestep) == (0.85, 0.18215, 1)
     assert (protocol.windows, protocol.flip, list(protocol.crop)) == (1, True, [45, 471, 41, 601])

@@ -282,7 +282,7 @@ def test_the_published_recipe_to_the_constant() -> None:
     assert (list(cfg.strategy.attention), cfg.strategy.latent_scale, cfg.strategy.timestep) == ([16, 32], 0.18215, 1)
     cfg = composed("experiment=tadp_nyuv2")
     assert (cfg.recipe.epochs, cfg.recipe.batch_size, list(cfg.strategy.attention)) == (25, 24, [])
-    assert cfg.dataset.protocols.depth.windows == 2
+    assert cfg.task.protocol.windows == 2
 
 
 def script() -> ModuleType:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from diffperc.data import Draw, Folder
-from diffperc.errors import DataError
+from diffperc.data import Draw, Folder, PreparedDataset
+from diffperc.errors import ConfigError, DataError
 from diffperc.scenes import CLASSES
 from diffperc.tasks.base import PerceptionTask
 from diffperc.tasks.normals.baseline import normals_baseline
@@ -98,7 +98,10 @@ def test_the_mirror_image_turns_x() -> None:
     normals = F.normalize(torch.randn(1, 3, 8, 10, generator=torch.Generator().manual_seed(0)), dim=1)
     image = (normals + 1) / 2
 
+    calls = []
+
     def network(batch: Batch) -> Tensor:
+        calls.append(batch.image)
         seen = F.normalize(batch.image * 2 - 1, dim=1)
         if torch.equal(batch.image, image):
             return seen
@@ -106,17 +109,39 @@ def test_the_mirror_image_turns_x() -> None:
 
     found = predict_normals(network, Batch(image), NormalsProtocol("x", flip=True), (8, 10))
     torch.testing.assert_close(found, normals)
+    assert len(calls) == 2
 
 
 def test_training_turns_x_with_the_image() -> None:
     data = prepared(composed("task=normals", "dataset.train_size=2"), "train")
-    raw = data.dataset[0].targets["normals"]
-    turned = NormalsTarget().mirrored(raw[:, ::-1])
+    plain = data[Draw(0, next(seed for seed in range(12) if not _is_turned(data, seed)))]
     found = set()
     for seed in range(12):
-        normals = data[Draw(0, seed)].targets["normals"].permute(1, 2, 0).numpy()
-        found.add("kept" if np.array_equal(normals, raw) else "turned" if np.array_equal(normals, turned) else "wrong")
-    assert found == {"kept", "turned"}
+        item = data[Draw(0, seed)]
+        turned = _is_turned(data, seed)
+        found.add(turned)
+        x, yz = item.targets["normals"][:1], item.targets["normals"][1:]
+        if turned:
+            x, yz = -x.flip(-1), yz.flip(-1)
+        assert torch.equal(torch.cat([x, yz]), plain.targets["normals"])
+    assert found == {True, False}
+
+
+def _is_turned(data: PreparedDataset, seed: int) -> bool:
+    """Whether y, which mirroring only moves, was moved."""
+    raw = data.dataset[0].targets["normals"][..., 1]
+    return not np.array_equal(data[Draw(0, seed)].targets["normals"][1].numpy(), raw)
+
+
+@pytest.mark.parametrize("transform", ["VerticalFlip", "RandomRotate90", "Transpose"])
+def test_an_augmentation_that_would_turn_vectors_is_refused(transform: str) -> None:
+    augment = f"preprocessing.augment=[{{_target_: albumentations.{transform}, p: 1.0}}]"
+    data = prepared(composed("task=normals", "dataset.train_size=2", augment), "train")
+    with pytest.raises(
+        ConfigError, match=r"preprocessing.augment: turns images, and the vectors of the target 'normals'"
+    ):
+        # one of four quarter turns changes nothing
+        _ = [data[Draw(0, seed)] for seed in range(4)]
 
 
 def test_files_of_one_s_own(tmp_path: Path) -> None:

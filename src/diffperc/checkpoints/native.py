@@ -115,7 +115,7 @@ def checkpoint_in(path: str | Path, which: str | None = None) -> Path:
     Args:
         path: a checkpoint, or the folder of a run.
         which: ``best`` by the validation metric, ``last``, or another name of ``checkpoints/<name>.ckpt``; None for
-            the best, or the last if training ended before its first validation.
+            the best, or the last if training was stopped before its first validation.
 
     Raises:
         CheckpointError: the folder has no such checkpoint.

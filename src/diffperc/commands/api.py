@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from lightning import Callback
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -17,18 +19,31 @@ from omegaconf.errors import OmegaConfBaseException
 from diffperc.checkpoints import checkpoint_in
 from diffperc.commands.evaluate import evaluate_one
 from diffperc.commands.train import GROUPS, Run, train_run
+from diffperc.config.cli import in_quotes
 from diffperc.config.compose import composed, composed_with_choices
 from diffperc.config.explain import explain_overrides
 from diffperc.config.find import conf_dir
 from diffperc.config.validate import validate
 from diffperc.engine.build import build_model, info_without_data
-from diffperc.errors import ConfigError
+from diffperc.errors import ConfigError, DiffPercError
 from diffperc.models import PerceptionModel
 
 Names = Mapping[str, str | None]
 Values = Mapping[str, Any]
 
 
+@contextlib.contextmanager
+def _own_errors() -> Iterator[None]:
+    """Raise our own errors as they are: Hydra wraps what a constructor raises."""
+    try:
+        yield
+    except InstantiationException as error:
+        if isinstance(error.__cause__, DiffPercError):
+            raise error.__cause__ from None
+        raise
+
+
+@_own_errors()
 def train_from_python(
     names: Names,
     values: Values,
@@ -48,6 +63,7 @@ def train_from_python(
     return train_run(cfg, _run_folder(folder, Path("runs")), kept, callbacks=callbacks)
 
 
+@_own_errors()
 def evaluate_from_python(
     ckpt: str | Path, protocol: str | None, values: Values, folder: str | Path | None
 ) -> dict[str, float]:
@@ -63,6 +79,7 @@ def evaluate_from_python(
     return metrics
 
 
+@_own_errors()
 def create_model_from_python(names: Names, classes: Sequence[str] | None, overrides: Values | None) -> PerceptionModel:
     """See `diffperc.create_model`."""
     cfg, _ = _composed([*_arguments(names), *_arguments(overrides or {}, keep_none=True)])
@@ -94,11 +111,13 @@ def _arguments(values: Values, keep_none: bool = False) -> Iterable[str]:
 
 
 def _written(value: Any) -> str:
-    """A value in Hydra's grammar; texts are quoted, so that no sign in a path has a meaning."""
+    """A value in Hydra's grammar; texts are quoted, so that a path may contain any sign."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, np.generic):
+        return _written(value.item())
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, Mapping):
@@ -106,8 +125,7 @@ def _written(value: Any) -> str:
         return f"{{{','.join(entries)}}}"
     if isinstance(value, list | tuple):
         return f"[{','.join(map(_written, value))}]"
-    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+    return in_quotes(str(value))
 
 
 def _run_folder(given: str | Path | None, parent: Path) -> Path:

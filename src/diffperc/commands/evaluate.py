@@ -16,12 +16,13 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig
 
 from diffperc.checkpoints import check_fits, checkpoint_in, load_task
+from diffperc.config.validate import validate_counts
 from diffperc.engine.build import build_dataset, build_preprocess
 from diffperc.engine.callbacks import Figures
 from diffperc.engine.datamodule import PerceptionData
 from diffperc.engine.device import find_device, trainer_options
 from diffperc.engine.trainer import checked_trainer, quiet_lightning
-from diffperc.errors import CheckpointError
+from diffperc.errors import CheckpointError, ConfigError
 from diffperc.reports.summary import print_summary, write_json
 from diffperc.reports.tables import Row, write_table
 from diffperc.version import __version__
@@ -69,11 +70,22 @@ def evaluate_one(file: Path, folder: Path, cfg: DictConfig) -> dict[str, Any]:
         file: the checkpoint.
         folder: for figures and summary.
         cfg: ``root``, ``protocol``, ``eval_batch_size``, ``num_workers``, ``device``, as in ``conf/evaluate.yaml``.
+
+    Raises:
+        CheckpointError, ConfigError: see `evaluate`; or a number is too small, or the data set has no folder.
     """
+    validate_counts(cfg)
     quiet_lightning()
     task, trained = load_task(file)
     if cfg.root is not None:
-        trained.dataset.root = cfg.root
+        if "root" not in trained.dataset:
+            raise ConfigError(
+                f"root={cfg.root}: {file} was trained on {task.info.name}, which has no folder; leave root out."
+            )
+        trained.dataset.root = str(cfg.root)
+    eval_batch_size = cfg.eval_batch_size
+    if eval_batch_size is None:
+        eval_batch_size = trained.recipe.eval_batch_size
     protocol = cfg.get("protocol")  # a group without a choice leaves no key
     if protocol is not None:
         task.score_by(instantiate(protocol, _convert_="all"))
@@ -86,7 +98,7 @@ def evaluate_one(file: Path, folder: Path, cfg: DictConfig) -> dict[str, Any]:
         task.target,
         task.protocol,
         batch_size=1,
-        eval_batch_size=cfg.eval_batch_size or trained.recipe.eval_batch_size,
+        eval_batch_size=eval_batch_size,
         num_workers=cfg.num_workers,
         seed=trained.seed,
     )

@@ -14,7 +14,8 @@ from rich.progress import track
 from diffperc.data.formats.images import IMAGE_SUFFIXES
 from diffperc.errors import ConfigError, DataError
 
-_OPTIONS = ("scene", "expression", "boxes", "flip", "caption")
+_OWN = ("ckpt", "input", "output", "device", "hydra")
+"""Keys of ``conf/predict.yaml`` for this command; all others are options of predictors."""
 
 
 def input_files(pattern: str) -> list[Path]:
@@ -67,10 +68,9 @@ def predict_files(cfg: DictConfig) -> None:
     _check_names(files)
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
-    given = {}
-    for name in _OPTIONS:
-        if plain[name] is not None:
-            given[name] = plain[name]
+    given = {str(name): value for name, value in plain.items() if name not in _OWN and value is not None}
+    if not isinstance(given.get("flip", True), bool):
+        raise ConfigError(f"flip: expected true, false or null, found {given['flip']}.")
     boxes = read_boxes(given.get("boxes"))
     from diffperc.checkpoints import load
 
@@ -94,7 +94,7 @@ def predict_files(cfg: DictConfig) -> None:
             failed.append(error.sentence)
             continue
         output.mkdir(parents=True, exist_ok=True)
-        written = predictor.write(output / file.stem, pixels, result, given.get("expression"))
+        written = predictor.write(output / file.stem, pixels, result, given)
         print(f"{file}: {written}")
     if failed:
         raise DataError("\n".join(failed))

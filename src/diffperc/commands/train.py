@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from diffperc.checkpoints import check_fits, load, read_checkpoint
+from diffperc.checkpoints import check_fits, checkpoint_in, load, read_checkpoint
 from diffperc.engine.build import build_dataset, build_preprocess, build_task
 from diffperc.engine.callbacks import CostMonitor
 from diffperc.engine.datamodule import PerceptionData
@@ -81,8 +81,9 @@ def train_run(
     start = time.monotonic()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     train_set, val_set = build_dataset(cfg, "train"), build_dataset(cfg, "val")
-    if cfg.ckpt is not None:
-        check_fits(cfg.ckpt, read_checkpoint(cfg.ckpt), cfg, train_set.info)
+    resumed = None if cfg.ckpt is None else checkpoint_in(cfg.ckpt, "last")
+    if resumed is not None:
+        check_fits(resumed, read_checkpoint(resumed), cfg, train_set.info)
     task = build_task(cfg, train_set.info)
     data = PerceptionData(
         train_set,
@@ -111,11 +112,15 @@ def train_run(
             total / 1e6,
             folder,
         )
-    trainer.fit(task, data, ckpt_path=cfg.ckpt, weights_only=True)
+    trainer.fit(task, data, ckpt_path=resumed, weights_only=True)
     if task.validated_step != trainer.global_step:
         trainer.validate(task, data, verbose=False, weights_only=True)
     checkpoint = folder / "checkpoints" / "last.ckpt"
     trainer.save_checkpoint(checkpoint)
+    best: Any = trainer.checkpoint_callback
+    # without a validation while training, an older run's best would be taken for this one's
+    if not best.best_model_path or best.check_monitor_top_k(trainer, trainer.callback_metrics.get(task.monitor[0])):
+        trainer.save_checkpoint(checkpoint.with_name("best.ckpt"))
     metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
     summary: dict[str, Any] = {}
     if trainer.is_global_zero:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -124,8 +125,13 @@ def quoted(argument: str) -> str:
         with contextlib.suppress(HydraException):
             OverridesParser.create().parse_override(argument)
             return argument
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"{key}='{escaped}'"
+    return f"{key}={in_quotes(value)}"
+
+
+def in_quotes(text: str) -> str:
+    """A text in single quotes as Hydra's grammar reads it; there a backslash is itself, unless a quote follows it."""
+    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)
+    return f"'{escaped}'"
 
 
 def _leave(sentence: str) -> NoReturn:

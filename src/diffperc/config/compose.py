@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig, open_dict
 
 from diffperc.config.find import conf_dir
 
@@ -46,9 +44,7 @@ def task_of_dataset(arguments: Sequence[str]) -> str | None:
         named[key] = value
     if "dataset" not in named or not named.keys().isdisjoint({"task", "experiment"}):
         return None
-    try:
-        cfg = composed("train", [f"dataset={named['dataset']}"])
-    except (HydraException, OmegaConfBaseException):  # reported when the whole command line is composed
-        return None
-    protocols = OmegaConf.select(cfg, "dataset.protocols") or {}
-    return min(protocols, default=None)
+    for task in sorted((conf_dir() / "task").glob("*.yaml")):
+        if (conf_dir() / "protocol" / "dataset" / f"{task.stem}_{named['dataset']}.yaml").is_file():
+            return task.stem
+    return None

@@ -17,6 +17,8 @@ from diffperc.config.compose import composed
 from diffperc.errors import did_you_mean
 
 _FOLDER_FLAGS = ("--config-dir", "-cd")
+# groups without which a command runs
+_OPTIONAL = ("debug", "experiment", "hparams_search", "protocol")
 
 
 def explain_overrides(conf: Path, config_name: str, overrides: Sequence[str]) -> list[str]:
@@ -84,6 +86,8 @@ def _choices(folders: Sequence[Path], group: str) -> list[str] | None:
 def _group_problems(text: str, override: Override, choices: Sequence[str]) -> list[str]:
     group, problems = override.key_or_group, []
     for name in _chosen(override):
+        if name is None and group in _OPTIONAL:
+            continue
         if name is None:
             problems.append(f"{text}: name a choice: {', '.join(choices)}")
         elif name not in choices:

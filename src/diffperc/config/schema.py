@@ -44,13 +44,9 @@ def train_schema() -> Schema:
             definitions[f"{group}.{target}"] = _definition(get_object(target), keys)
         if classes:
             properties[group] = _choice(group, list(classes))
-    # a task has a protocol, a data set may have others per task
     protocol = properties.pop("protocol")
     for target in _classes("task"):
         definitions[f"task.{target}"]["properties"]["protocol"] = protocol
-    by_task = {"type": "object", "additionalProperties": protocol}
-    for target in _classes("dataset"):
-        definitions[f"dataset.{target}"]["properties"]["protocols"] = by_task
     properties["recipe"] = {"type": "object", "properties": _recipe()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

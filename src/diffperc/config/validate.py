@@ -14,9 +14,7 @@ from diffperc.config.signatures import SIMPLE, Signature, signature_of, type_pro
 from diffperc.errors import ConfigError, did_you_mean
 
 _HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
-# of a node, what `build` takes out of it before the rest becomes arguments
-_EXTRA_KEYS = {"dataset": {"protocols"}, "task": {"protocol"}}
-_COUNTS = {"seed": 0, "num_workers": 0, "recipe.batch_size": 1, "recipe.eval_batch_size": 1}
+_COUNTS = {"seed": 0, "num_workers": 0, "eval_batch_size": 1, "recipe.batch_size": 1, "recipe.eval_batch_size": 1}
 
 
 def validate(cfg: DictConfig) -> None:
@@ -26,7 +24,7 @@ def validate(cfg: DictConfig) -> None:
         ConfigError: lists every missing value, unknown class, unknown or missing key, and value of a wrong type; before
             them counts such as the batch size, and targets that the data set does not have.
     """
-    _raise(_count_problems(cfg))
+    validate_counts(cfg)
     _raise(_target_problems(cfg))
     # without resolving: what points to a missing value cannot be resolved, and is then checked by its keys alone
     written = _nodes(OmegaConf.to_container(cfg, resolve=False), "")
@@ -73,14 +71,18 @@ def _value_problems(key: str, value: Any, kind: type, least: int) -> list[str]:
     return []
 
 
-def _count_problems(cfg: DictConfig) -> list[str]:
-    """Numbers that belong to no class; before all else, as other numbers follow from them."""
+def validate_counts(cfg: DictConfig) -> None:
+    """Check the numbers that belong to no class, such as batch sizes; other numbers follow from them.
+
+    Raises:
+        ConfigError: lists every one that is too small or no whole number.
+    """
     problems = []
     for key, least in _COUNTS.items():
         value = OmegaConf.select(cfg, key)
         if value is not None:
             problems += _value_problems(key, value, int, least)
-    return problems
+    _raise(problems)
 
 
 def _target_problems(cfg: DictConfig) -> list[str]:
@@ -127,13 +129,12 @@ def _node_problems(path: str, node: Mapping[str, Any]) -> list[str]:
         signature = signature_of(get_object(target))
     except Exception as error:  # hydra wraps whatever importing raised
         return [f"{path}: '{target}' cannot be imported ({str(error).splitlines()[-1]})"]
-    extra = _HYDRA_KEYS | _EXTRA_KEYS.get(path, set())
     problems = []
-    for key in [key for key in node if key not in extra]:
+    for key in [key for key in node if key not in _HYDRA_KEYS]:
         problems += _key_problems(path, key, node[key], target, signature)
     if node.get("_partial_"):  # the rest is given when it is called
         return problems
-    return problems + _missing_problems(path, node.keys() | extra | signature.supplied, target, signature)
+    return problems + _missing_problems(path, node.keys() | signature.supplied, target, signature)
 
 
 def _key_problems(path: str, key: str, value: Any, target: str, signature: Signature) -> list[str]:

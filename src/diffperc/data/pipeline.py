@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch.utils.data import Dataset
 from diffperc.checks import check_shape
 from diffperc.data.base import PerceptionDataset
 from diffperc.data.sampler import Draw
-from diffperc.errors import DataError
+from diffperc.errors import ConfigError, DataError
 from diffperc.preprocessing import Preprocess, image_tensor
 from diffperc.types import Batch, DenseTarget, Sample, SampleMeta, Target
 
@@ -41,6 +42,9 @@ class PreparedDataset(Dataset[Item]):
         preprocess: the preprocessing.
         target: the ground truth to prepare.
         resize_target: whether evaluation resizes the ground truth with the image, as some protocols do.
+
+    Raises:
+        ConfigError: the target is about persons, and the preprocessing does not cut them out.
     """
 
     def __init__(
@@ -50,6 +54,11 @@ class PreparedDataset(Dataset[Item]):
         self.training = dataset.split == "train"
         self._resize_target = resize_target
         self._augmentation = None
+        if target.sample == "person" and preprocess.person_crop is None:
+            raise ConfigError(
+                f"preprocessing.person_crop: the target '{target.name}' is about single persons, which must be cut out; see "
+                "conf/preprocessing/pose.yaml."
+            )
         if self.training and isinstance(target, DenseTarget) and preprocess.augment:
             self._augmentation = preprocess.augmentation(target)
 
@@ -73,7 +82,7 @@ class PreparedDataset(Dataset[Item]):
         if self._augmentation is not None:
             try:
                 image, values = self._augmentation(image, values, seed)
-            except (ValueError, RuntimeError) as error:
+            except (ValueError, RuntimeError, cv2.error) as error:
                 raise DataError(f"{sample.path}: augmentation failed: {error}") from error
         tensor = target.tensor(values)
         check_shape(f"{sample.path}: the target '{target.name}'", tensor[None], target.dims)
@@ -139,7 +148,7 @@ def _stacked(items: Sequence[Item], name: str) -> Tensor:
 
 
 def _sentences(given: Sequence[str | None]) -> tuple[str, ...] | None:
-    """None if the first item has no sentence; an empty sentence for further items without one."""
-    if given[0] is None:
+    """None if no item has a sentence; an empty one for items without."""
+    if all(sentence is None for sentence in given):
         return None
     return tuple(sentence or "" for sentence in given)

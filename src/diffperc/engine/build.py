@@ -12,6 +12,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from diffperc.data import PerceptionDataset
 from diffperc.data.diagnostics import STOP, Diagnostics
+from diffperc.errors import ConfigError
 from diffperc.models import PerceptionModel
 from diffperc.preprocessing import Preprocess
 from diffperc.tasks import PerceptionTask
@@ -40,21 +41,13 @@ def build_dataset(cfg: DictConfig, split: str, diagnostics: Diagnostics = STOP) 
         options["target"] = task_class(cfg).target
     if "root" in cfg.dataset:  # files, which may be wrong
         options["diagnostics"] = diagnostics
-    node = _without(cfg.dataset, "protocols")
-    dataset: PerceptionDataset = instantiate(node, **options, _convert_="all")
+    dataset: PerceptionDataset = instantiate(cfg.dataset, **options, _convert_="all")
     return dataset
 
 
-def _without(node: DictConfig, key: str) -> dict[Any, Any]:
-    values = dict(node.items())
-    values.pop(key, None)
-    return values
-
-
 def build_protocol(cfg: DictConfig) -> Protocol:
-    """How the task is scored: by the data set's protocol for it, or else by the task's own."""
-    of_dataset = OmegaConf.select(cfg, f"dataset.protocols.{task_class(cfg).name}")
-    protocol: Protocol = instantiate(cfg.task.protocol if of_dataset is None else of_dataset, _convert_="all")
+    """How the task is evaluated."""
+    protocol: Protocol = instantiate(cfg.task.protocol, _convert_="all")
     return protocol
 
 
@@ -96,8 +89,14 @@ def build_model(cfg: DictConfig, info: DatasetInfo, weights: bool = True) -> Per
         cfg: nodes ``backbone``, ``strategy``, ``head``, ``fit``, ``task``.
         info: of the data set.
         weights: False leaves the network empty, for a checkpoint to fill.
+
+    Raises:
+        ConfigError: the data set has no classes to predict.
     """
     kind = task_class(cfg)
+    channels = kind.out_channels(info)
+    if channels < 1:
+        raise ConfigError(f"task={kind.name}: the data set {info.name} names no classes; give them with classes=[...].")
     backbone = instantiate(cfg.backbone, _convert_="all")
     # partial: Hydra would copy modules that are passed as arguments
     text = kind.text(info)
@@ -105,7 +104,7 @@ def build_model(cfg: DictConfig, info: DatasetInfo, weights: bool = True) -> Per
     if weights:
         strategy.initialise(backbone)
     head = instantiate(cfg.head, spec=None, out_channels=None, _partial_=True, _convert_="all")
-    head = head(spec=strategy.out_spec, out_channels=kind.out_channels(info))
+    head = head(spec=strategy.out_spec, out_channels=channels)
     expression = backbone.expression_encoder(text.length) if text.kind == "expression" else None
     fit = instantiate(cfg.fit)
     return PerceptionModel(backbone, strategy, head, fit, kind.output(info), kind.out_stride, expression)
@@ -114,11 +113,9 @@ def build_model(cfg: DictConfig, info: DatasetInfo, weights: bool = True) -> Per
 def build_task(cfg: DictConfig, info: DatasetInfo, weights: bool = True) -> PerceptionTask:
     """The configured network and the task around it; see `build_model`."""
     model = build_model(cfg, info, weights)
-    node = _without(cfg.task, "protocol")
-    task: PerceptionTask = instantiate(node, _partial_=True, _convert_="all")(
+    task: PerceptionTask = instantiate(cfg.task, _partial_=True, _convert_="all")(
         model=model,
         info=info,
-        protocol=build_protocol(cfg),
         optimizer=instantiate(cfg.optimizer, _convert_="all"),
         provenance=provenance(cfg, info, model.backbone.architecture),
     )

@@ -61,7 +61,7 @@ def build_trainer(
 
 
 def _loggers(cfg: DictConfig, folder: Path) -> list[Any]:
-    """``metrics.csv`` always, and the configured ones; each gets the whole configuration as hyper-parameters."""
+    """``metrics.csv`` always, and the configured ones."""
     loggers: list[Any] = [CSVLogger(folder, name="", version="")]
     for node in (cfg.get("logger") or {}).values():
         loggers.append(instantiate(node, _convert_="all")(save_dir=str(folder)))

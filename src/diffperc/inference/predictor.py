@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -49,14 +50,14 @@ class Predictor(ABC):
         """
 
     @abstractmethod
-    def write(self, stem: Path, image: Picture, result: Any, expression: str | None = None) -> str:
+    def write(self, stem: Path, image: Picture, result: Any, given: Mapping[str, Any] | None = None) -> str:
         """Write a result to files that begin with `stem`.
 
         Args:
             stem: path without ending.
             image: (H, W, 3) that was predicted.
             result: what the call returned.
-            expression: that the call was given.
+            given: the options of the call, such as its expression.
 
         Returns:
             What was found and the names of the files, for a message.
@@ -109,7 +110,7 @@ class Predictor(ABC):
             raise ConfigError(f"scene: '{name}' is not a label of {self.info.name}; known: {known}")
         return self.info.scenes.index(name)
 
-    def flipped(self, flip: bool | None) -> Any:
+    def protocol_with(self, flip: bool | None) -> Any:
         """The protocol, with `flip` replaced unless it is None."""
         protocol: Protocol = self.protocol
         return protocol if flip is None else dataclasses.replace(protocol, flip=flip)

@@ -19,7 +19,8 @@ from diffperc.types import DenseTarget, Picture
 
 _OPENCV = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA, "nearest": cv2.INTER_NEAREST}
 INTERPOLATIONS = (*_OPENCV, "antialiased")
-_COLUMNS = "columns"
+_PLACES = "places"
+_FEW = 0.05
 
 
 class Preprocess:
@@ -30,7 +31,8 @@ class Preprocess:
     random scales and crops set the size where there is no `size`. Persons are cut out by `person_crop` in all three.
 
     Args:
-        short_side: pixels of the shorter side after resizing, which keeps the aspect ratio; None: images are not resized.
+        short_side: pixels of the shorter side after resizing, which keeps the aspect ratio; of (H, W) the smaller one; None:
+            images are not resized.
         size: (H, W) pixels, to which images are resized whatever their shape.
         interpolation: of images: ``linear``, ``cubic``, ``area``, ``nearest`` (OpenCV's), or ``antialiased`` (Pillow's
             bilinear filter, which averages over what a shrunk pixel covers). Ground truth is never interpolated.
@@ -44,7 +46,7 @@ class Preprocess:
 
     def __init__(
         self,
-        short_side: int | None = None,
+        short_side: int | Sequence[int] | None = None,
         size: Sequence[int] | None = None,
         interpolation: str = "linear",
         crop: int | None = None,
@@ -55,10 +57,12 @@ class Preprocess:
             raise ConfigError(
                 f"preprocessing.interpolation: there is no '{interpolation}'{did_you_mean(interpolation, INTERPOLATIONS)}"
             )
-        for key, side in (("short_side", short_side), ("size", min(size or [1])), ("crop", crop)):
+        self.short_side = short_side if isinstance(short_side, int | None) else min(short_side)
+        for key, side in (("short_side", self.short_side), ("size", min(size or [1])), ("crop", crop)):
             if side is not None and side < 1:
                 raise ConfigError(f"preprocessing.{key}: must be at least 1 pixel, found {side}.")
-        self.short_side = short_side
+        if size is not None and len(size) != 2:
+            raise ConfigError(f"preprocessing.size: must be (height, width), found {list(size)}.")
         self.size = None if size is None else (int(size[0]), int(size[1]))
         self.interpolation, self.crop = interpolation, crop
         self.person_crop, self.augment = person_crop, tuple(augment)
@@ -106,7 +110,7 @@ class Augmentation:
 
     def __init__(self, transforms: Sequence[Any], target: DenseTarget) -> None:
         self._target = target
-        masks = {name: "mask" for name in (target.name, _COLUMNS) if name != "mask"}
+        masks = {name: "mask" for name in (target.name, _PLACES) if name != "mask"}
         self._compose = A.Compose(
             list(transforms), additional_targets=masks, mask_interpolation=cv2.INTER_NEAREST_EXACT
         )
@@ -115,20 +119,43 @@ class Augmentation:
         """Image (H, W, 3) and ground truth (H, W) or (H, W, C), changed together; all randomness comes from `seed`."""
         name, turns = self._target.name, self._target.turns
         arrays: dict[str, Any] = {"image": image, name: values}
-        if turns:  # shows afterwards whether columns were reversed
-            ramp = np.arange(image.shape[1], dtype=np.float32)
-            arrays[_COLUMNS] = np.broadcast_to(ramp, image.shape[:2]).copy()
+        if turns:
+            arrays[_PLACES] = np.moveaxis(np.indices(image.shape[:2], np.float32), 0, -1).copy()
         self._compose.set_random_seed(seed)
         changed = self._compose(**arrays)
         found = changed[name]
-        if turns and _reversed(changed[_COLUMNS]):
+        if turns and self._is_mirrored(changed[_PLACES]):
             found = self._target.mirrored(found)
         return changed["image"], found
 
+    def _is_mirrored(self, places: NDArray[np.float32]) -> bool:
+        """Whether columns were reversed.
 
-def _reversed(columns: NDArray[np.float32]) -> bool:
-    steps = np.diff(columns, axis=1)
-    return int((steps < 0).sum()) > int((steps > 0).sum())
+        Args:
+            places: (H, W, 2) row and column of the stored image from which each pixel came.
+
+        Raises:
+            ConfigError: the image was turned upside down, on its side, or by an angle.
+        """
+        down, right = np.diff(places, axis=0), np.diff(places, axis=1)
+        # what was padded leaves a few steps at its borders
+        upright = _grows(down[..., 0]) and not _changes(right[..., 0]) and not _changes(down[..., 1])
+        if not upright:
+            raise ConfigError(
+                f"preprocessing.augment: turns images, and the vectors of the target '{self._target.name}' would have to "
+                "turn with them; leave out rotations, transpositions and vertical flips. Mirroring, scaling and cropping "
+                "are fine."
+            )
+        return not _grows(right[..., 1])
+
+
+def _grows(steps: NDArray[np.float32]) -> bool:
+    return int((steps > 0).sum()) >= int((steps < 0).sum())
+
+
+def _changes(steps: NDArray[np.float32]) -> bool:
+    """Whether more than a few of them are not zero."""
+    return float((steps != 0).mean()) > _FEW
 
 
 def image_tensor(image: Picture) -> Tensor:

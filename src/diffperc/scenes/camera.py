@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .shapes import Floats, Vec3
+from diffperc.scenes.shapes import Floats, Vec3
 
 
 @dataclass(frozen=True, slots=True)

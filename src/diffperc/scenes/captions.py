@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from .furniture import pick
-from .render import Rendered
-from .world import Room, Scene, SceneObject
+from diffperc.scenes.furniture import pick
+from diffperc.scenes.render import Rendered
+from diffperc.scenes.world import Room, Scene, SceneObject
 
 MIN_VISIBLE = 0.003
 """Share of the image's pixels that an object must cover to be mentioned."""

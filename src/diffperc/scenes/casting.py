@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .geometry import FIRST_PRIMITIVE, Flags, Geometry, Indices, Ints
-from .shapes import SHAPES, Floats, intersect
+from diffperc.scenes.geometry import FIRST_PRIMITIVE, Flags, Geometry, Indices, Ints
+from diffperc.scenes.shapes import SHAPES, Floats, intersect
 
 _SUBPIXEL = (0.36, 0.2)
 """Offset (u, v) in pixels of a pixel's second extra ray from its centre; the first one is on the other side."""

@@ -9,10 +9,10 @@ from itertools import chain, islice, zip_longest
 
 import numpy as np
 
-from .captions import visible
-from .relations import RELATIONS, SUPERLATIVES, WORN, Seen, Test, seen_objects
-from .render import Rendered
-from .world import Scene, SceneObject
+from diffperc.scenes.captions import visible
+from diffperc.scenes.relations import RELATIONS, SUPERLATIVES, WORN, Seen, Test, seen_objects
+from diffperc.scenes.render import Rendered
+from diffperc.scenes.world import Scene, SceneObject
 
 MOST = 4
 """Expressions for one object."""

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from .palette import COLOURS, PALETTE, mix
-from .shapes import Material, Primitive, Vec3
+from diffperc.scenes.palette import COLOURS, PALETTE, mix
+from diffperc.scenes.shapes import Material, Primitive, Vec3
 
 T = TypeVar("T")
 Primitives = tuple[Primitive, ...]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .shapes import SHAPES, Floats, Material, Primitive
-from .world import Scene
+from diffperc.scenes.shapes import SHAPES, Floats, Material, Primitive
+from diffperc.scenes.world import Scene
 
 Ints = npt.NDArray[np.int16]
 Flags = npt.NDArray[np.bool_]

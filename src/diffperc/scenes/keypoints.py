@@ -2,11 +2,10 @@
 
 import numpy as np
 
+from diffperc.scenes.render import Rendered
+from diffperc.scenes.shapes import Floats
+from diffperc.scenes.world import Scene
 from diffperc.types.keypoints import COCO_KEYPOINTS
-
-from .render import Rendered
-from .shapes import Floats
-from .world import Scene
 
 _THICKNESS = {"nose": 0.05, "eye": 0.05, "ear": 0.05, "shoulder": 0.14, "elbow": 0.1, "wrist": 0.09, "hip": 0.16}
 _THICKNESS |= {"knee": 0.12, "ankle": 0.11}

@@ -1,6 +1,6 @@
 """Named colours, as linear RGB. The renderer encodes with gamma 2, so a colour is the square of its display value."""
 
-from .shapes import Vec3
+from diffperc.scenes.shapes import Vec3
 
 
 def linear(red: float, green: float, blue: float) -> Vec3:

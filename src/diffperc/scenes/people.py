@@ -10,10 +10,10 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from .furniture import Primitives, pick
-from .palette import PALETTE, linear, mix
-from .poses import BodyPose
-from .shapes import Material, Primitive, Shape, Vec3
+from diffperc.scenes.furniture import Primitives, pick
+from diffperc.scenes.palette import PALETTE, linear, mix
+from diffperc.scenes.poses import BodyPose
+from diffperc.scenes.shapes import Material, Primitive, Shape, Vec3
 
 Vector = npt.NDArray[np.float64]
 

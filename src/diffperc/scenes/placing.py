@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .camera import Camera
-from .furniture import BUILDERS, Primitives, between, pick
-from .palette import COLOURS
-from .people import HEIGHTS, figure, sample_appearance
-from .poses import sample_pose
-from .rooms import WALL_YAWS, texture_colours, wall_point
-from .shapes import Material, Vec3
-from .textures import TEXTURES
-from .world import SceneObject, footprint
+from diffperc.scenes.camera import Camera
+from diffperc.scenes.furniture import BUILDERS, Primitives, between, pick
+from diffperc.scenes.palette import COLOURS
+from diffperc.scenes.people import HEIGHTS, figure, sample_appearance
+from diffperc.scenes.poses import sample_pose
+from diffperc.scenes.rooms import WALL_YAWS, texture_colours, wall_point
+from diffperc.scenes.shapes import Material, Vec3
+from diffperc.scenes.textures import TEXTURES
+from diffperc.scenes.world import SceneObject, footprint
 
 SIZES: dict[str, tuple[float, float]] = {"small": (0.62, 0.75), "medium": (0.92, 1.08), "large": (1.3, 1.55)}
 """Range of the factor on a kind's nominal size; furniture uses a power of it (0.4)."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .furniture import between, pick
-from .shapes import Vec3
+from diffperc.scenes.furniture import between, pick
+from diffperc.scenes.shapes import Vec3
 
 Limb = tuple[Vec3, Vec3]
 """Directions of its upper and its lower bone, which need not have unit length."""

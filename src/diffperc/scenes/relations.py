@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .render import Rendered
-from .world import Scene, SceneObject
+from diffperc.scenes.render import Rendered
+from diffperc.scenes.world import Scene, SceneObject
 
 MIN_DISTRACTOR = 0.0008
 """Share of the image's pixels from which on an object may be taken for the target of an expression."""

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from .casting import Hits, cast, joined, refine
-from .furniture import OBJECTS
-from .geometry import FIRST_PRIMITIVE, Flags, Geometry, prepare
-from .shading import camera_normals, shade
-from .shapes import Floats
-from .world import Scene
+from diffperc.scenes.casting import Hits, cast, joined, refine
+from diffperc.scenes.furniture import OBJECTS
+from diffperc.scenes.geometry import FIRST_PRIMITIVE, Flags, Geometry, prepare
+from diffperc.scenes.shading import camera_normals, shade
+from diffperc.scenes.shapes import Floats
+from diffperc.scenes.world import Scene
 
 CLASSES: tuple[str, ...] = ("floor", "wall", "ceiling", *OBJECTS, "person")
 """Names of the class ids in a mask."""

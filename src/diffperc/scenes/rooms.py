@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .furniture import between, frame_material, pick
-from .palette import COLOURS, PALETTE, mix
-from .shapes import Material, Primitive, Vec3
+from diffperc.scenes.furniture import between, frame_material, pick
+from diffperc.scenes.palette import COLOURS, PALETTE, mix
+from diffperc.scenes.shapes import Material, Primitive, Vec3
 
 Range = tuple[float, float]
 WALL_YAWS = (-np.pi / 2, np.pi / 2, 0.0, np.pi)

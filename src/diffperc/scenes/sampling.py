@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from .camera import Camera
-from .furniture import between, pick
-from .palette import COLOURS, PALETTE, mix
-from .placing import SIZES, View, fits, make, moved, place
-from .rooms import ROOM_TYPES, ROOMS, RoomType, decorate, texture_colours
-from .shapes import Material, Primitive, Vec3
-from .world import Light, Room, Scene, SceneObject
+from diffperc.scenes.camera import Camera
+from diffperc.scenes.furniture import between, pick
+from diffperc.scenes.palette import COLOURS, PALETTE, mix
+from diffperc.scenes.placing import SIZES, View, fits, make, moved, place
+from diffperc.scenes.rooms import ROOM_TYPES, ROOMS, RoomType, decorate, texture_colours
+from diffperc.scenes.shapes import Material, Primitive, Vec3
+from diffperc.scenes.world import Light, Room, Scene, SceneObject
 
 _MOST = 8
 """Most objects in a scene."""

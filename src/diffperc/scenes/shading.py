@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from .casting import Hits, dot, turned
-from .geometry import FIRST_PRIMITIVE, Flags, Geometry, Indices
-from .shapes import SHAPES, Floats, Material, coordinates, gradients
-from .textures import PATTERNS
-from .world import Scene
+from diffperc.scenes.casting import Hits, dot, turned
+from diffperc.scenes.geometry import FIRST_PRIMITIVE, Flags, Geometry, Indices
+from diffperc.scenes.shapes import SHAPES, Floats, Material, coordinates, gradients
+from diffperc.scenes.textures import PATTERNS
+from diffperc.scenes.world import Scene
 
 _SKIRTING = 0.09
 """Height of the skirting boards, metres."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .shapes import Floats
+from diffperc.scenes.shapes import Floats
 
 Pattern = Callable[[Floats, Floats, Floats, float], Floats]
 

@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass
 
-from .camera import Camera
-from .furniture import Primitives
-from .shapes import Material, Primitive, Vec3
+from diffperc.scenes.camera import Camera
+from diffperc.scenes.furniture import Primitives
+from diffperc.scenes.shapes import Material, Primitive, Vec3
 
 MAX_DEPTH = 10.0
 """No depth in a sampled scene exceeds this, metres: it is longer than the diagonal of any room."""

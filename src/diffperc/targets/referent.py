@@ -22,7 +22,6 @@ class ReferentTarget(DenseTarget):
     sample = "expression"
     dims = "B h w"
     folder, column = "masks", "mask"
-    rendered = True
 
     def folder_reader(self, options: FolderOptions) -> FolderReader:
         return FolderReader(read_region)

@@ -37,7 +37,7 @@ class PerceptionTask(L.LightningModule):
         provenance: what `checkpoints` needs to build the model again; stored in every checkpoint.
 
     Attributes:
-        name: the key of its protocol in a data set's `protocols`.
+        name: as in ``task=``.
         target: the ground truth that a data set must provide.
         protocols: the class of its protocols.
         monitor: the metric that chooses the best checkpoint, and its direction.
@@ -135,6 +135,13 @@ class PerceptionTask(L.LightningModule):
         self._check_finite(loss, batch)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
         return loss
+
+    def prepare_scores(self, val: PerceptionDataset) -> None:
+        """Give the metrics what they need of the whole data set before its first batch; by default nothing."""
+
+    def on_validation_epoch_start(self) -> None:
+        """See `prepare_scores`."""
+        self.prepare_scores(self.trainer.datamodule.val)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Prediction by the protocol, scored; returned for the figures."""

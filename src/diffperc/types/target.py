@@ -72,7 +72,7 @@ class Target(ABC):
     """One kind of ground truth.
 
     Attributes:
-        name: under which samples and batches hold it.
+        name: under which samples, and batches of a `DenseTarget`, hold it.
         sample: what one sample is: an image, a sentence about an image, or a person in an image.
         counted: what `Statistics.counts` counts, as a heading: ``class`` or ``keypoint``; empty: nothing.
     """
@@ -106,7 +106,7 @@ class DenseTarget(Target):
         folder: where `dataset=folder` looks for its files, below the root; empty: it has no files.
         column: under which a table of `dataset=folder` names its file, such as ``mask`` (or ``mask_file_name``).
         suffixes: endings of its files' names.
-        rendered: whether `dataset=scenes` has it.
+        rendered: whether `dataset=scenes` has it for images, see `from_scene`.
         turns: whether mirroring changes values, see `mirrored`.
     """
 

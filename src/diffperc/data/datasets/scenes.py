@@ -48,7 +48,7 @@ class Scenes(PerceptionDataset):
         split: Split,
         target: Target,
         size: tuple[int, int] = (128, 128),
-        train_size: int = 4096,
+        train_size: int = 6400,
         val_size: int = 128,
         seed: int = 0,
     ) -> None:
@@ -64,9 +64,8 @@ class Scenes(PerceptionDataset):
 
     @classmethod
     def offers(cls, target: Target) -> bool:
-        if isinstance(target, DenseTarget):
-            return target.rendered
-        return target.sample == "person"
+        # expressions and persons are drawn with their ground truth, whatever needs them
+        return target.sample != "image" or (isinstance(target, DenseTarget) and target.rendered)
 
     def __len__(self) -> int:
         return self._length

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,8 @@ class NormalsPredictor(Predictor):
         pixels = self.pixels(image)
         label = torch.tensor([self.scene_index(scene)], device=self.device)
         batch = dataclasses.replace(self.batch(pixels, caption), scene=label)
-        dense = predict_normals(self.dense, batch, self.flipped(flip), (pixels.shape[0], pixels.shape[1]))
+        dense = predict_normals(self.dense, batch, self.protocol_with(flip), (pixels.shape[0], pixels.shape[1]))
         return dense[0].permute(1, 2, 0).float().cpu().numpy()
 
-    def write(self, stem: Path, image: Picture, result: Any, expression: str | None = None) -> str:
+    def write(self, stem: Path, image: Picture, result: Any, given: Mapping[str, Any] | None = None) -> str:
         return write_normals(stem, result)

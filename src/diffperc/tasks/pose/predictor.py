@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,10 +83,10 @@ class PosePredictor(Predictor):
         height, width = pixels.shape[:2]
         whole = [(0.0, 0.0, float(width), float(height))]
         checked = whole if boxes is None else [_box(box, width, height) for box in boxes]
-        protocol = self.flipped(flip)
+        protocol = self.protocol_with(flip)
         return [self._pose(pixels, box, protocol, caption) for box in checked]
 
-    def write(self, stem: Path, image: Picture, result: Any, expression: str | None = None) -> str:
+    def write(self, stem: Path, image: Picture, result: Any, given: Mapping[str, Any] | None = None) -> str:
         assert self.info.keypoints is not None
         return write_poses(stem, image, result, self.info.keypoints, self.protocol.visible)
 

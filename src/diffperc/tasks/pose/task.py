@@ -74,9 +74,9 @@ class PoseTask(PerceptionTask):
         points, confidence = keypoints_in_image(dense, batch, self.protocol.blur)
         self.scores.update(points, confidence, [m.person for m in batch.meta])
 
-    def on_validation_epoch_start(self) -> None:
+    def prepare_scores(self, val: PerceptionDataset) -> None:
         """COCO's evaluation needs all annotations, also those of persons for whom nothing was predicted."""
-        self.scores.annotations = self.trainer.datamodule.val.keypoint_annotations()
+        self.scores.annotations = val.keypoint_annotations()
 
     def figure(self, batch: Batch, dense: Tensor, i: int) -> Picture:
         """See `pose_figure`."""

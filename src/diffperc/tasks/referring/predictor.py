@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,5 +55,5 @@ class ReferringPredictor(Predictor):
         dense = predict_referent(self.dense, batch, self.protocol, (pixels.shape[0], pixels.shape[1]))
         return dense[0].argmax(0).bool().cpu().numpy()
 
-    def write(self, stem: Path, image: Picture, result: Any, expression: str | None = None) -> str:
-        return write_referent(stem, image, result, expression or "")
+    def write(self, stem: Path, image: Picture, result: Any, given: Mapping[str, Any] | None = None) -> str:
+        return write_referent(stem, image, result, (given or {}).get("expression", ""))

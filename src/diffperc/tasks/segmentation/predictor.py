@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,8 @@ class SegmentationPredictor(Predictor):
         """
         pixels = self.pixels(image)
         size = (pixels.shape[0], pixels.shape[1])
-        probabilities = predict_classes(self.dense, self.batch(pixels, caption), self.flipped(flip), size)
+        probabilities = predict_classes(self.dense, self.batch(pixels, caption), self.protocol_with(flip), size)
         return class_ids(probabilities[0], 0).to(torch.uint8).cpu().numpy()
 
-    def write(self, stem: Path, image: Picture, result: Any, expression: str | None = None) -> str:
+    def write(self, stem: Path, image: Picture, result: Any, given: Mapping[str, Any] | None = None) -> str:
         return write_classes(stem, image, result, self.info.classes)
