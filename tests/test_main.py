@@ -58,3 +58,22 @@ def test_missing_values_need_no_torch(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert done.stdout == "2 False\n"
     assert done.stderr == "error: ckpt has no value; set ckpt=...\ninput has no value; set input=...\n"
+
+
+def test_classes_in_the_current_folder_are_found(tmp_path: Path) -> None:
+    """By the console command too, which Python starts with its own folder in the path."""
+    (tmp_path / "mine.py").write_text(
+        "from diffperc.strategies import Unconditional\n\n\nclass Mine(Unconditional):\n    pass\n"
+    )
+    script = [sys.executable, "-P", "-c", "import sys; from diffperc.__main__ import main; sys.exit(main())"]
+    options = ["strategy=unconditional", "strategy._target_=mine.Mine", "num_workers=0", "hydra.run.dir=run"]
+    small = ["dataset.train_size=2", "dataset.val_size=1", "recipe.batch_size=1", "recipe.steps=1", "recipe.epochs=-1"]
+    trained = subprocess.run(
+        [*script, "train", *options, *small], capture_output=True, text=True, cwd=tmp_path, timeout=300
+    )
+    assert trained.returncode == 0, trained.stderr
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    lost = diffperc("evaluate", "ckpt=../run", cwd=elsewhere)
+    assert lost.returncode == 2
+    assert "its strategy is mine.Mine, which cannot be imported; run this in the folder that holds it" in lost.stderr

@@ -74,7 +74,7 @@ def test_predict_and_evaluate_read_what_was_converted(folder: Path) -> None:
         folder,
     )
     assert [code for code, _ in found] == [0, 0, 2, 2], found
-    assert "is a SegmentationProtocol, and task=depth is scored by a DepthProtocol such as nyu_eigen" in found[2][1]
+    assert "task=depth is scored by a DepthProtocol; leave it out to use nyu_eigen" in found[2][1]
     assert "ckpt: no file matches 'nothing/*.ckpt'" in found[3][1]
     depth = np.load(folder / "predicted/photo_depth.npy")
     assert depth.shape == (75, 130)

@@ -80,3 +80,17 @@ def test_an_option_of_another_task_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
     predict_files(OmegaConf.create({**cfg, "scene": None}))
     assert Image.open(tmp_path / "out/photo_mask.png").size == (130, 75)
+
+
+def test_sixteen_bits_are_scaled_and_what_is_no_image_is_said() -> None:
+    _, predictor = task_of("segmentation")
+    ramp = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) * 16
+    expected = np.repeat((ramp >> 8).astype(np.uint8)[..., None], 3, -1)
+    assert np.array_equal(predictor.pixels(Image.fromarray(ramp)), expected)
+    for wrong in (
+        np.zeros((0, 0, 3), np.uint8),
+        np.zeros((4, 4), np.uint8),
+        Image.fromarray(np.zeros((4, 4), np.float32)),
+    ):
+        with pytest.raises(DataError, match=r"^image: (must be|holds 32-bit numbers)"):
+            predictor(wrong)

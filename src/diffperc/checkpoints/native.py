@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from diffperc.engine.build import FORMAT, build_preprocess, build_task
@@ -88,16 +89,30 @@ def empty_task(
     return build_task(cfg, info, weights=False)
 
 
+def _check_classes(path: str | Path, cfg: DictConfig) -> None:
+    """Raise a `CheckpointError` if a class of the model, which may be a user's own, cannot be imported."""
+    for node in ("task", "strategy", "head"):
+        try:
+            get_object(cfg[node]._target_)
+        except Exception as error:  # hydra wraps whatever importing raised
+            raise CheckpointError(
+                f"{path}: its {node} is {cfg[node]._target_}, which cannot be imported; run this in the folder that holds "
+                "it, or add that folder to PYTHONPATH."
+            ) from error
+
+
 def load_task(path: str | Path) -> tuple[PerceptionTask, DictConfig]:
     """The task with its trained model in evaluation mode, and the configuration with which it was trained.
 
     Raises:
-        CheckpointError: see `read_checkpoint`; or its tensors are not those of its configuration.
+        CheckpointError: see `read_checkpoint`; or a class cannot be imported, or its tensors are not those of its
+            configuration.
     """
     content = read_checkpoint(path)
     kept = content["diffperc"]
     cfg = OmegaConf.create(kept["config"])
     assert isinstance(cfg, DictConfig)
+    _check_classes(path, cfg)
     channels_last = cfg.backbone.get("channels_last", False)
     task = empty_task(cfg, json.loads(kept["architecture"]), DatasetInfo.from_dict(kept["info"]), channels_last)
     try:

@@ -43,6 +43,9 @@ def entry(config_name: str, run: Callable[[DictConfig], Any], first: str | None 
     os.environ["HYDRA_FULL_ERROR"] = "1"
     # threads that spin while they wait take the loader's core: 1.7 times slower beside one busy process
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # `python -m` puts this folder there; the console command should find one's own classes too
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
     conf = conf_dir()
     arguments = sys.argv[1:]
     if first is not None and arguments:

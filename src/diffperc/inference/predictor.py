@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image as PILImage
 from torch import Tensor
 
-from diffperc.data.formats.images import read_image
+from diffperc.data.formats.images import read_image, rgb
 from diffperc.errors import ConfigError, DataError
 from diffperc.models import PerceptionModel
 from diffperc.preprocessing import Preprocess, image_tensor
@@ -72,11 +72,11 @@ class Predictor(ABC):
         if isinstance(image, str | Path):
             return read_image(Path(image))
         if isinstance(image, PILImage.Image):
-            return np.asarray(image.convert("RGB"))
+            return rgb(image, "image")
         found = type(image).__name__
         if isinstance(image, np.ndarray):
             found = f"{image.dtype} {image.shape}"
-            if image.dtype == np.uint8 and image.shape[2:] == (3,):
+            if image.dtype == np.uint8 and image.shape[2:] == (3,) and image.size:
                 return image
         raise DataError(
             f"image: must be a file, a Pillow image, or an array (H, W, 3) uint8 RGB, found {found}. Convert it, for "

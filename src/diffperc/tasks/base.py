@@ -77,7 +77,7 @@ class PerceptionTask(L.LightningModule):
             ConfigError: the protocol belongs to another task.
         """
         if not isinstance(protocol, self.protocols):
-            usual = f" such as {self.protocol.name}" if hasattr(self, "protocol") else ""
+            usual = f"; leave it out to use {self.protocol.name}" if hasattr(self, "protocol") else ""
             raise ConfigError(
                 f"protocol={protocol.name}: is a {type(protocol).__name__}, and task={self.name} is scored by a "
                 f"{self.protocols.__name__}{usual}."

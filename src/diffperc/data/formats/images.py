@@ -32,9 +32,17 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         DataError: missing, damaged, or not an image.
     """
-    image = ImageOps.exif_transpose(_open(path))
+    return rgb(ImageOps.exif_transpose(_open(path)), str(path))
+
+
+def rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of a Pillow image.
+
+    Raises:
+        DataError: its numbers have no known black and white; `name` says in the message which image it is.
+    """
     if image.mode in ("F", "I"):
-        raise DataError(f"{path}: holds 32-bit numbers, whose black and white are unknown; save it with 8 or 16 bits.")
+        raise DataError(f"{name}: holds 32-bit numbers, whose black and white are unknown; save it with 8 or 16 bits.")
     if image.mode.startswith("I;16"):  # Pillow would clip 16-bit grey instead of scaling it
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     return np.asarray(image.convert("RGB"))
