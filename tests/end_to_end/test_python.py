@@ -150,6 +150,9 @@ def test_create_model_is_a_plain_module() -> None:
         ({"overrides": {"preprocessing.size": [3]}}, r"preprocessing\.size: must be \(height, width\)"),
     ],
 )
-def test_mistakes_are_sentences(given: dict[str, Any], sentence: str) -> None:
+def test_mistakes_are_sentences(
+    given: dict[str, Any], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(DiffPercError, match=sentence):
         diffperc.train(**given)
