@@ -82,6 +82,9 @@ def validate_counts(cfg: DictConfig) -> None:
         value = OmegaConf.select(cfg, key)
         if value is not None:
             problems += _value_problems(key, value, int, least)
+    for key in ("recipe.steps", "recipe.epochs"):
+        if OmegaConf.select(cfg, key) == 0:
+            problems.append(f"{key}=0: nothing would be trained; give at least 1, or -1 where the other one counts.")
     _raise(problems)
 
 

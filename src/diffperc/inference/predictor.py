@@ -88,21 +88,22 @@ class Predictor(ABC):
         """Where the model is."""
         return next(self.model.parameters()).device
 
-    def batch(self, pixels: Picture, caption: str | None = None) -> Batch:
-        """The image as the network sees it, with its caption if there is one."""
+    def batch(self, pixels: Picture, caption: str | None = None, scene: str | None = None) -> Batch:
+        """The image as the network sees it, with its caption and its scene label if there are any.
+
+        Raises:
+            ConfigError: the data set has no such label.
+        """
         tensor = image_tensor(self.preprocess.evaluation(pixels))[None].to(self.device)
-        return Batch(tensor, caption=None if caption is None else (caption,))
+        label = torch.tensor([self._scene_index(scene)], device=self.device)
+        return Batch(tensor, scene=label, caption=None if caption is None else (caption,))
 
     def dense(self, batch: Batch) -> Tensor:
         """The model's prediction."""
         return self.model(batch).dense
 
-    def scene_index(self, name: str | None) -> int:
-        """The index of a scene label; -1 for None, unknown.
-
-        Raises:
-            ConfigError: the data set has no such label.
-        """
+    def _scene_index(self, name: str | None) -> int:
+        """The index of a scene label; -1 for None, unknown."""
         if name is None:
             return -1
         if name not in self.info.scenes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,8 +48,7 @@ class DepthPredictor(Predictor):
             ConfigError: the scene label is not one of the data set's.
         """
         pixels = self.pixels(image)
-        label = torch.tensor([self.scene_index(scene)], device=self.device)
-        batch = dataclasses.replace(self.batch(pixels, caption), scene=label)
+        batch = self.batch(pixels, caption, scene)
         dense = predict_depth(self.dense, batch, self.protocol_with(flip), (pixels.shape[0], pixels.shape[1]))
         return dense[0, 0].float().cpu().numpy()
 

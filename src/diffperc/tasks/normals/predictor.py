@@ -52,8 +52,7 @@ class NormalsPredictor(Predictor):
             ConfigError: the scene label is not one of the data set's.
         """
         pixels = self.pixels(image)
-        label = torch.tensor([self.scene_index(scene)], device=self.device)
-        batch = dataclasses.replace(self.batch(pixels, caption), scene=label)
+        batch = self.batch(pixels, caption, scene)
         dense = predict_normals(self.dense, batch, self.protocol_with(flip), (pixels.shape[0], pixels.shape[1]))
         return dense[0].permute(1, 2, 0).float().cpu().numpy()
 
