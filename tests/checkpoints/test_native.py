@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
 
+import diffperc
 from diffperc.checkpoints import check_fits, checkpoint_in, load
+from diffperc.engine.build import build_dataset, build_task
 from diffperc.errors import CheckpointError
 from diffperc.types import DatasetInfo
 from tests.helpers import composed
@@ -47,3 +50,33 @@ def test_a_run_folder_gives_the_best_checkpoint_or_the_last(tmp_path: Path) -> N
     assert checkpoint_in(tmp_path) == folder / "best.ckpt"
     assert checkpoint_in(tmp_path, "last") == folder / "last.ckpt"
     assert checkpoint_in(folder / "last.ckpt") == folder / "last.ckpt"
+
+
+@pytest.mark.parametrize("node", ["strategy", "head", "task.protocol", "fit", "preprocessing.augment.0"])
+def test_a_class_that_is_not_here_is_a_sentence(node: str, tmp_path: Path) -> None:
+    file = _saved(tmp_path / "x.ckpt", node)
+    with pytest.raises(
+        CheckpointError, match=rf"x\.ckpt: its {node} is mine\.Own, which cannot be imported; run this in"
+    ):
+        load(file, "cpu")
+
+
+@pytest.mark.parametrize("node", ["optimizer", "dataset"])
+def test_what_predicting_does_not_need_may_be_missing(node: str, tmp_path: Path) -> None:
+    """Scoring needs the data set."""
+    file = _saved(tmp_path / "x.ckpt", node)
+    assert load(file, "cpu")(np.zeros((64, 64, 3), np.uint8)).shape == (64, 64)
+    if node == "dataset":
+        with pytest.raises(CheckpointError, match=r"x\.ckpt: its dataset is mine\.Own, which cannot be imported"):
+            diffperc.evaluate(file, num_workers=0, folder=tmp_path)
+
+
+def _saved(file: Path, node: str) -> Path:
+    """A checkpoint in whose configuration a node has a class that cannot be imported."""
+    cfg = composed("task=segmentation", "strategy=unconditional", "dataset.size=[64,64]", "dataset.val_size=2")
+    task = build_task(cfg, build_dataset(cfg, "val").info)
+    kept = OmegaConf.create(task.provenance["config"])
+    OmegaConf.select(kept, node)["_target_"] = "mine.Own"
+    provenance = task.provenance | {"config": OmegaConf.to_yaml(kept)}
+    torch.save({"state_dict": task.state_dict(), "diffperc": provenance}, file)
+    return file

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
+from diffperc.config.validate import nodes_of
 from diffperc.engine.build import FORMAT, build_preprocess, build_task
 from diffperc.engine.device import find_device
 from diffperc.errors import CheckpointError, WeightsError, did_you_mean
@@ -89,14 +91,25 @@ def empty_task(
     return build_task(cfg, info, weights=False)
 
 
-def _check_classes(path: str | Path, cfg: DictConfig) -> None:
-    """Raise a `CheckpointError` if a class of the model, which may be a user's own, cannot be imported."""
-    for node in ("task", "strategy", "head"):
+def check_classes(path: str | Path, cfg: DictConfig, nodes: Sequence[str]) -> None:
+    """Check that the classes in a checkpoint's configuration, which may be a user's own, can be imported.
+
+    Args:
+        path: the checkpoint, for the message.
+        cfg: its configuration.
+        nodes: of the configuration, such as ``strategy``; those below them are checked too.
+
+    Raises:
+        CheckpointError: one cannot.
+    """
+    for key, node in nodes_of(OmegaConf.to_container(cfg), ""):
+        if key.partition(".")[0] not in nodes or not isinstance(node, dict) or "_target_" not in node:
+            continue
         try:
-            get_object(cfg[node]._target_)
+            get_object(node["_target_"])
         except Exception as error:  # hydra wraps whatever importing raised
             raise CheckpointError(
-                f"{path}: its {node} is {cfg[node]._target_}, which cannot be imported; run this in the folder that holds "
+                f"{path}: its {key} is {node['_target_']}, which cannot be imported; run this in the folder that holds "
                 "it, or add that folder to PYTHONPATH."
             ) from error
 
@@ -112,7 +125,7 @@ def load_task(path: str | Path) -> tuple[PerceptionTask, DictConfig]:
     kept = content["diffperc"]
     cfg = OmegaConf.create(kept["config"])
     assert isinstance(cfg, DictConfig)
-    _check_classes(path, cfg)
+    check_classes(path, cfg, ("task", "strategy", "head", "fit", "preprocessing"))
     channels_last = cfg.backbone.get("channels_last", False)
     task = empty_task(cfg, json.loads(kept["architecture"]), DatasetInfo.from_dict(kept["info"]), channels_last)
     try:

@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig
 
-from diffperc.checkpoints import check_fits, checkpoint_in, load_task
+from diffperc.checkpoints import check_classes, check_fits, checkpoint_in, load_task
 from diffperc.config.validate import validate_counts
 from diffperc.engine.build import build_dataset, build_preprocess
 from diffperc.engine.callbacks import Figures
@@ -77,6 +77,7 @@ def evaluate_one(file: Path, folder: Path, cfg: DictConfig) -> dict[str, Any]:
     validate_counts(cfg)
     quiet_lightning()
     task, trained = load_task(file)
+    check_classes(file, trained, ("dataset",))
     if cfg.root is not None:
         if "root" not in trained.dataset:
             raise ConfigError(

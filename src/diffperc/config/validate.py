@@ -27,14 +27,14 @@ def validate(cfg: DictConfig) -> None:
     validate_counts(cfg)
     _raise(_target_problems(cfg))
     # without resolving: what points to a missing value cannot be resolved, and is then checked by its keys alone
-    written = _nodes(OmegaConf.to_container(cfg, resolve=False), "")
+    written = nodes_of(OmegaConf.to_container(cfg, resolve=False), "")
     missing = sorted(path for path, node in written if node == "???")
     problems = [f"{key} has no value; set {key}=..." for key in missing]
     try:
         content = OmegaConf.to_container(cfg, resolve=not missing)
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).splitlines()[0]) from error
-    for path, node in _nodes(content, ""):
+    for path, node in nodes_of(content, ""):
         if isinstance(node, dict) and "_target_" in node:
             problems += _node_problems(path, node)
     _raise(problems)
@@ -49,7 +49,7 @@ def validate_like(cfg: DictConfig, config_name: str, may_be_zero: Collection[str
     """
     problems = []
     usual = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{config_name}.yaml"))
-    for key, value in _nodes(usual, ""):
+    for key, value in nodes_of(usual, ""):
         in_a_list = any(part.isdigit() for part in key.split("."))  # which may be shorter here
         if type(value) in SIMPLE and not in_a_list and not key.startswith("hydra."):
             least = 1 if type(value) is int and key not in may_be_zero else 0
@@ -114,7 +114,7 @@ def _datasets_with(target: Any) -> list[str]:
     return names
 
 
-def _nodes(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+def nodes_of(node: Any, path: str) -> Iterator[tuple[str, Any]]:
     """Every node with its dotted path, the root first."""
     yield path, node
     children: Any = ()
@@ -123,7 +123,7 @@ def _nodes(node: Any, path: str) -> Iterator[tuple[str, Any]]:
     elif isinstance(node, list):
         children = enumerate(node)
     for key, child in children:
-        yield from _nodes(child, f"{path}.{key}" if path else str(key))
+        yield from nodes_of(child, f"{path}.{key}" if path else str(key))
 
 
 def _node_problems(path: str, node: Mapping[str, Any]) -> list[str]:

@@ -111,12 +111,12 @@ def build_model(cfg: DictConfig, info: DatasetInfo, weights: bool = True) -> Per
 
 
 def build_task(cfg: DictConfig, info: DatasetInfo, weights: bool = True) -> PerceptionTask:
-    """The configured network and the task around it; see `build_model`."""
+    """The configured network and the task around it, see `build_model`; one without weights has no optimiser."""
     model = build_model(cfg, info, weights)
     task: PerceptionTask = instantiate(cfg.task, _partial_=True, _convert_="all")(
         model=model,
         info=info,
-        optimizer=instantiate(cfg.optimizer, _convert_="all"),
+        optimizer=instantiate(cfg.optimizer, _convert_="all") if weights else None,
         provenance=provenance(cfg, info, model.backbone.architecture),
     )
     return task
