@@ -11,7 +11,7 @@ TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent / "src" / "diffperc"
 # each may import what stands in a line above
 LAYERS = [
-    ["errors", "version"],
+    ["errors", "ranges", "version"],
     ["checks"],
     ["types"],
     ["assets", "layers", "visualization", "weights"],

@@ -42,11 +42,27 @@ class TrainingError(DiffPercError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A clause that lists the known names, nearest first: ``; did you mean 'vpd'? Known: iedp, vpd``."""
+    """A clause that lists the known names, nearest first: ``; did you mean 'vpd'? Known: iedp, vpd``.
+
+    An abbreviation is near what it abbreviates: ``lr`` and ``learning_rate``.
+    """
     names = sorted(known)
     if not names:
         return "."
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    near = nearest(name, names)
     ordered = dict.fromkeys([*near, *names])
     guess = f"; did you mean '{near[0]}'?" if near else "."
     return f"{guess} Known: {', '.join(ordered)}"
+
+
+def nearest(name: str, names: Iterable[str]) -> list[str]:
+    """At most three names that may have been meant, the nearest first."""
+    listed = list(names)
+    short = [known for known in listed if name in (_initials(known), known) or known == _initials(name)]
+    return list(dict.fromkeys([*short, *difflib.get_close_matches(name, listed, n=3, cutoff=0.5)]))[:3]
+
+
+def _initials(name: str) -> str:
+    """``lr`` of ``learning_rate``; a single word has none."""
+    words = name.split("_")
+    return "".join(word[:1] for word in words) if len(words) > 1 else name

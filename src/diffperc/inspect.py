@@ -13,10 +13,7 @@ if TYPE_CHECKING:
 
 
 def run(cfg: DictConfig) -> None:
-    """Check the configuration, then the data."""
-    from diffperc.config.validate import validate
-
-    validate(cfg)
+    """Check the data."""
     from diffperc.commands.inspect import inspect
 
     inspect(cfg)

@@ -12,10 +12,7 @@ if TYPE_CHECKING:
 
 
 def run(cfg: DictConfig) -> float:
-    """Check the configuration, then do the work; returns the monitored metric, for optimising sweepers."""
-    from diffperc.config.validate import validate
-
-    validate(cfg)
+    """Do the work; returns the monitored metric, for optimising sweepers."""
     from diffperc.commands.train import train
 
     return train(cfg)

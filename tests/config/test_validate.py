@@ -13,8 +13,9 @@ from diffperc.config import compose
 from diffperc.config.cli import quoted
 from diffperc.config.explain import explain_overrides
 from diffperc.config.find import conf_dir
+from diffperc.config.nodes import with_absolute_paths
 from diffperc.config.validate import validate
-from diffperc.engine.build import build_dataset, build_protocol, build_task
+from diffperc.engine.build import build_dataset, build_preprocess, build_protocol, build_task
 from diffperc.errors import ConfigError
 from diffperc.tasks.depth import DepthProtocol
 from tests.helpers import composed, names
@@ -205,3 +206,101 @@ def test_a_sentence_needs_no_quotes(typed: str, value: str | None) -> None:
     """To Hydra a comma makes a list of choices."""
     cfg = compose.composed("predict", ["ckpt=x", "input=y", quoted(typed)])
     assert cfg[typed.partition("=")[0]] == value
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [
+        ("input=007", "007"),
+        ("input=photos, 2024 [old]=new.jpg", "photos, 2024 [old]=new.jpg"),
+        ("output=1e5", "1e5"),
+        ("output=true", "true"),
+        ("output='a b'", "a b"),
+    ],
+)
+def test_a_path_may_look_like_anything(typed: str, value: str) -> None:
+    cfg = compose.composed("predict", ["ckpt=x", "input=y", quoted(typed)])
+    assert cfg[typed.partition("=")[0]] == value
+
+
+def test_in_a_sweep_commas_separate_paths_unless_there_is_such_a_file(tmp_path: Path) -> None:
+    assert quoted("dataset.root=a,b", multirun=True) == "dataset.root=a,b"
+    (tmp_path / "a,b").mkdir()
+    assert quoted(f"dataset.root={tmp_path}/a,b", multirun=True) == f"dataset.root='{tmp_path}/a,b'"
+    assert quoted("ckpt=[a.ckpt,b.ckpt]") == "ckpt=[a.ckpt,b.ckpt]"
+
+
+@pytest.mark.parametrize(
+    ("config_name", "overrides", "expected"),
+    [
+        ("train", ["+recipe.learning_rate=1e-3"], "recipe.learning_rate: nothing .* did you mean 'lr'"),
+        ("train", ["+optimiser.lr=3"], "optimiser: nothing reads this key; did you mean 'optimizer'"),
+        ("train", ["+learning_rate=3"], "learning_rate: nothing reads this key; did you mean 'recipe.lr'"),
+        ("train", ["+callbacks.early=3"], "callbacks.early: nothing .* callbacks.early._target_="),
+        ("train", ["task=segmentation", "optimizer=nominal", "recipe.rules=[]"], "recipe.rules: nothing"),
+        ("train", ["+hydra.foo=3"], "hydra.foo: Hydra has no such key"),
+        ("train", ["task=segmentation", "dataset=folder", "dataset.max_depth=3"], "dataset.max_depth: is not read for"),
+        ("evaluate", ["ckpt=x", "+flip=true"], "flip: nothing reads this key"),
+        ("predict", ["ckpt=x", "input=y", "+flp=true"], "flp: .* did you mean 'flip'"),
+        ("pretrain", ["+unet.stps=3"], "unet.stps: .* did you mean 'steps'"),
+        ("inspect", ["+sample=3"], "sample: .* did you mean 'samples'"),
+    ],
+)
+def test_keys_that_nothing_reads_are_refused_behind_a_plus(
+    config_name: str, overrides: list[str], expected: str
+) -> None:
+    cfg = compose.composed(config_name, [override for override in overrides if "hydra" not in override])
+    with pytest.raises(ConfigError, match=expected):
+        validate(cfg, config_name, overrides)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("recipe.lr=0", "recipe.lr: must be more than 0, found 0"),
+        ("recipe.lr=-1", "recipe.lr: must be more than 0, found -1"),
+        ("recipe.lr=nan", "recipe.lr: must be more than 0, found nan"),
+        ("recipe.weight_decay=-0.1", "recipe.weight_decay: must be at least 0, found -0.1"),
+        ("ema_decay=1.5", "ema_decay: must be at least 0 and less than 1 or null, found 1.5"),
+        ("ema_decay=1", "ema_decay: must be at least 0 and less than 1"),
+        ("seed=-1", "seed: must be at least 0"),
+        ("num_workers=0.5", "num_workers: must be a whole number, found 0.5"),
+        ("dataset.val_size=0", "dataset.val_size: must be at least 1, found 0"),
+        ("dataset.size=[128]", "dataset.size: must be a list of 2"),
+        ("dataset.size=[128,0]", "dataset.size: must be a list whose elements are at least 1"),
+        ("strategy.readout=fusd", "strategy.readout: must be 'fused' or 'pyramid', found 'fusd'"),
+        ("task.variance_focus=1.5", "task.variance_focus: must be at least 0 and at most 1"),
+        ("task.protocol.windows=0", "task.protocol.windows: must be at least 1"),
+        ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches: must be at least 1"),
+        ("trainer.max_steps=0", "trainer.max_steps: must be at least 1, or -1, found 0"),
+    ],
+)
+def test_numbers_out_of_their_range_are_refused(override: str, expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        validate(composed(override), "train", [override])
+    assert caught.value.sentence.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["preprocessing=pose"], "person_crop: is not read for the target 'depth'"),
+        (
+            ["task=pose", "preprocessing.augment=[{_target_:albumentations.HorizontalFlip}]"],
+            "augment: is not read for persons",
+        ),
+        (["preprocessing.size=[64,64]"], "short_side=.* is not read"),
+        (["preprocessing.augment.0.p=1.5"], "preprocessing: .*less than or equal to 1"),
+    ],
+)
+def test_preprocessing_that_would_not_be_used_is_refused(overrides: list[str], expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        build_preprocess(composed(*overrides))
+
+
+def test_a_folder_of_the_configuration_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    cfg = with_absolute_paths(composed("dataset=folder", "dataset.root=data"))
+    assert cfg.dataset.root == str(tmp_path / "data")
+    assert cfg.backbone.pretrained == "tiny"

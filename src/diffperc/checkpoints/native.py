@@ -10,7 +10,7 @@ from typing import Any
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from diffperc.config.validate import nodes_of
+from diffperc.config.nodes import nodes_of
 from diffperc.engine.build import FORMAT, build_preprocess, build_task
 from diffperc.engine.device import find_device
 from diffperc.errors import CheckpointError, WeightsError, did_you_mean

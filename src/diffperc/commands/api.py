@@ -58,7 +58,7 @@ def train_from_python(
         further = {"recipe.steps": steps, "recipe.epochs": -1, **further}
     arguments = [*_arguments(names), *_arguments(values), *_arguments(further, keep_none=True)]
     cfg, choices = _composed(arguments)
-    validate(cfg)
+    validate(cfg, "train", arguments)
     kept = {group: choices[group] for group in GROUPS}
     return train_run(cfg, _run_folder(folder, Path("runs")), kept, callbacks=callbacks)
 
@@ -74,6 +74,7 @@ def evaluate_from_python(
         cfg = composed("evaluate", arguments)
     except (HydraException, OmegaConfBaseException) as error:
         raise _explained("evaluate", arguments, error) from error
+    validate(cfg, "evaluate", arguments)
     place = _run_folder(folder, Path("runs") / "evaluate")
     metrics: dict[str, float] = evaluate_one(file, place, cfg)["metrics"]
     return metrics
@@ -82,8 +83,9 @@ def evaluate_from_python(
 @_own_errors()
 def create_model_from_python(names: Names, classes: Sequence[str] | None, overrides: Values | None) -> PerceptionModel:
     """See `diffperc.create_model`."""
-    cfg, _ = _composed([*_arguments(names), *_arguments(overrides or {}, keep_none=True)])
-    validate(cfg)
+    arguments = [*_arguments(names), *_arguments(overrides or {}, keep_none=True)]
+    cfg, _ = _composed(arguments)
+    validate(cfg, "train", arguments)
     info = info_without_data(cfg)
     if classes is not None:
         info = dataclasses.replace(info, classes=tuple(classes))

@@ -16,7 +16,6 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig
 
 from diffperc.checkpoints import check_classes, check_fits, checkpoint_in, load_task
-from diffperc.config.validate import validate_counts
 from diffperc.engine.build import build_dataset, build_preprocess
 from diffperc.engine.callbacks import Figures
 from diffperc.engine.datamodule import PerceptionData
@@ -74,7 +73,6 @@ def evaluate_one(file: Path, folder: Path, cfg: DictConfig) -> dict[str, Any]:
     Raises:
         CheckpointError, ConfigError: see `evaluate`; or a number is too small, or the data set has no folder.
     """
-    validate_counts(cfg)
     quiet_lightning()
     task, trained = load_task(file)
     check_classes(file, trained, ("dataset",))

@@ -17,6 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from diffperc.checkpoints import check_fits, checkpoint_in, load, read_checkpoint
+from diffperc.config.nodes import with_absolute_paths
 from diffperc.engine.build import build_dataset, build_preprocess, build_task
 from diffperc.engine.callbacks import CostMonitor
 from diffperc.engine.datamodule import PerceptionData
@@ -80,6 +81,8 @@ def train_run(
     quiet_lightning()
     start = time.monotonic()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
+    cfg = with_absolute_paths(cfg)
+    preprocess = build_preprocess(cfg)
     train_set, val_set = build_dataset(cfg, "train"), build_dataset(cfg, "val")
     resumed = None if cfg.ckpt is None else checkpoint_in(cfg.ckpt, "last")
     if resumed is not None:
@@ -88,7 +91,7 @@ def train_run(
     data = PerceptionData(
         train_set,
         val_set,
-        build_preprocess(cfg),
+        preprocess,
         task.target,
         task.protocol,
         cfg.recipe.batch_size,

@@ -12,14 +12,18 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, InstantiationException
-from omegaconf import DictConfig, OmegaConf
+from hydra.types import RunMode
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from diffperc.config.explain import explain_overrides
 from diffperc.config.find import conf_dir
 from diffperc.config.help import help_text, help_wanted
+from diffperc.config.nodes import PATHS
+from diffperc.config.validate import validate
 from diffperc.errors import DiffPercError
 
 USER_ERROR = 2
@@ -50,12 +54,13 @@ def entry(config_name: str, run: Callable[[DictConfig], Any], first: str | None 
     arguments = sys.argv[1:]
     if first is not None and arguments:
         arguments[0] = _with_key(first, arguments[0])
-    sys.argv[1:] = map(quoted, arguments)
+    multirun = not {"-m", "--multirun"}.isdisjoint(arguments)
+    sys.argv[1:] = [quoted(argument, multirun) for argument in arguments]
     try:
         if help_wanted(sys.argv[1:]):
             print(help_text(config_name, sys.argv[1:]))
             return
-        job = _guarded(run, wants_traceback)
+        job = _guarded(run, config_name, wants_traceback)
         hydra.main(version_base="1.3", config_path=str(conf), config_name=config_name)(job)()
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if wants_traceback or isinstance(error, InstantiationException):
@@ -77,19 +82,22 @@ def _with_key(key: str, argument: str) -> str:
     return f"{key}={argument}"
 
 
-def _guarded(run: Callable[[DictConfig], Any], wants_traceback: bool) -> Callable[[DictConfig], Any]:
-    """`run`, which exits with a sentence for errors that a user can fix; outside of it Hydra would add its own line."""
+def _guarded(run: Callable[[DictConfig], Any], config_name: str, wants_traceback: bool) -> Callable[[DictConfig], Any]:
+    """`run` after a check of its configuration, with a sentence and exit code 2 for errors that a user can fix.
+
+    Outside of it Hydra would add its own line.
+    """
 
     @functools.wraps(run)
     def job(cfg: DictConfig) -> Any:
-        # `validate` reports those below a node, together with the other problems there
-        problems = []
-        for key in sorted(OmegaConf.missing_keys(cfg)):
-            if "." not in key:
-                problems.append(f"{key} has no value; set {key}=...")
-        if problems:
-            _leave("\n".join(problems))
+        hydra_cfg = HydraConfig.get()
+        # paths are those of where the command was typed, also with hydra.job.chdir=true
+        os.chdir(hydra_cfg.runtime.cwd)
+        search = hydra_cfg.runtime.choices.get("hparams_search")
+        if search is not None and hydra_cfg.mode == RunMode.RUN:
+            _leave(f"hparams_search={search}: a search is a sweep; add -m, or leave it out.")
         try:
+            validate(cfg, config_name, [*hydra_cfg.overrides.hydra, *hydra_cfg.overrides.task])
             return run(cfg)
         except (DiffPercError, InstantiationException) as error:
             # Hydra wraps what a constructor raises
@@ -115,20 +123,35 @@ def call_as(module: str, function: Callable[..., Any]) -> None:
     sys.modules[module].__class__ = Frame
 
 
-def quoted(argument: str) -> str:
-    """``key=value`` with the value in quotes where Hydra's grammar needs them, as for a path with an umlaut.
+def quoted(argument: str, multirun: bool = False) -> str:
+    """``key=value`` with the value in quotes where Hydra would read something else into it.
 
-    Sentences are quoted always, unless they are already: Hydra reads one with a comma as a list of choices.
+    Sentences and paths (`PATHS`) are quoted always, unless they are already: to Hydra a comma makes a list of choices, and
+    007 is a number. Lists of paths in brackets, and choices with commas in a sweep, stay as they are unless there is such a
+    file.
+
+    Args:
+        argument: as typed.
+        multirun: whether the command line is a sweep.
     """
     key, equals, value = argument.partition("=")
-    if not equals or argument.startswith("-"):
+    is_null = value in ("", "null", "???")
+    if not equals or argument.startswith("-") or is_null or value.startswith(("'", '"')):
         return argument
-    is_sentence = key in _SENTENCES and value != "null" and not value.startswith(("'", '"'))
-    if not is_sentence:
-        with contextlib.suppress(HydraException):
-            OverridesParser.create().parse_override(argument)
-            return argument
+    if key in _SENTENCES or _is_path(key, value, multirun):
+        return f"{key}={in_quotes(value)}"
+    with contextlib.suppress(HydraException):
+        OverridesParser.create().parse_override(argument)
+        return argument
     return f"{key}={in_quotes(value)}"
+
+
+def _is_path(key: str, value: str, multirun: bool) -> bool:
+    if key.lstrip("+").rpartition(".")[2] not in PATHS:
+        return False
+    if os.path.exists(os.path.expanduser(value)):
+        return True
+    return not value.startswith("[") and not (multirun and re.search(r",|^\w+\(", value))
 
 
 def in_quotes(text: str) -> str:

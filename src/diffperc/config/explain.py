@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from diffperc.config.compose import composed
+from diffperc.config.unread import known_keys
 from diffperc.errors import did_you_mean
 
 _FOLDER_FLAGS = ("--config-dir", "-cd")
@@ -41,7 +42,7 @@ def explain_overrides(conf: Path, config_name: str, overrides: Sequence[str]) ->
         if choices is None:
             values.append(override)
             continue
-        wrong = _group_problems(text, override, choices)
+        wrong = _group_problems(text, override, choices) or _foreign_group(config_name, override)
         problems += wrong
         if not wrong:
             good_groups.append(text)
@@ -93,6 +94,15 @@ def _group_problems(text: str, override: Override, choices: Sequence[str]) -> li
         elif name not in choices:
             problems.append(f"{group}={name}: there is no such {group}{did_you_mean(name, choices)}")
     return problems
+
+
+def _foreign_group(config_name: str, override: Override) -> list[str]:
+    """A group that the command does not have."""
+    group = override.key_or_group
+    groups = [name for name, value in known_keys(config_name).items() if value == {}]
+    if group in groups or "/" in str(group) or "@" in str(override.input_line):
+        return []
+    return [f"{override.input_line}: {config_name} has no group '{group}'{did_you_mean(group, groups)}"]
 
 
 def _chosen(override: Override) -> list[str | None]:

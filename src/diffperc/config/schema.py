@@ -10,6 +10,7 @@ import collections.abc
 import inspect
 import itertools
 import json
+import math
 import re
 import types
 import typing
@@ -24,6 +25,7 @@ from diffperc.config.comments import key_sentences
 from diffperc.config.find import conf_dir
 from diffperc.config.help import read_help
 from diffperc.config.signatures import signature_of
+from diffperc.ranges import Range
 
 Schema = dict[str, Any]
 # an interpolation, or a missing value, may replace a value of any type
@@ -174,8 +176,23 @@ def _type(annotation: Any) -> Schema:
     """The schema of an annotation; empty, which allows anything, where JSON has no such type."""
     if annotation in _SIMPLE:
         return {"type": _SIMPLE[annotation]}
+    if typing.get_origin(annotation) is typing.Annotated:
+        base, *limits = typing.get_args(annotation)
+        return _limited(_type(base), limits)
     make = _GENERIC.get(typing.get_origin(annotation), _anything)
     return make(typing.get_args(annotation))
+
+
+def _limited(schema: Schema, limits: Sequence[Any]) -> Schema:
+    """With the bounds of a `Range`."""
+    for limit in limits:
+        if isinstance(limit, Range) and limit.also is None:
+            bounds = {
+                "exclusiveMinimum" if limit.above else "minimum": limit.low,
+                "exclusiveMaximum" if limit.below else "maximum": limit.high,
+            }
+            schema = schema | {key: bound for key, bound in bounds.items() if math.isfinite(bound)}
+    return schema
 
 
 def _enumeration(arguments: tuple[Any, ...]) -> Schema:

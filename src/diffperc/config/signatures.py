@@ -5,10 +5,13 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from diffperc.ranges import Range
+
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_LISTS = (list, tuple, Sequence)
 SIMPLE = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
@@ -58,7 +61,7 @@ def signature_of(callable_: Callable[..., Any]) -> Signature:
 
 def _own_parameters(function: Callable[..., Any]) -> dict[str, Parameter]:
     try:
-        hints = typing.get_type_hints(function)
+        hints = typing.get_type_hints(function, include_extras=True)
     except Exception:  # an annotation of another library that cannot be resolved is not checked
         hints = {}
     found = {}
@@ -69,13 +72,49 @@ def _own_parameters(function: Callable[..., Any]) -> dict[str, Parameter]:
     return found
 
 
-def type_problem(annotation: Any, value: Any) -> str | None:
-    """The type that a value should have, for simple annotations; None if it has it, or if that cannot be decided."""
-    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
-        problems = [type_problem(option, value) for option in typing.get_args(annotation)]
-        expected = list(filter(None, problems))
-        return " or ".join(expected) if len(expected) == len(problems) else None
+def value_problem(annotation: Any, value: Any) -> str | None:
+    """What a value should be by its annotation, such as ``a whole number`` or ``more than 0``.
+
+    None if it is that, or if that cannot be decided. Of a list, every element is looked at; a `Range` may be annotated.
+    """
+    kind = typing.get_origin(annotation)
+    if kind in (types.UnionType, typing.Union):
+        return _none_fits([value_problem(option, value) for option in typing.get_args(annotation)])
+    if kind is typing.Annotated:
+        base, *limits = typing.get_args(annotation)
+        problem = value_problem(base, value)
+        outside = [limit for limit in limits if isinstance(limit, Range) and _is_number(value) and value not in limit]
+        return problem or (str(outside[0]) if outside else None)
+    if kind is typing.Literal:
+        choices = typing.get_args(annotation)
+        return None if value in choices else " or ".join(map(repr, choices))
+    if kind in _LISTS:
+        return _list_problem(typing.get_args(annotation), value)
     accepted = (int, float) if annotation is float else (annotation,)
     if type(value) in accepted:
         return None
     return "null" if annotation is type(None) else SIMPLE.get(annotation)
+
+
+def _none_fits(problems: Sequence[str | None]) -> str | None:
+    """The alternatives, if a value is none of them."""
+    if not all(problems):
+        return None
+    return " or ".join(dict.fromkeys(filter(None, problems)))
+
+
+def _list_problem(kinds: Sequence[Any], value: Any) -> str | None:
+    if not isinstance(value, list | tuple):
+        return "a list"
+    fixed = len(kinds) > 1 and kinds[1] is not Ellipsis
+    if fixed and len(value) != len(kinds):
+        return f"a list of {len(kinds)}"
+    for i, element in enumerate(value):
+        problem = value_problem(kinds[i] if fixed else kinds[0], element) if kinds else None
+        if problem:
+            return f"a list whose elements are {problem}"
+    return None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

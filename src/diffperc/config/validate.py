@@ -2,41 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Any
 
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from diffperc.config.find import conf_dir
-from diffperc.config.signatures import SIMPLE, Signature, signature_of, type_problem
+from diffperc.config.nodes import nodes_of
+from diffperc.config.signatures import SIMPLE, Signature, signature_of, value_problem
+from diffperc.config.unread import typed_keys, unread_problems
 from diffperc.errors import ConfigError, did_you_mean
+from diffperc.ranges import Count, NotNegative, Positive, Range, WholeNumber
 
 _HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
-_COUNTS = {"seed": 0, "num_workers": 0, "eval_batch_size": 1, "recipe.batch_size": 1, "recipe.eval_batch_size": 1}
+_ABSENT = object()
+_POINTER = re.compile(r"\$\{(recipe\.\w+)\}")
+_Seed = Annotated[int, Range(0, 2**32 - 1)]
+_OrMinusOne = Annotated[int, Range(1, also=-1)]
+# numbers that belong to no class of ours
+_OWN: dict[str, Any] = {
+    "seed": _Seed | None,
+    "num_workers": WholeNumber,
+    "eval_batch_size": Count | None,
+    "ema_decay": Annotated[float, Range(0, 1, below=True)] | None,
+    "recipe.batch_size": Count,
+    "recipe.eval_batch_size": Count,
+    "recipe.steps": _OrMinusOne,
+    "recipe.epochs": _OrMinusOne,
+    "recipe.val_every_steps": Count | None,
+    "recipe.val_every_epochs": Count | None,
+    "trainer.max_steps": _OrMinusOne,
+    "trainer.max_epochs": _OrMinusOne | None,
+    "trainer.accumulate_grad_batches": Count,
+    "trainer.num_nodes": Count,
+    "trainer.gradient_clip_val": NotNegative | None,
+    "trainer.log_every_n_steps": Count,
+    "trainer.val_check_interval": Positive | None,
+    "trainer.check_val_every_n_epoch": Count | None,
+    "trainer.num_sanity_val_steps": Annotated[int, Range(0, also=-1)] | None,
+}
 
 
-def validate(cfg: DictConfig) -> None:
-    """Compare every ``_target_`` node with the signature of what it names.
+def validate(cfg: DictConfig, config_name: str = "train", overrides: Sequence[str] = ()) -> None:
+    """Look for every key that nothing reads, and compare every ``_target_`` node with the signature of what it names.
+
+    Args:
+        cfg: composed from ``conf/<config_name>.yaml``.
+        config_name: such as ``train``.
+        overrides: as typed.
 
     Raises:
-        ConfigError: lists every missing value, unknown class, unknown or missing key, and value of a wrong type; before
-            them counts such as the batch size, and targets that the data set does not have.
+        ConfigError: lists every unread key, missing value, unknown class, unknown or missing argument, and value of a
+            wrong type or out of its range; or alone, a target that the data set does not have.
     """
-    validate_counts(cfg)
-    _raise(_target_problems(cfg))
+    problems = unread_problems(cfg, config_name, overrides)
+    if "task" in cfg:
+        problems += _dataset_problems(cfg, overrides)
     # without resolving: what points to a missing value cannot be resolved, and is then checked by its keys alone
-    written = nodes_of(OmegaConf.to_container(cfg, resolve=False), "")
-    missing = sorted(path for path, node in written if node == "???")
-    problems = [f"{key} has no value; set {key}=..." for key in missing]
+    written = dict(nodes_of(OmegaConf.to_container(cfg, resolve=False), ""))
+    missing = sorted(path for path, node in written.items() if node == "???")
+    problems += [f"{key} has no value; set {key}=..." for key in missing]
+    problems += _own_problems(OmegaConf.to_container(cfg, resolve=False))
     try:
         content = OmegaConf.to_container(cfg, resolve=not missing)
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).splitlines()[0]) from error
     for path, node in nodes_of(content, ""):
         if isinstance(node, dict) and "_target_" in node:
-            problems += _node_problems(path, node)
+            problems += _node_problems(path, node, written)
     _raise(problems)
 
 
@@ -53,7 +89,10 @@ def validate_like(cfg: DictConfig, config_name: str, may_be_zero: Collection[str
         in_a_list = any(part.isdigit() for part in key.split("."))  # which may be shorter here
         if type(value) in SIMPLE and not in_a_list and not key.startswith("hydra."):
             least = 1 if type(value) is int and key not in may_be_zero else 0
-            problems += _value_problems(key, OmegaConf.select(cfg, key), type(value), least)
+            found = OmegaConf.select(cfg, key)
+            problem = value_problem(Annotated[type(value), Range(least)], found)
+            if problem:
+                problems.append(f"{key}: must be {problem}, found {found!r}")
     _raise(problems)
 
 
@@ -62,47 +101,43 @@ def _raise(problems: Sequence[str]) -> None:
         raise ConfigError("\n".join(problems))
 
 
-def _value_problems(key: str, value: Any, kind: type, least: int) -> list[str]:
-    problem = type_problem(kind, value)
-    if problem:
-        return [f"{key}: must be {problem}, found {value!r}"]
-    if isinstance(value, int | float) and value < least:
-        return [f"{key}={value}: must be at least {least}."]
-    return []
+def _own_problems(content: Any) -> list[str]:
+    """Numbers that belong to no class of ours; what points to another key is reported there."""
+    problems = []
+    for key, annotation in _OWN.items():
+        value = content
+        for part in key.split("."):
+            value = value.get(part, _ABSENT) if isinstance(value, dict) else _ABSENT
+        is_open = value is _ABSENT or (isinstance(value, str) and (value == "???" or "${" in value))
+        problem = None if is_open else value_problem(annotation, value)
+        if problem:
+            problems.append(f"{key}: must be {problem}, found {value!r}")
+    return problems
 
 
-def validate_counts(cfg: DictConfig) -> None:
-    """Check the numbers that belong to no class, such as batch sizes; other numbers follow from them.
+def _dataset_problems(cfg: DictConfig, overrides: Sequence[str]) -> list[str]:
+    """Options of the data set that have no meaning for the task.
 
     Raises:
-        ConfigError: lists every one that is too small or no whole number.
+        ConfigError: the data set lacks what the task needs; alone, because numbers of a recipe depend on both.
     """
-    problems = []
-    for key, least in _COUNTS.items():
-        value = OmegaConf.select(cfg, key)
-        if value is not None:
-            problems += _value_problems(key, value, int, least)
-    for key in ("recipe.steps", "recipe.epochs"):
-        if OmegaConf.select(cfg, key) == 0:
-            problems.append(f"{key}=0: nothing would be trained; give at least 1, or -1 where the other one counts.")
-    _raise(problems)
-
-
-def _target_problems(cfg: DictConfig) -> list[str]:
-    """What the task needs against what the data set has; first of all, as numbers of a recipe depend on both."""
     try:
         task = get_object(str(OmegaConf.select(cfg, "task._target_")))
         dataset = get_object(str(OmegaConf.select(cfg, "dataset._target_")))
         offered = dataset.offers(task.target)
     except Exception:  # a wrong class is reported with all other problems
         return []
-    if offered:
-        return []
-    has = ", ".join(sorted(dataset.provides)) or "others"
-    return [
-        f"task={task.name} needs the target '{task.target.name}', which the data set {dataset.__name__} does not have; it "
-        f"has {has}. Data sets that do: {', '.join(_datasets_with(task.target))}."
-    ]
+    if not offered:
+        has = ", ".join(sorted(dataset.provides)) or "others"
+        raise ConfigError(
+            f"task={task.name} needs the target '{task.target.name}', which the data set {dataset.__name__} does not have; "
+            f"it has {has}. Data sets that do: {', '.join(_datasets_with(task.target))}."
+        )
+    problems = []
+    for option in dataset.not_read(task.target):
+        if f"dataset.{option}" in typed_keys(overrides):
+            problems.append(f"dataset.{option}: is not read for task={task.name}; leave it out.")
+    return problems
 
 
 def _datasets_with(target: Any) -> list[str]:
@@ -114,19 +149,7 @@ def _datasets_with(target: Any) -> list[str]:
     return names
 
 
-def nodes_of(node: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Every node with its dotted path, the root first."""
-    yield path, node
-    children: Any = ()
-    if isinstance(node, dict):
-        children = node.items()
-    elif isinstance(node, list):
-        children = enumerate(node)
-    for key, child in children:
-        yield from nodes_of(child, f"{path}.{key}" if path else str(key))
-
-
-def _node_problems(path: str, node: Mapping[str, Any]) -> list[str]:
+def _node_problems(path: str, node: Mapping[str, Any], written: Mapping[str, Any]) -> list[str]:
     target = str(node["_target_"])
     try:
         signature = signature_of(get_object(target))
@@ -134,21 +157,24 @@ def _node_problems(path: str, node: Mapping[str, Any]) -> list[str]:
         return [f"{path}: '{target}' cannot be imported ({str(error).splitlines()[-1]})"]
     problems = []
     for key in [key for key in node if key not in _HYDRA_KEYS]:
-        problems += _key_problems(path, key, node[key], target, signature)
+        # what points to another key is wrong there
+        pointer = _POINTER.fullmatch(str(written.get(f"{path}.{key}")))
+        where = pointer[1] if pointer else f"{path}.{key}"
+        problems += _key_problems(where, key, node[key], target, signature)
     if node.get("_partial_"):  # the rest is given when it is called
         return problems
     return problems + _missing_problems(path, node.keys() | signature.supplied, target, signature)
 
 
-def _key_problems(path: str, key: str, value: Any, target: str, signature: Signature) -> list[str]:
+def _key_problems(where: str, key: str, value: Any, target: str, signature: Signature) -> list[str]:
     takes = signature.parameters.keys() - signature.supplied
     if key not in takes:
         if signature.open_ended and key not in signature.parameters:
             return []
-        return [f"{path}.{key}: {target} takes no '{key}'{did_you_mean(key, takes)}"]
+        return [f"{where}: {target} takes no '{key}'{did_you_mean(key, takes)}"]
     is_open = isinstance(value, str) and (value == "???" or "${" in value)
-    problem = None if is_open else type_problem(signature.parameters[key].annotation, value)
-    return [f"{path}.{key}: must be {problem}, found {value!r}"] if problem else []
+    problem = None if is_open else value_problem(signature.parameters[key].annotation, value)
+    return [f"{where}: must be {problem}, found {value!r}"] if problem else []
 
 
 def _missing_problems(path: str, given: Collection[str], target: str, signature: Signature) -> list[str]:

@@ -42,6 +42,11 @@ class PerceptionDataset(Dataset[Sample], ABC):
         """Whether its samples can hold this kind of ground truth."""
         return target.name in cls.provides
 
+    @classmethod
+    def not_read(cls, target: Target) -> tuple[str, ...]:
+        """Options of the constructor that have no meaning for this kind of ground truth."""
+        return ()
+
     @abstractmethod
     def __len__(self) -> int:
         """Number of samples."""

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from diffperc.checks import check_shape
 from diffperc.data.base import PerceptionDataset
 from diffperc.data.sampler import Draw
-from diffperc.errors import ConfigError, DataError
+from diffperc.errors import DataError
 from diffperc.preprocessing import Preprocess, image_tensor
 from diffperc.types import Batch, DenseTarget, Sample, SampleMeta, Target
 
@@ -44,7 +44,7 @@ class PreparedDataset(Dataset[Item]):
         resize_target: whether evaluation resizes the ground truth with the image, as some protocols do.
 
     Raises:
-        ConfigError: the target is about persons, and the preprocessing does not cut them out.
+        ConfigError: the preprocessing is for another kind of target, see `Preprocess.check`.
     """
 
     def __init__(
@@ -54,11 +54,7 @@ class PreparedDataset(Dataset[Item]):
         self.training = dataset.split == "train"
         self._resize_target = resize_target
         self._augmentation = None
-        if target.sample == "person" and preprocess.person_crop is None:
-            raise ConfigError(
-                f"preprocessing.person_crop: the target '{target.name}' is about single persons, which must be cut out; see "
-                "conf/preprocessing/pose.yaml."
-            )
+        preprocess.check(target)
         if self.training and isinstance(target, DenseTarget) and preprocess.augment:
             self._augmentation = preprocess.augmentation(target)
 

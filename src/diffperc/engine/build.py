@@ -7,12 +7,14 @@ import platform
 from typing import Any
 
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from diffperc.data import PerceptionDataset
 from diffperc.data.diagnostics import STOP, Diagnostics
-from diffperc.errors import ConfigError
+from diffperc.engine.optimizer import OptimizerRecipe
+from diffperc.errors import ConfigError, DiffPercError
 from diffperc.models import PerceptionModel
 from diffperc.preprocessing import Preprocess
 from diffperc.tasks import PerceptionTask
@@ -47,14 +49,42 @@ def build_dataset(cfg: DictConfig, split: str, diagnostics: Diagnostics = STOP) 
 
 def build_protocol(cfg: DictConfig) -> Protocol:
     """How the task is evaluated."""
-    protocol: Protocol = instantiate(cfg.task.protocol, _convert_="all")
+    protocol: Protocol = _built(cfg.task.protocol, "task.protocol")
     return protocol
 
 
 def build_preprocess(cfg: DictConfig) -> Preprocess:
-    """What is done to images before the network sees them."""
-    preprocess: Preprocess = instantiate(cfg.preprocessing, _convert_="all")
+    """What is done to images before the network sees them.
+
+    Raises:
+        ConfigError: a transform does not take its arguments, or something is for another kind of ground truth.
+    """
+    preprocess: Preprocess = _built(cfg.preprocessing, "preprocessing")
+    preprocess.check(task_class(cfg).target)
     return preprocess
+
+
+def build_optimizer(cfg: DictConfig) -> OptimizerRecipe:
+    """The optimiser and its schedule, to be given parameters.
+
+    Raises:
+        ConfigError: a class does not take its arguments.
+    """
+    recipe: OptimizerRecipe = _built(cfg.optimizer, "optimizer")
+    return recipe
+
+
+def _built(node: DictConfig, key: str) -> Any:
+    """The object of a node; values that a constructor of another library refuses become our own error."""
+    try:
+        return instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, DiffPercError):
+            raise error.__cause__ from None
+        if isinstance(error.__cause__, ValueError | TypeError):
+            lines = [line.strip() for line in str(error.__cause__).splitlines() if line.strip()]
+            raise ConfigError(f"{key}: {' '.join(lines[:3])}; the object is {str(error).splitlines()[-1]}") from error
+        raise
 
 
 def info_without_data(cfg: DictConfig, name: str | None = None) -> DatasetInfo:
@@ -116,7 +146,7 @@ def build_task(cfg: DictConfig, info: DatasetInfo, weights: bool = True) -> Perc
     task: PerceptionTask = instantiate(cfg.task, _partial_=True, _convert_="all")(
         model=model,
         info=info,
-        optimizer=instantiate(cfg.optimizer, _convert_="all") if weights else None,
+        optimizer=build_optimizer(cfg) if weights else None,
         provenance=provenance(cfg, info, model.backbone.architecture),
     )
     return task

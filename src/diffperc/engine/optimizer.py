@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,11 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+
+from diffperc.errors import ConfigError
+from diffperc.ranges import NotNegative, Positive, Share, WholeNumber
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -25,9 +31,15 @@ class Rule:
     """
 
     pattern: str = ""
-    lr: float = 1.0
-    weight_decay: float | None = None
-    max_ndim: int | None = None
+    lr: NotNegative = 1.0
+    weight_decay: NotNegative | None = None
+    max_ndim: WholeNumber | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            re.compile(self.pattern)
+        except re.error as error:
+            raise ConfigError(f"recipe.rules: '{self.pattern}' is no regular expression ({error}).") from error
 
     def matches(self, name: str, parameter: nn.Parameter) -> bool:
         """Whether the rule applies to this parameter."""
@@ -49,9 +61,9 @@ class PowerOneCycle:
         power: 0.9 as published.
     """
 
-    min_lr: float
-    warmup: float = 0.48
-    power: float = 0.9
+    min_lr: NotNegative
+    warmup: Share = 0.48
+    power: Positive = 0.9
 
     def factor(self, step: int, total: int, max_lr: float) -> float:
         """Learning rate at a step, as a fraction of `max_lr`."""
@@ -74,10 +86,10 @@ class Poly:
         warmup_ratio: the first step's rate, as a fraction of the rate without warm-up.
     """
 
-    min_lr: float = 0.0
-    power: float = 1.0
-    warmup_steps: int = 0
-    warmup_ratio: float = 1e-6
+    min_lr: NotNegative = 0.0
+    power: NotNegative = 1.0
+    warmup_steps: WholeNumber = 0
+    warmup_ratio: Share = 1e-6
 
     def factor(self, step: int, total: int, max_lr: float) -> float:
         """Learning rate at a step, as a fraction of `max_lr`."""
@@ -102,8 +114,8 @@ class OptimizerRecipe:
 
     def __init__(
         self,
-        lr: float,
-        weight_decay: float,
+        lr: Positive,
+        weight_decay: NotNegative,
         schedule: Any,
         rules: Sequence[Rule] = (),
         optimizer: Callable[..., Optimizer] = torch.optim.AdamW,
@@ -125,6 +137,11 @@ class OptimizerRecipe:
             groups.setdefault((lr, decay), empty)["params"].append(parameter)
         return list(groups.values())
 
+    def unmatched(self, parameters: Iterable[tuple[str, nn.Parameter]]) -> list[Rule]:
+        """The rules that match no parameter at all, frozen ones included; a pattern may be misspelt."""
+        named = list(parameters)
+        return [rule for rule in self.rules if not any(rule.matches(*one) for one in named)]
+
     def _lr_and_decay(self, name: str, parameter: nn.Parameter) -> tuple[float, float]:
         """Learning rate and weight decay of a parameter, by the first rule that matches."""
         for rule in self.rules:
@@ -135,7 +152,10 @@ class OptimizerRecipe:
 
     def build(self, parameters: Iterable[tuple[str, nn.Parameter]], total_steps: int) -> tuple[Optimizer, Any]:
         """The optimiser and its schedule over `total_steps` optimiser steps."""
-        optimizer = self.optimizer(self.groups(parameters), lr=self.lr)
+        named = list(parameters)
+        for rule in self.unmatched(named):
+            log.warning("recipe.rules: no parameter's name matches '%s'; the rule is without effect.", rule.pattern)
+        optimizer = self.optimizer(self.groups(named), lr=self.lr)
         if not isinstance(self.schedule, PowerOneCycle | Poly):
             return optimizer, self.schedule(optimizer)
         curve = self.schedule

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from diffperc.heads.base import Head
 from diffperc.layers.blocks import convolution_norm_relu, deconvolutions, init_normal, init_truncated
+from diffperc.ranges import Count, Finite, NotNegative
 from diffperc.types import Features, FeatureSpec
 
 _GROUPS = 16
@@ -65,12 +66,12 @@ class DeconvHead(Head):
         self,
         spec: FeatureSpec,
         out_channels: int,
-        neck_channels: int = 1536,
-        filters: int = 32,
-        channels: int = 192,
-        out_stride: int = 1,
-        init_std: float | None = 0.001,
-        init_bias: float = 0.0,
+        neck_channels: Count = 1536,
+        filters: Count = 32,
+        channels: Count = 192,
+        out_stride: Count = 1,
+        init_std: NotNegative | None = 0.001,
+        init_bias: Finite = 0.0,
     ) -> None:
         super().__init__()
         if len(spec.channels) not in (1, 4):

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from diffperc.heads.base import Head
 from diffperc.layers.blocks import convolution_norm_relu
 from diffperc.layers.resize import resize_bilinear
+from diffperc.ranges import Count, Share
 from diffperc.types import Features, FeatureSpec
 
 
@@ -24,7 +25,7 @@ class FPNHead(Head):
         dropout: probability that a channel is dropped before the last convolution, 0.1 as published.
     """
 
-    def __init__(self, spec: FeatureSpec, out_channels: int, channels: int = 256, dropout: float = 0.1) -> None:
+    def __init__(self, spec: FeatureSpec, out_channels: int, channels: Count = 256, dropout: Share = 0.1) -> None:
         super().__init__()
         self.laterals = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in spec.channels)
         self.outputs = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in spec.channels)

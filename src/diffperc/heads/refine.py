@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from diffperc.heads.base import Head
 from diffperc.layers.blocks import convolution_norm_relu
 from diffperc.layers.resize import resize_bilinear
+from diffperc.ranges import Count
 from diffperc.types import Features, FeatureSpec
 
 
@@ -24,7 +25,7 @@ class RefineHead(Head):
 
     align_corners = True
 
-    def __init__(self, spec: FeatureSpec, out_channels: int, channels: int | None = None) -> None:
+    def __init__(self, spec: FeatureSpec, out_channels: int, channels: Count | None = None) -> None:
         super().__init__()
         *fine, coarse = spec.channels
         channels = channels or coarse // 2

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from diffperc.heads.base import Auxiliary, Head
 from diffperc.layers.blocks import convolution_norm_relu
 from diffperc.layers.resize import resize_bilinear
+from diffperc.ranges import Count, NotNegative, Share
 from diffperc.types import Features, FeatureSpec
 
 
@@ -30,10 +31,10 @@ class UPerHead(Head):
         self,
         spec: FeatureSpec,
         out_channels: int,
-        channels: int = 512,
-        pools: Sequence[int] = (1, 2, 3, 6),
-        dropout: float = 0.0,
-        auxiliary_weight: float = 0.4,
+        channels: Count = 512,
+        pools: Sequence[Count] = (1, 2, 3, 6),
+        dropout: Share = 0.0,
+        auxiliary_weight: NotNegative = 0.4,
     ) -> None:
         super().__init__()
         if len(spec.channels) < 2:

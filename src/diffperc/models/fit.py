@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from diffperc.layers.resize import resize_bilinear
+from diffperc.ranges import WholeNumber
 from diffperc.types import Features
 
 Size = tuple[int, int]
@@ -75,7 +76,7 @@ class ResizeFit(Fit):
         extra: number of multiples that are added to each side after rounding down; 0 rounds up instead.
     """
 
-    def __init__(self, extra: int = 0) -> None:
+    def __init__(self, extra: WholeNumber = 0) -> None:
         self.extra = extra
 
     def prepare(self, image: Tensor, multiple: int) -> Tensor:

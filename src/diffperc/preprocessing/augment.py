@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from diffperc.ranges import Count, NotNegative, Positive, Share, WholeNumber
+
 _Pixels = NDArray[Any]
 _Image = NDArray[np.uint8]
 
@@ -29,7 +31,7 @@ class RandomRatioResize(A.DualTransform):
         ratios: the smallest and the largest r.
     """
 
-    def __init__(self, size: Sequence[int] = (2048, 512), ratios: Sequence[float] = (0.5, 2.0)) -> None:
+    def __init__(self, size: Sequence[Count] = (2048, 512), ratios: Sequence[Positive] = (0.5, 2.0)) -> None:
         super().__init__(p=1.0)
         self.size = size
         self.ratios = ratios
@@ -61,7 +63,9 @@ class ClassLimitedCrop(A.DualTransform):
         tries: the largest number of crops drawn; the last one is used whatever it shows.
     """
 
-    def __init__(self, height: int, width: int, max_share: float = 0.75, ignore: int = 255, tries: int = 10) -> None:
+    def __init__(
+        self, height: Count, width: Count, max_share: Share = 0.75, ignore: int = 255, tries: Count = 10
+    ) -> None:
         super().__init__(p=1.0)
         self.height = height
         self.width = width
@@ -103,10 +107,10 @@ class PhotometricDistortion(A.ImageOnlyTransform):
 
     def __init__(
         self,
-        brightness: float = 32,
-        contrast: Sequence[float] = (0.5, 1.5),
-        saturation: Sequence[float] = (0.5, 1.5),
-        hue: int = 18,
+        brightness: NotNegative = 32,
+        contrast: Sequence[NotNegative] = (0.5, 1.5),
+        saturation: Sequence[NotNegative] = (0.5, 1.5),
+        hue: WholeNumber = 18,
     ) -> None:
         super().__init__(p=1.0)
         self.brightness = brightness
@@ -185,7 +189,7 @@ class VerticalCutDepth(A.ImageOnlyTransform):
         scale: counts per metre, 1000 for NYUv2, 256 for KITTI.
     """
 
-    def __init__(self, share: float = 0.75, p: float = 0.25, wrap: bool = True, scale: float = 1000.0) -> None:
+    def __init__(self, share: Share = 0.75, p: Share = 0.25, wrap: bool = True, scale: Positive = 1000.0) -> None:
         super().__init__(p=p)
         self.share = share
         self.wrap = wrap

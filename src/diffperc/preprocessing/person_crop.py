@@ -15,12 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from diffperc.errors import ConfigError
+from diffperc.ranges import Count, NotNegative, Positive, Range, Share, WholeNumber
 from diffperc.types import KeypointSpec, Person, Sample
 
 Matrix = tuple[tuple[float, float, float], tuple[float, float, float]]
@@ -73,16 +75,16 @@ class PersonCrop:
 
     def __init__(
         self,
-        size: Sequence[int] = (256, 192),
-        stride: int = 4,
-        sigma: float = 2.0,
-        padding: float = 1.25,
-        flip: float = 0.5,
-        half_body: float = 0.3,
-        half_body_joints: int = 8,
-        rotation: float = 40.0,
-        rotation_probability: float = 0.6,
-        scale: float = 0.5,
+        size: Sequence[Count] = (256, 192),
+        stride: Count = 4,
+        sigma: Positive = 2.0,
+        padding: Positive = 1.25,
+        flip: Share = 0.5,
+        half_body: Share = 0.3,
+        half_body_joints: WholeNumber = 8,
+        rotation: NotNegative = 40.0,
+        rotation_probability: Share = 0.6,
+        scale: Annotated[float, Range(0, 1, below=True)] = 0.5,
     ) -> None:
         height, width = size
         if height % stride or width % stride:

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from diffperc.errors import ConfigError, did_you_mean
 from diffperc.preprocessing.person_crop import PersonCrop
-from diffperc.types import DenseTarget, Picture
+from diffperc.ranges import Count
+from diffperc.types import DenseTarget, Picture, Target
 
 _OPENCV = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA, "nearest": cv2.INTER_NEAREST}
 INTERPOLATIONS = (*_OPENCV, "antialiased")
@@ -46,10 +47,10 @@ class Preprocess:
 
     def __init__(
         self,
-        short_side: int | Sequence[int] | None = None,
-        size: Sequence[int] | None = None,
+        short_side: Count | Sequence[Count] | None = None,
+        size: tuple[Count, Count] | None = None,
         interpolation: str = "linear",
-        crop: int | None = None,
+        crop: Count | None = None,
         person_crop: PersonCrop | None = None,
         augment: Sequence[Any] = (),
     ) -> None:
@@ -63,9 +64,36 @@ class Preprocess:
                 raise ConfigError(f"preprocessing.{key}: must be at least 1 pixel, found {side}.")
         if size is not None and len(size) != 2:
             raise ConfigError(f"preprocessing.size: must be (height, width), found {list(size)}.")
+        if size is not None and short_side is not None:
+            raise ConfigError(
+                f"preprocessing: size={list(size)} sets both sides, so that short_side={short_side} is not read; set one of "
+                "them to null."
+            )
         self.size = None if size is None else (int(size[0]), int(size[1]))
         self.interpolation, self.crop = interpolation, crop
         self.person_crop, self.augment = person_crop, tuple(augment)
+
+    def check(self, target: Target) -> None:
+        """Check that everything here has a meaning for a kind of ground truth.
+
+        Raises:
+            ConfigError: persons are not cut out, or something is given that would not be read.
+        """
+        if target.sample == "person":
+            if self.person_crop is None:
+                raise ConfigError(
+                    f"preprocessing.person_crop: the target '{target.name}' is about single persons, which must be cut out; "
+                    "see conf/preprocessing/pose.yaml."
+                )
+            if self.augment:
+                raise ConfigError(
+                    "preprocessing.augment: is not read for persons; preprocessing.person_crop augments them."
+                )
+        elif self.person_crop is not None:
+            raise ConfigError(
+                f"preprocessing.person_crop: is not read for the target '{target.name}', whose images are not cut out; set "
+                "preprocessing.person_crop=null."
+            )
 
     def evaluation(self, image: Picture) -> Picture:
         """An image (H, W, 3) uint8 at the size at which it is evaluated and predicted."""

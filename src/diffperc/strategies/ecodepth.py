@@ -25,6 +25,7 @@ from torch.nn import functional as F
 from diffperc.backbones import Backbone
 from diffperc.encoders.classifier import ImageClassifier, load_classifier
 from diffperc.layers.blocks import ResidualTokenMLP
+from diffperc.ranges import Positive, Timestep
 from diffperc.strategies.base import Strategy, constant_timestep, expression_length, with_expression
 from diffperc.types import Batch, Branch, Conditioning, TextSpec
 
@@ -54,8 +55,8 @@ class ECoDepth(Strategy):
         text: TextSpec,
         classifier: str | None = None,
         vit: Mapping[str, Any] | None = None,
-        timestep: int = 1,
-        latent_scale: float = 0.18215,
+        timestep: Timestep = 1,
+        latent_scale: Positive = 0.18215,
     ) -> None:
         super().__init__()
         self.out_spec = backbone.spec

@@ -31,6 +31,7 @@ from diffperc.backbones import Backbone
 from diffperc.encoders import ClipImageEncoder
 from diffperc.errors import ConfigError
 from diffperc.layers.blocks import ResidualTokenMLP, TokenMLP
+from diffperc.ranges import Count, NotNegative, Timestep
 from diffperc.strategies.base import Strategy, constant_timestep, expression_length, with_expression
 from diffperc.strategies.parts.attention_maps import append_attention, widened
 from diffperc.strategies.parts.text_table import Templates, TextTable
@@ -88,12 +89,12 @@ class IEDP(Strategy):
         self,
         backbone: Backbone,
         text: TextSpec,
-        queries: int | None = None,
-        heads: int = 8,
-        explicit_weight: float = 1.0,
+        queries: Count | None = None,
+        heads: Count = 8,
+        explicit_weight: NotNegative = 1.0,
         templates: Templates = "a photo of a {}",
-        timestep: int = 1,
-        attention: Sequence[int] = (),
+        timestep: Timestep = 1,
+        attention: Sequence[Count] = (),
         detach_attention: bool = True,
     ) -> None:
         super().__init__()

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from diffperc.backbones import Backbone
 from diffperc.layers.blocks import TokenMLP
+from diffperc.ranges import Count, NotNegative
 from diffperc.strategies.base import Strategy, expression_length, with_expression
 from diffperc.strategies.parts.readout import FusedReadout, PyramidReadout
 from diffperc.types import Batch, Branch, Conditioning, Features, TextSpec
@@ -53,13 +54,13 @@ class MetaPrompts(Strategy):
         self,
         backbone: Backbone,
         text: TextSpec,
-        prompts: int = 50,
-        steps: int = 3,
+        prompts: Count = 50,
+        steps: Count = 3,
         shared: bool = False,
         adapter: bool = True,
         readout: Literal["fused", "pyramid"] = "fused",
-        supervise_steps: float = 0.0,
-        init_std: float | None = 0.001,
+        supervise_steps: NotNegative = 0.0,
+        init_std: NotNegative | None = 0.001,
     ) -> None:
         super().__init__()
         if steps < 1:

@@ -33,6 +33,7 @@ from torch import Tensor
 from diffperc.backbones import Backbone
 from diffperc.encoders.captioner import Captioner, load_captioner
 from diffperc.errors import DataError
+from diffperc.ranges import Count, Positive, Timestep
 from diffperc.strategies.base import Strategy, constant_timestep, expression_length, with_expression
 from diffperc.strategies.parts.attention_maps import append_attention, widened
 from diffperc.types import Batch, Branch, Conditioning, TextSpec
@@ -62,9 +63,9 @@ class TADP(Strategy):
         text: TextSpec,
         captions: str | None = None,
         captioner: str | None = None,
-        timestep: int = 1,
-        latent_scale: float = 0.18215,
-        attention: Sequence[int] = (),
+        timestep: Timestep = 1,
+        latent_scale: Positive = 0.18215,
+        attention: Sequence[Count] = (),
         detach_attention: bool = True,
     ) -> None:
         super().__init__()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from diffperc.backbones import Backbone
+from diffperc.ranges import Count, Timestep
 from diffperc.strategies.base import Strategy, constant_timestep, with_expression
 from diffperc.types import Batch, Branch, Conditioning, TextSpec
 
@@ -26,7 +27,7 @@ class Unconditional(Strategy):
 
     tokens: Tensor
 
-    def __init__(self, backbone: Backbone, text: TextSpec, timestep: int = 1, length: int = 77) -> None:
+    def __init__(self, backbone: Backbone, text: TextSpec, timestep: Timestep = 1, length: Count = 77) -> None:
         super().__init__()
         self.out_spec = backbone.spec
         self.timestep = timestep

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from diffperc.backbones import Backbone
 from diffperc.layers.blocks import ResidualTokenMLP
+from diffperc.ranges import Count, Timestep
 from diffperc.strategies.base import Strategy, constant_timestep
 from diffperc.strategies.parts.attention_maps import append_attention, widened
 from diffperc.strategies.parts.text_table import Templates, TextTable
@@ -48,10 +49,10 @@ class VPD(Strategy):
         self,
         backbone: Backbone,
         text: TextSpec,
-        timestep: int = 1,
+        timestep: Timestep = 1,
         templates: Templates = "imagenet",
         class_embeddings: str | None = None,
-        attention: Sequence[int] = (),
+        attention: Sequence[Count] = (),
         detach_attention: bool = True,
         adapter: bool = True,
     ) -> None:

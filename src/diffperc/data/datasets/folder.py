@@ -27,7 +27,19 @@ from diffperc.data.formats.persons import Persons
 from diffperc.data.formats.split import split_names
 from diffperc.data.shared_list import SharedList
 from diffperc.errors import ConfigError, DataError
+from diffperc.ranges import Length, Positive
 from diffperc.types import COCO_KEYPOINTS, DatasetInfo, DenseTarget, FolderOptions, Sample, Target
+
+# options that are read for some kinds of ground truth alone
+_ONLY_FOR = {
+    "classes": ("mask",),
+    "ignore": ("mask",),
+    "depth_scale": ("depth",),
+    "max_depth": ("depth",),
+    "scenes": ("depth", "normals"),
+    "keypoints": ("keypoints",),
+    "expression_length": ("referent",),
+}
 
 
 class Folder(PerceptionDataset):
@@ -63,11 +75,11 @@ class Folder(PerceptionDataset):
         val: float | str | None = None,
         classes: Any = None,
         ignore: Sequence[int] = (255,),
-        depth_scale: float = 1000.0,
-        max_depth: float = 10.0,
+        depth_scale: Positive = 1000.0,
+        max_depth: Positive = 10.0,
         scenes: Sequence[str] | None = None,
         keypoints: str = "keypoints.json",
-        expression_length: int = 40,
+        expression_length: Length = 40,
         diagnostics: Diagnostics = STOP,
     ) -> None:
         self.split: Split = split
@@ -93,6 +105,10 @@ class Folder(PerceptionDataset):
         if isinstance(target, DenseTarget):
             return target.folder != ""
         return target.sample == "person"
+
+    @classmethod
+    def not_read(cls, target: Target) -> tuple[str, ...]:
+        return tuple(option for option, targets in _ONLY_FOR.items() if target.name not in targets)
 
     def __len__(self) -> int:
         return len(self._samples)

@@ -26,6 +26,7 @@ from diffperc.data.formats.images import read_image
 from diffperc.data.formats.refer import read_refs
 from diffperc.data.shared_list import SharedList
 from diffperc.errors import ConfigError, DataError, did_you_mean
+from diffperc.ranges import Length
 from diffperc.types import DatasetInfo, Sample
 
 _SPLIT_BY = {"refcoco": "unc", "refcoco+": "unc", "refcocog": "umd"}
@@ -75,7 +76,7 @@ class RefCOCO(PerceptionDataset):
         name: str = "refcoco",
         split_by: str | None = None,
         val: str = "val",
-        expression_length: int = 40,
+        expression_length: Length = 40,
         diagnostics: Diagnostics = STOP,
     ) -> None:
         if name not in _SPLIT_BY:

@@ -9,6 +9,7 @@ import numpy as np
 
 from diffperc.data.base import PerceptionDataset, Split
 from diffperc.errors import DataError
+from diffperc.ranges import Count, WholeNumber
 from diffperc.scenes import (
     CLASSES,
     MAX_DEPTH,
@@ -47,10 +48,10 @@ class Scenes(PerceptionDataset):
         self,
         split: Split,
         target: Target,
-        size: tuple[int, int] = (128, 128),
-        train_size: int = 6400,
-        val_size: int = 128,
-        seed: int = 0,
+        size: tuple[Count, Count] = (128, 128),
+        train_size: Count = 6400,
+        val_size: Count = 128,
+        seed: WholeNumber = 0,
     ) -> None:
         self.split: Split = split
         self._target = target

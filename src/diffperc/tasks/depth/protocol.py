@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from diffperc.ranges import Count, NotNegative, Positive, WholeNumber
 from diffperc.types import Protocol
 
 
@@ -20,8 +21,8 @@ class DepthProtocol(Protocol):
             predicts the whole image at once.
     """
 
-    min_depth: float
-    max_depth: float
-    crop: tuple[int, int, int, int] | None = None
-    crop_size: tuple[int, int] | None = None
-    windows: int = 1
+    min_depth: NotNegative
+    max_depth: Positive
+    crop: tuple[WholeNumber, WholeNumber, WholeNumber, WholeNumber] | None = None
+    crop_size: tuple[Count, Count] | None = None
+    windows: Count = 1

@@ -11,6 +11,7 @@ from diffperc.data import PerceptionDataset
 from diffperc.losses import silog_loss
 from diffperc.metrics import DepthMetrics
 from diffperc.models.outputs import BoundedDepth
+from diffperc.ranges import Share
 from diffperc.targets import DepthTarget
 from diffperc.tasks.base import PerceptionTask
 from diffperc.tasks.depth.baseline import depth_baseline
@@ -34,7 +35,7 @@ class DepthTask(PerceptionTask):
     monitor: ClassVar[tuple[str, str]] = ("val/rmse_m", "min")
     predictor = DepthPredictor
 
-    def __init__(self, variance_focus: float = 0.5, **kwargs: Any) -> None:
+    def __init__(self, variance_focus: Share = 0.5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.variance_focus = variance_focus
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from diffperc.ranges import Count, Share
 from diffperc.types import Protocol
 
 
@@ -17,6 +18,6 @@ class PoseProtocol(Protocol):
         blur: side in pixels of the Gaussian that smooths a heatmap before its sub-pixel maximum is computed; odd.
     """
 
-    visible: float = 0.2
-    oks_nms: float = 0.9
-    blur: int = 11
+    visible: Share = 0.2
+    oks_nms: Share = 0.9
+    blur: Count = 11

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from diffperc.data import PerceptionDataset
 from diffperc.metrics import KeypointMetrics
+from diffperc.ranges import Positive
 from diffperc.targets import KeypointsTarget
 from diffperc.tasks.base import PerceptionTask
 from diffperc.tasks.pose.baseline import pose_baseline
@@ -41,7 +42,7 @@ class PoseTask(PerceptionTask):
     out_stride = 4
     predictor = PosePredictor
 
-    def __init__(self, loss_scale: float = 1.0, **kwargs: Any) -> None:
+    def __init__(self, loss_scale: Positive = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.loss_scale = loss_scale
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from diffperc.data import PerceptionDataset
 from diffperc.losses import cross_entropy
 from diffperc.metrics import ReferringMetrics
+from diffperc.ranges import NotNegative
 from diffperc.targets import ReferentTarget
 from diffperc.tasks.base import PerceptionTask
 from diffperc.tasks.referring.baseline import referring_baseline
@@ -33,7 +34,7 @@ class ReferringTask(PerceptionTask):
     monitor: ClassVar[tuple[str, str]] = ("val/oiou", "max")
     predictor = ReferringPredictor
 
-    def __init__(self, class_weights: Sequence[float] = (0.9, 1.1), **kwargs: Any) -> None:
+    def __init__(self, class_weights: Sequence[NotNegative] = (0.9, 1.1), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.class_weights = tuple(class_weights)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from diffperc.ranges import Count, Positive
 from diffperc.types import Protocol
 
 
@@ -17,6 +18,6 @@ class SegmentationProtocol(Protocol):
         ratios: scales of the image whose probabilities are averaged.
     """
 
-    window: int | None = None
-    stride: int | None = None
-    ratios: tuple[float, ...] = (1.0,)
+    window: Count | None = None
+    stride: Count | None = None
+    ratios: tuple[Positive, ...] = (1.0,)
