@@ -49,8 +49,8 @@ def test_the_short_side_is_reached_and_the_aspect_is_kept(
 
 
 @pytest.mark.parametrize("shape", [(37, 53), (20, 90), (64, 48)])
-def test_size_wins_over_the_short_side_and_over_the_aspect(shape: tuple[int, int]) -> None:
-    preprocess = Preprocess(short_side=30, size=[64, 48])
+def test_size_wins_over_the_aspect(shape: tuple[int, int]) -> None:
+    preprocess = Preprocess(size=[64, 48])
     assert preprocess.size == (64, 48)
     assert preprocess.evaluation(noise(*shape)).shape == (64, 48, 3)
 
@@ -165,7 +165,7 @@ class XTarget(DenseTarget):
     def tensor(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(values.copy())[None]
 
-    def statistics(self, sample: Sample) -> Statistics:
+    def statistics(self, sample: Sample, info: DatasetInfo) -> Statistics:
         return Statistics()
 
     def panel(self, sample: Sample, info: DatasetInfo) -> Panel:

@@ -18,7 +18,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from diffperc.backbones import StableDiffusionBackbone
 from diffperc.config.compose import composed
-from diffperc.data.formats.image_folder import captioned_images
+from diffperc.data.formats.captioned_images import captioned_images
 from diffperc.errors import ConfigError, DataError, DiffPercError
 from diffperc.pretraining import pretrain
 from diffperc.pretraining.clip import Contrastive, similarity

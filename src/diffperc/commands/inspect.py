@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.progress import Progress
-from torch.utils.data import DataLoader, Subset
 
+from diffperc.checkpoints.native import empty_task
 from diffperc.data import PerceptionDataset
 from diffperc.data.diagnostics import Collected
-from diffperc.engine.build import build_dataset, build_preprocess, build_protocol, task_class
-from diffperc.engine.datamodule import PerceptionData, start_worker
-from diffperc.errors import ConfigError, DataError, DiffPercError
+from diffperc.engine.build import architecture_of, build_dataset, build_preprocess, build_protocol, task_class
+from diffperc.engine.datamodule import PerceptionData
+from diffperc.errors import ConfigError, DataError, DiffPercError, WeightsError
+from diffperc.inspection.examine import grouped, measure, notes_of, problems_of, sentences_cut
 from diffperc.inspection.montage import write_montage
 from diffperc.inspection.report import print_report
-from diffperc.inspection.statistics import Measured, MeasuredDataset, Summary
+from diffperc.inspection.scoring import scores_of_the_truth, scoring_problem
+from diffperc.inspection.statistics import Summary
 from diffperc.inspection.throughput import loader_speed
 from diffperc.reports.summary import write_json
 from diffperc.types import Target
@@ -41,28 +44,29 @@ def inspect(cfg: DictConfig) -> None:
     target = task_class(cfg).target
     diagnostics = Collected()
     sets = _open(cfg, diagnostics)
-    summaries = {split: Summary() for split in sets}
+    summaries = {split: Summary(len(dataset)) for split, dataset in sets.items()}
     speed: dict[str, float] = {}
     stopped = False
     try:
         for split, dataset in sets.items():
             _measure(dataset, target, summaries[split], cfg, split)
+        tried = _Trial(cfg, sets, summaries)
         speed = _speed(sets, summaries, cfg)
     except KeyboardInterrupt:
-        stopped = True
-    contents, problems = {}, list(diagnostics.problems)
-    for split, summary in summaries.items():
-        contents[split] = summary.to_dict(target.counted_names(sets[split].info))
-        problems += summary.problems
+        stopped, tried = True, _Trial(cfg, {}, {})
+    problems = [*diagnostics.problems, *problems_of(sets, summaries, target), *tried.problems]
     report = {
         **_names(cfg),
         "complete": not stopped and cfg.samples is None,
-        "splits": contents,
+        "splits": {
+            split: summary.to_dict(target.counted_names(sets[split].info)) for split, summary in summaries.items()
+        },
         "loader": speed,
-        "notes": _notes(cfg, sets, summaries, target, diagnostics),
+        "truth_as_prediction": tried.scores,
+        "notes": [*diagnostics.left_out, *notes_of(sets, summaries, target), *_few(cfg, sets), *tried.notes],
         "problems": problems,
     }
-    _write(report, sets, target, 0 if stopped else int(cfg.pictures), folder)
+    _write(report, sets, target, 0 if stopped else int(cfg.pictures), folder, diagnostics.drafts)
     if stopped:
         _print_stopped(sets, summaries)
         raise KeyboardInterrupt
@@ -71,6 +75,48 @@ def inspect(cfg: DictConfig) -> None:
             f"the data cannot be used as it is: {len(problems)} problems, listed in {folder / 'problems.txt'}."
         )
     print("the data can be used.")
+
+
+class _Trial:
+    """What building the task and scoring the ground truth tells.
+
+    Attributes:
+        scores: metrics of the ground truth as prediction.
+        problems, notes: sentences.
+    """
+
+    def __init__(self, cfg: DictConfig, sets: dict[str, PerceptionDataset], summaries: dict[str, Summary]) -> None:
+        self.scores: dict[str, float] = {}
+        self.problems: list[str] = []
+        self.notes: list[str] = []
+        if not sets or any(summary.problems for summary in summaries.values()):
+            return
+        with self._collecting():
+            build_preprocess(cfg)
+            if "val" in sets:
+                self.scores = scores_of_the_truth(cfg, sets["val"])
+                problem = scoring_problem(task_class(cfg), self.scores, cfg.task.protocol.name)
+                self.problems += [problem] if problem else []
+        info = next(iter(sets.values())).info
+        try:
+            arch = architecture_of(cfg)
+        except WeightsError as error:
+            self.notes.append(f"the network was not built, only the data was looked at: {error.sentence}")
+            return
+        with self._collecting():
+            expression = empty_task(cfg, arch, info).model.expression
+            if expression is not None:
+                self.notes += sentences_cut(summaries, expression.cut, expression.length)
+
+    @contextlib.contextmanager
+    def _collecting(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # Hydra wraps what a constructor raises
+            mine = error if isinstance(error, DiffPercError) else error.__cause__
+            if not isinstance(mine, DiffPercError):
+                raise
+            self.problems += [] if mine.sentence in self.problems else [mine.sentence]
 
 
 def _names(cfg: DictConfig) -> dict[str, Any]:
@@ -116,23 +162,10 @@ def _open(cfg: DictConfig, diagnostics: Collected) -> dict[str, PerceptionDatase
 
 
 def _measure(dataset: PerceptionDataset, target: Target, summary: Summary, cfg: DictConfig, split: str) -> None:
-    count = len(dataset)
-    if cfg.samples is not None:
-        count = min(int(cfg.samples), count)
-    # spread over the split
-    chosen = np.linspace(0, len(dataset) - 1, count).round().astype(int).tolist()
-    loader = DataLoader(
-        Subset(MeasuredDataset(dataset, target), chosen),
-        batch_size=8,
-        num_workers=cfg.num_workers,
-        collate_fn=list[Measured],
-        worker_init_fn=start_worker,
-    )
+    count = len(dataset) if cfg.samples is None else min(int(cfg.samples), len(dataset))
     with Progress(transient=True) as progress:
         bar = progress.add_task(f"{split} samples", total=count)
-        for samples in loader:
-            summary.add(samples)
-            progress.advance(bar, len(samples))
+        measure(dataset, target, summary, cfg.samples, cfg.num_workers, lambda done: progress.advance(bar, done))
 
 
 def _speed(sets: dict[str, PerceptionDataset], summaries: dict[str, Summary], cfg: DictConfig) -> dict[str, float]:
@@ -160,41 +193,31 @@ def _speed(sets: dict[str, PerceptionDataset], summaries: dict[str, Summary], cf
     return found
 
 
-def _notes(
-    cfg: DictConfig,
-    sets: dict[str, PerceptionDataset],
-    summaries: dict[str, Summary],
-    target: Target,
-    diagnostics: Collected,
-) -> list[str]:
-    """Sentences about data that can be used but may not be intended."""
-    notes = list(diagnostics.left_out)
-    for split, summary in summaries.items():
-        if summary.count:
-            notes += target.notes(summary, sets[split].info, split)
-    nothing = Summary()
-    both = summaries.get("train", nothing).paths & summaries.get("val", nothing).paths
-    if both:
-        notes.append(f"{len(both)} images are in both splits, such as {min(both)}.")
-    if "train" in sets and len(sets["train"]) < cfg.recipe.batch_size:
-        notes.append(
-            f"train: has {len(sets['train'])} samples; training needs at least recipe.batch_size={cfg.recipe.batch_size}."
-        )
-    return notes
+def _few(cfg: DictConfig, sets: dict[str, PerceptionDataset]) -> list[str]:
+    """A note if there are fewer training samples than in a batch."""
+    if "train" not in sets or len(sets["train"]) >= cfg.recipe.batch_size:
+        return []
+    return [
+        f"train: has {len(sets['train'])} samples; training needs at least recipe.batch_size={cfg.recipe.batch_size}."
+    ]
 
 
 def _write(
-    report: dict[str, Any], sets: dict[str, PerceptionDataset], target: Target, pictures: int, folder: Path
+    report: dict[str, Any],
+    sets: dict[str, PerceptionDataset],
+    target: Target,
+    pictures: int,
+    folder: Path,
+    drafts: dict[str, str],
 ) -> None:
     write_json(folder / "report.json", report)
     problems = "\n".join([*report["problems"], ""])
     (folder / "problems.txt").write_text(problems, encoding="utf-8")
     written = ["report.json", "problems.txt"]
-    readable = {}
-    for split, dataset in sets.items():
-        if report["splits"][split]["samples"]:
-            readable[split] = dataset
-    if pictures and readable and write_montage(readable, target, pictures, folder / "montage.png"):
+    for name, text in drafts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+        written.append(f"{name} (a draft; complete it and put it into the data set)")
+    if pictures and sets and write_montage(sets, target, pictures, folder / "montage.png"):
         written.append("montage.png")
-    print_report(report, target.counted)
+    print_report({**report, "problems": grouped(report["problems"])}, target.counted)
     print(f"written: {folder}/ {', '.join(written)}")

@@ -18,11 +18,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from diffperc.checkpoints import check_fits, checkpoint_in, load, read_checkpoint
 from diffperc.config.nodes import with_absolute_paths
-from diffperc.engine.build import build_dataset, build_preprocess, build_task
+from diffperc.engine.build import build_dataset, build_preprocess, build_task, task_class
 from diffperc.engine.callbacks import CostMonitor
 from diffperc.engine.datamodule import PerceptionData
 from diffperc.engine.trainer import build_trainer, log_hyperparameters, quiet_lightning
 from diffperc.inference.predictor import Predictor
+from diffperc.inspection.examine import examine_before_training, listed, sentences_cut
 from diffperc.reports.summary import print_summary, write_json
 from diffperc.tasks import PerceptionTask
 
@@ -84,10 +85,15 @@ def train_run(
     cfg = with_absolute_paths(cfg)
     preprocess = build_preprocess(cfg)
     train_set, val_set = build_dataset(cfg, "train"), build_dataset(cfg, "val")
+    sets = {"train": train_set, "val": val_set}
+    summaries, notes = examine_before_training(sets, task_class(cfg).target)
     resumed = None if cfg.ckpt is None else checkpoint_in(cfg.ckpt, "last")
     if resumed is not None:
         check_fits(resumed, read_checkpoint(resumed), cfg, train_set.info)
     task = build_task(cfg, train_set.info)
+    expression = task.model.expression
+    if expression is not None:
+        notes += sentences_cut(summaries, expression.cut, expression.length)
     data = PerceptionData(
         train_set,
         val_set,
@@ -115,6 +121,8 @@ def train_run(
             total / 1e6,
             folder,
         )
+        for line in listed(notes).splitlines():
+            log.warning("note: %s", line)
     trainer.fit(task, data, ckpt_path=resumed, weights_only=True)
     if task.validated_step != trainer.global_step:
         trainer.validate(task, data, verbose=False, weights_only=True)

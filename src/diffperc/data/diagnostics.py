@@ -26,6 +26,9 @@ class Diagnostics:
         """
         raise DataError(sentence)
 
+    def draft(self, name: str, text: str) -> None:
+        """Offer the text of a file that the data set lacks; training has no use for it."""
+
     def unused(self, sentences: Sequence[str]) -> None:
         """Report what is not used: one warning with the first sentence and the number of the others."""
         if len(sentences) > 1:
@@ -40,15 +43,20 @@ class Collected(Diagnostics):
     Attributes:
         problems: sentences about what must be fixed, each of which names a file.
         left_out: sentences about what is not used.
+        drafts: texts of missing files, by name.
     """
 
     def __init__(self) -> None:
+        self.drafts: dict[str, str] = {}
         self.problems: list[str] = []
         self.left_out: list[str] = []
 
     def problem(self, sentence: str) -> None:
         if sentence not in self.problems:  # problems of both splits are found twice
             self.problems.append(sentence)
+
+    def draft(self, name: str, text: str) -> None:
+        self.drafts[name] = text
 
     def unused(self, sentences: Sequence[str]) -> None:
         self.left_out += [sentence for sentence in sentences if sentence not in self.left_out]

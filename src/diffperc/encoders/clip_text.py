@@ -89,6 +89,11 @@ class ExpressionEncoder(nn.Module):
         """Stays in evaluation mode: frozen means frozen."""
         return super().train(False)
 
+    def cut(self, sentences: Sequence[str]) -> list[str]:
+        """Those of the sentences that have more than `length` tokens, so that their end is not read."""
+        counts = self._encoder.tokenizer(list(sentences), truncation=False, verbose=False)["input_ids"]
+        return [sentence for sentence, ids in zip(sentences, counts, strict=True) if len(ids) > self.length]
+
     def forward(self, sentences: Sequence[str]) -> Tensor:
         """B sentences to tokens (B, `length`, D), without gradient."""
         return self._encoder.encode(sentences, self.length).tokens

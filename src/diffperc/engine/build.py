@@ -10,6 +10,7 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from torch import nn
 
 from diffperc.data import PerceptionDataset
 from diffperc.data.diagnostics import STOP, Diagnostics
@@ -20,6 +21,8 @@ from diffperc.preprocessing import Preprocess
 from diffperc.tasks import PerceptionTask
 from diffperc.types import COCO_KEYPOINTS, DatasetInfo, Protocol
 from diffperc.version import __version__
+from diffperc.weights.architecture import Architecture, architecture
+from diffperc.weights.locate import locate
 
 FORMAT = 2
 """The version of the checkpoint format; increased when older files can no longer be read."""
@@ -112,6 +115,18 @@ def _names(given: Any) -> tuple[str, ...]:
     return tuple(given) if isinstance(given, ListConfig) else ()
 
 
+def architecture_of(cfg: DictConfig) -> Architecture:
+    """The configs of the configured backbone's parts, without its weights.
+
+    Raises:
+        WeightsError: they are not on this machine.
+    """
+    config, pretrained = cfg.backbone.get("config"), cfg.backbone.get("pretrained")
+    if config is None and pretrained is not None:
+        return architecture(None, locate(str(pretrained), cfg.backbone.get("revision")))
+    return architecture(config, None)
+
+
 def build_model(cfg: DictConfig, info: DatasetInfo, weights: bool = True) -> PerceptionModel:
     """The configured network.
 
@@ -149,6 +164,12 @@ def build_task(cfg: DictConfig, info: DatasetInfo, weights: bool = True) -> Perc
         optimizer=build_optimizer(cfg) if weights else None,
         provenance=provenance(cfg, info, model.backbone.architecture),
     )
+    return task
+
+
+def task_without_network(cfg: DictConfig, info: DatasetInfo) -> PerceptionTask:
+    """The configured task, which can score predictions and make none."""
+    task: PerceptionTask = instantiate(cfg.task, _partial_=True, _convert_="all")(model=nn.Identity(), info=info)
     return task
 
 

@@ -29,8 +29,14 @@ def write_montage(sets: Mapping[str, PerceptionDataset], target: Target, count: 
         for index in np.linspace(0, len(dataset) - 1, shown).round().astype(int):
             try:
                 rows.append(sample_figure(dataset[int(index)], dataset.info, target, split))
-            except DataError:  # listed among the problems
-                continue
+            except DataError as error:
+                rows.append(_without_truth(error.sentence, split))
     if rows:
         Image.fromarray(stacked(rows, columns=2)).save(file)
     return bool(rows)
+
+
+def _without_truth(problem: str, split: str) -> Picture:
+    """The place of a sample that cannot be read, with its problem."""
+    empty = np.full((96, 96, 3), 60, np.uint8)
+    return panels([(f"{split}: cannot be read", empty), ("", empty)], title=problem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from diffperc.data import PerceptionDataset
+from diffperc.data.formats.headers import image_facts
 from diffperc.errors import DataError
-from diffperc.types import DenseTarget, Target
+from diffperc.inspection.twins import thumbnail
+from diffperc.types import DenseTarget, Statistics, Target
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,10 @@ class Measured:
         problems: sentences; a sample with problems has no numbers.
         size: (H, W) of the image.
         values: brightness and contrast of the image in [0, 255], and `Statistics.values` of the target.
-        counts: `Statistics.counts` of the target.
+        target: `Statistics` of the target.
+        facts: see `image_facts`.
+        sentences: expressions.
+        thumbnail: see `inspection.twins`.
     """
 
     index: int
@@ -33,7 +39,10 @@ class Measured:
     problems: tuple[str, ...] = ()
     size: tuple[int, int] = (0, 0)
     values: dict[str, float] = field(default_factory=dict)
-    counts: NDArray[np.int64] | None = None
+    target: Statistics = field(default_factory=Statistics)
+    facts: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
+    thumbnail: NDArray[np.float32] | None = None
 
 
 class MeasuredDataset(Dataset[Measured]):
@@ -50,10 +59,12 @@ class MeasuredDataset(Dataset[Measured]):
             sample = self.dataset[index]
         except DataError as error:
             return Measured(index, problems=self._problems(index, error.sentence))
-        found = self.target.statistics(sample)
+        found = self.target.statistics(sample, self.dataset.info)
         values = {"brightness": float(sample.image.mean()), "contrast": float(sample.image.std()), **found.values}
         size = (sample.image.shape[0], sample.image.shape[1])
-        return Measured(index, sample.path, (), size, values, found.counts)
+        facts = image_facts(sample.files[0]) if sample.files else ()
+        small = thumbnail(sample.image) if sample.files else None
+        return Measured(index, sample.path, (), size, values, found, facts, sample.expressions, small)
 
     def _problems(self, index: int, problem: str) -> tuple[str, ...]:
         """The problems of a sample; if both files are bad, that of the ground truth is reported too."""
@@ -69,15 +80,30 @@ class MeasuredDataset(Dataset[Measured]):
 class Summary:
     """The numbers of a split so far.
 
+    Args:
+        total: the number of samples of the split.
+
     Attributes:
         count: good samples.
         problems: sentences about the others.
         sizes: how many images have each (H, W).
         paths: of the images.
         counts: (K,) per class or keypoint; `images`: the number of samples in which it occurs.
+        ignored: pixels by the id in the files that are not counted.
+        colours: by the id in the files: the RGB that palettes give it, each with the first image that has it.
+        facts: by clause, the images of which it is true, see `image_facts`.
+        sentences: all expressions.
+        thumbnails: by image, see `inspection.twins`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, total: int = 0) -> None:
+        self.total = total
+        self.seen = 0
+        self.ignored: Counter[int] = Counter()
+        self.colours: dict[int, dict[tuple[int, ...], str]] = {}
+        self.facts: dict[str, set[str]] = {}
+        self.sentences: list[str] = []
+        self.thumbnails: dict[str, NDArray[np.float32]] = {}
         self.count = 0
         self.problems: list[str] = []
         self.sizes: dict[tuple[int, int], int] = {}
@@ -90,7 +116,13 @@ class Summary:
         for sample in samples:
             self._add(sample)
 
+    @property
+    def complete(self) -> bool:
+        """Whether every sample of the split was looked at."""
+        return self.seen >= self.total
+
     def _add(self, sample: Measured) -> None:
+        self.seen += 1
         if sample.problems:
             self.problems = list(dict.fromkeys([*self.problems, *sample.problems]))
             return
@@ -100,11 +132,23 @@ class Summary:
             self.sizes[sample.size] = self.sizes.get(sample.size, 0) + 1
         for name, value in sample.values.items():
             self._values.setdefault(name, []).append(value)
-        if sample.counts is not None:
+        self.sentences += sample.sentences
+        for fact in sample.facts:
+            self.facts.setdefault(fact, set()).add(sample.path)
+        if sample.thumbnail is not None:
+            self.thumbnails[sample.path] = sample.thumbnail
+        self._add_counts(sample)
+
+    def _add_counts(self, sample: Measured) -> None:
+        target = sample.target
+        self.ignored.update(target.ignored)
+        for number, colour in target.colours.items():
+            self.colours.setdefault(number, {}).setdefault(colour, sample.path)
+        if target.counts is not None:
             if not self.counts.size:
-                self.counts = self.images = np.zeros_like(sample.counts)
-            self.counts = self.counts + sample.counts
-            self.images = self.images + (sample.counts > 0)
+                self.counts = self.images = np.zeros_like(target.counts)
+            self.counts = self.counts + target.counts
+            self.images = self.images + (target.counts > 0)
 
     def ranges(self) -> dict[str, tuple[float, float, float]]:
         """By name: smallest, median and largest value of a sample."""
@@ -112,6 +156,10 @@ class Summary:
         for name, values in self._values.items():
             found[name] = (min(values), float(np.median(values)), max(values))
         return found
+
+    def mean(self, name: str) -> float:
+        """The mean over the samples that have the value; NaN if none has."""
+        return float(np.mean(self._values.get(name, [np.nan])))
 
     def share_above(self, name: str, limit: float) -> float:
         """The fraction of samples that have a larger value."""

@@ -7,6 +7,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from diffperc.checks import check_shape
+from diffperc.layers.valid import valid_depth
 
 NAMES = ("delta1", "delta2", "delta3", "abs_rel", "sq_rel_m", "rmse_m", "rmse_log", "log10", "silog")
 
@@ -29,7 +30,7 @@ def valid_pixels(
     Returns:
         A bool tensor of the same shape.
     """
-    valid = (target > min_depth) & (target < max_depth)
+    valid = valid_depth(target, max_depth, min_depth)
     if crop is None:
         return valid
     height, width = target.shape[-2:]

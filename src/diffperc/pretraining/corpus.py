@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from diffperc.data.formats.image_folder import captioned_images
+from diffperc.data.formats.captioned_images import captioned_images
 from diffperc.data.formats.images import read_image
 from diffperc.errors import ConfigError
 from diffperc.scenes import caption, render, sample_scene

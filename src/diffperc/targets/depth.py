@@ -13,6 +13,7 @@ from torch import Tensor
 
 from diffperc.data.formats.images import read_depth
 from diffperc.errors import ConfigError
+from diffperc.layers.valid import valid_depth
 from diffperc.types import DatasetInfo, DenseTarget, FolderOptions, FolderReader, Panel, Sample, Statistics
 from diffperc.visualization.colours import colormapped
 
@@ -44,15 +45,24 @@ class DepthTarget(DenseTarget):
         """(1, h, w) float32."""
         return torch.from_numpy(values.copy())[None]
 
-    def statistics(self, sample: Sample) -> Statistics:
+    def statistics(self, sample: Sample, info: DatasetInfo) -> Statistics:
         depth = sample.targets[self.name]
         measured = depth[depth > 0]
         values = {"depth, measured share": measured.size / depth.size}
         if measured.size:
+            values["depth, share that counts"] = float(valid_depth(measured, info.max_depth).mean())
             values["depth, least m"] = float(measured.min())
             values["depth, mean m"] = float(measured.mean(dtype=np.float64))
             values["depth, largest m"] = float(measured.max())
         return Statistics(values)
+
+    def problems(self, summary: Any, info: DatasetInfo, split: str) -> list[str]:
+        if summary.share_above("depth, share that counts", 0):
+            return []
+        return [
+            f"{split}: no pixel of any image counts: depth is 0, not a number, or beyond "
+            f"dataset.max_depth={info.max_depth:g} m everywhere; is dataset.depth_scale right?"
+        ]
 
     def notes(self, summary: Any, info: DatasetInfo, split: str) -> list[str]:
         notes = []
@@ -61,9 +71,12 @@ class DepthTarget(DenseTarget):
             notes.append(f"{split}: half of the images have a mean depth beyond {median:.3g} m; is the scale right?")
         beyond = summary.share_above("depth, largest m", info.max_depth or np.inf)
         if beyond:
+            _, _, largest = summary.ranges()["depth, largest m"]
+            share = 1 - summary.mean("depth, share that counts")
             notes.append(
-                f"{split}: {beyond:.0%} of the images have depths beyond dataset.max_depth={info.max_depth}, "
-                "which the network cannot express."
+                f"{split}: {beyond:.0%} of the images have depths beyond dataset.max_depth={info.max_depth:g} m, up to "
+                f"{largest:.4g} m: {share:.1%} of what was measured is not counted; set dataset.max_depth to the largest "
+                "depth that the network should express."
             )
         empty = 1 - summary.share_above("depth, measured share", 0)
         if empty:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from diffperc.types import DatasetInfo, Panel, Picture, Sample, Statistics, Target
@@ -16,7 +18,7 @@ class KeypointsTarget(Target):
     sample = "person"
     counted = "keypoint"
 
-    def statistics(self, sample: Sample) -> Statistics:
+    def statistics(self, sample: Sample, info: DatasetInfo) -> Statistics:
         assert sample.person is not None
         labelled = np.array([v > 0 for *_, v in sample.person.keypoints], dtype=np.int64)
         _, _, width, height = sample.person.box
@@ -24,6 +26,11 @@ class KeypointsTarget(Target):
 
     def counted_names(self, info: DatasetInfo) -> tuple[str, ...]:
         return () if info.keypoints is None else info.keypoints.names
+
+    def problems(self, summary: Any, info: DatasetInfo, split: str) -> list[str]:
+        if summary.counts.any():
+            return []
+        return [f"{split}: no person has a labelled keypoint; whose third number is 1 or 2; 0 means not labelled."]
 
     def panel(self, sample: Sample, info: DatasetInfo) -> Panel:
         assert sample.person is not None

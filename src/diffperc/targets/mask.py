@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from diffperc.data.formats.headers import read_ids
 from diffperc.data.formats.images import read_mask
 from diffperc.errors import ConfigError, DataError
 from diffperc.types import DatasetInfo, DenseTarget, FolderOptions, FolderReader, Panel, Sample, Statistics
@@ -22,6 +24,9 @@ from diffperc.visualization.overlays import legend_of, overlay
 
 _IDS = 256
 _IGNORED = 255
+_LOOKED_AT = 100  # masks
+_MUCH = 0.1
+"""The share of all pixels above which an id that is not counted is worth a note."""
 
 
 class MaskTarget(DenseTarget):
@@ -38,6 +43,9 @@ class MaskTarget(DenseTarget):
         return mask
 
     def folder_reader(self, options: FolderOptions) -> FolderReader:
+        missing = options.root / "classes.yaml"
+        if options.classes is None and not missing.is_file():
+            return _drafted(missing, options)
         names = _names_by_id(options)
         class_of = {label: position for position, label in enumerate(names)}
         return FolderReader(partial(read_mask, classes=class_of, ignore=options.ignore), tuple(names.values()))
@@ -52,23 +60,53 @@ class MaskTarget(DenseTarget):
         labels[ids[ids < count]] = True
         return labels
 
-    def statistics(self, sample: Sample) -> Statistics:
-        return Statistics(counts=np.bincount(sample.targets[self.name].reshape(-1), minlength=_IDS))
+    def statistics(self, sample: Sample, info: DatasetInfo) -> Statistics:
+        mask = sample.targets[self.name]
+        counts = np.bincount(mask.reshape(-1), minlength=_IDS)
+        if not sample.files:
+            return Statistics(counts=counts)
+        ids, colours = read_ids(sample.files[1])
+        not_counted = np.bincount(ids[mask == _IGNORED], minlength=_IDS)
+        ignored = {int(i): int(not_counted[i]) for i in np.flatnonzero(not_counted)}
+        return Statistics(counts=counts, ignored=ignored, colours=colours)
 
     def counted_names(self, info: DatasetInfo) -> tuple[str, ...]:
         return info.classes
 
-    def notes(self, summary: Any, info: DatasetInfo, split: str) -> list[str]:
-        if not summary.counts.any():
+    def problems(self, summary: Any, info: DatasetInfo, split: str) -> list[str]:
+        occurs = summary.counts[: len(info.classes)] > 0
+        if not occurs.any():
+            return [f"{split}: no pixel is counted, all ids are among the ignored ones{_as_class(summary.ignored)}."]
+        if occurs.sum() > 1 or len(occurs) < 2 or not summary.complete or not split.startswith("train"):
             return []
+        (only,) = itertools.compress(info.classes, occurs)
+        return [
+            f"{split}: of {len(info.classes)} classes only '{only}' occurs, so that there is nothing to learn"
+            f"{_as_class(summary.ignored)}."
+        ]
+
+    def notes(self, summary: Any, info: DatasetInfo, split: str) -> list[str]:
+        notes = []
         occurs = summary.counts[: len(info.classes)] > 0
         absent = list(itertools.compress(info.classes, ~occurs))
-        if not absent:
-            return []
-        listed = ", ".join(absent[:8])
-        notes = [f"{split}: {len(absent)} of {len(info.classes)} classes do not occur: {listed}."]
-        if not occurs.any():
-            notes.append(f"{split}: no pixel is counted; all ids are among the ignored ones.")
+        if absent:
+            notes.append(
+                f"{split}: {len(absent)} of {len(info.classes)} classes do not occur: {', '.join(absent[:8])}."
+            )
+        total = int(summary.counts.sum())
+        for number, pixels in summary.ignored.items():
+            if pixels > _MUCH * total:
+                notes.append(
+                    f"{split}: id {number} is not counted and covers {pixels / total:.0%} of all pixels"
+                    f"{_as_class({number: pixels})}."
+                )
+        for number, files in summary.colours.items():
+            if len(files) > 1:
+                (first, one), (second, other) = list(files.items())[:2]
+                notes.append(
+                    f"{split}: id {number} has the colour {first} in {one} and {second} in {other}; the palettes differ, so "
+                    "that an id may stand for different classes. Write all masks with the same ids."
+                )
         return notes
 
     def panel(self, sample: Sample, info: DatasetInfo) -> Panel:
@@ -78,6 +116,38 @@ class MaskTarget(DenseTarget):
         return Panel(f"{len(legend)} classes", picture, legend)
 
 
+def _as_class(ignored: Mapping[int, int]) -> str:
+    """A clause: what to do if the most frequent of the ids that are not counted is a class after all."""
+    if not ignored:
+        return ""
+    number = max(ignored, key=lambda found: ignored[found])
+    return (
+        f"; if {number}, which is not counted, is a class, name the classes by their ids in classes.yaml, as in "
+        f"{{0: background, {number}: thing}}, and take it out of dataset.ignore, as in dataset.ignore=[]"
+    )
+
+
+def _drafted(missing: Path, options: FolderOptions) -> FolderReader:
+    """Classes named after the ids that some of the masks hold, and the sentence that asks for their real names."""
+    pixels = np.zeros(_IDS, np.int64)
+    for file in options.files[:: max(1, len(options.files) // _LOOKED_AT)]:
+        with contextlib.suppress(DataError):
+            pixels += np.bincount(read_mask(file, _IDS).reshape(-1), minlength=_IDS)
+    found = np.flatnonzero(pixels).tolist()
+    classes = {i: f"id {i}" for i in found if i not in options.ignore}
+    shares = ", ".join(f"{i} ({pixels[i] / pixels.sum():.1%})" for i in found)
+    held = f" They hold the ids {shares}." if found else ""
+    problem = (
+        f"Folder: there is no file '{missing}'. It names the classes, in the order of their ids in the masks (- road), or "
+        f"by id (7: road); write it, or set dataset.classes=[road,sky].{held}"
+    )
+    read = partial(read_mask, classes={i: n for n, i in enumerate(classes)}, ignore=options.ignore)
+    draft = "".join(f'{i}: "{name}"\n' for i, name in classes.items())
+    return FolderReader(
+        read, tuple(classes.values()), problem, f"# replace each text by the name of the class\n{draft}"
+    )
+
+
 def _names_by_id(options: FolderOptions) -> dict[int, str]:
     """Names of the classes by their id in the files, in the order of the ids."""
     where, given = "dataset.classes", options.classes
@@ -85,10 +155,10 @@ def _names_by_id(options: FolderOptions) -> dict[int, str]:
         file = options.root / (given or "classes.yaml")
         where, given = str(file), _read_classes(file)
     by_id = _by_id(given)
-    allowed = set(range(_IGNORED)).difference(options.ignore)
+    allowed = set(range(_IDS)).difference(options.ignore)
     if not by_id or not allowed.issuperset(by_id) or not _are_names(list(by_id.values())):
         raise ConfigError(
-            f"{where}: must be different names in the order of their ids, or names by id from 0 to 254, none of them among "
+            f"{where}: must be different names in the order of their ids, or names by id from 0 to 255, none of them among "
             f"dataset.ignore={list(options.ignore)}; in yaml a word such as yes needs quotes."
         )
     return dict(sorted(by_id.items()))

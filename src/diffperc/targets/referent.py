@@ -14,6 +14,8 @@ from diffperc.types import DatasetInfo, DenseTarget, FolderOptions, FolderReader
 from diffperc.visualization.colours import TARGET
 from diffperc.visualization.overlays import outlined
 
+_SHARE = "referent, share of the image"
+
 
 class ReferentTarget(DenseTarget):
     """(H, W) uint8, 1 on the object to which the expressions of the sample point."""
@@ -37,18 +39,23 @@ class ReferentTarget(DenseTarget):
             labels[sample.category] = True
         return labels
 
-    def statistics(self, sample: Sample) -> Statistics:
+    def statistics(self, sample: Sample, info: DatasetInfo) -> Statistics:
         words = [len(expression.split()) for expression in sample.expressions]
         return Statistics(
             {
-                "referent, share of the image": float(sample.targets[self.name].mean()),
+                _SHARE: float(sample.targets[self.name].mean()),
                 "expressions": len(words),
                 "words per expression": float(np.mean(words)),
             }
         )
 
+    def problems(self, summary: Any, info: DatasetInfo, split: str) -> list[str]:
+        if summary.share_above(_SHARE, 0):
+            return []
+        return [f"{split}: all expressions point to an empty mask; a mask is not 0 where the expression points."]
+
     def notes(self, summary: Any, info: DatasetInfo, split: str) -> list[str]:
-        empty = 1 - summary.share_above("referent, share of the image", 0)
+        empty = 1 - summary.share_above(_SHARE, 0)
         if not empty:
             return []
         return [f"{split}: {empty:.0%} of the expressions point to an empty mask."]

@@ -122,6 +122,10 @@ class PerceptionTask(L.LightningModule):
         """Add the prediction of a batch to the metrics."""
 
     @abstractmethod
+    def perfect(self, batch: Batch) -> Tensor:
+        """What `predict_batch` would return if it were right: the ground truth as a prediction."""
+
+    @abstractmethod
     def figure(self, batch: Batch, dense: Tensor, i: int) -> Picture:
         """Image, ground truth, prediction and error of sample `i`, side by side."""
 

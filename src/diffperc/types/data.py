@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -103,6 +104,7 @@ class Sample:
         category: the referent's index into the data set's classes, -1 unknown.
         person: the person whose keypoints are to be found.
         caption: a sentence about the whole image.
+        files: the image and its ground truth on disk; empty for what is rendered.
     """
 
     path: str
@@ -113,6 +115,7 @@ class Sample:
     category: int = -1
     person: Person | None = None
     caption: str | None = None
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -31,19 +31,30 @@ class FolderOptions:
         classes: names in the order of their ids, by id, or the name of a yaml file with either; None: ``classes.yaml``.
         ignore: ids in masks that are not counted.
         depth_scale: counts per metre in depth images of whole numbers.
+        files: all files of ground truth.
     """
 
     root: Path
     classes: Any = None
     ignore: tuple[int, ...] = (255,)
     depth_scale: float = 1000.0
+    files: tuple[Path, ...] = ()
 
 
 class FolderReader(NamedTuple):
-    """read: a file to the array of its target; classes: names of the classes, in the order of their ids."""
+    """How the files of a target are read.
+
+    Attributes:
+        read: a file to the array of its target.
+        classes: names of the classes, in the order of their ids.
+        problem: what the user must do before the data can be used; empty: nothing. `inspect` goes on without it.
+        draft: of the file that is missing then.
+    """
 
     read: Callable[[Path], NDArray[Any]]
     classes: tuple[str, ...] = ()
+    problem: str = ""
+    draft: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,10 +64,14 @@ class Statistics:
     Attributes:
         values: by name, such as ``depth, mean m``.
         counts: (K,) how often each of the names of `Target.counted` occurs: pixels of a class, labelled keypoints.
+        ignored: pixels by the id in the file that are not counted.
+        colours: RGB by the id in the file, of a palette image.
     """
 
     values: dict[str, float] = field(default_factory=dict)
     counts: NDArray[np.int64] | None = None
+    ignored: dict[int, int] = field(default_factory=dict)
+    colours: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
 
 class Panel(NamedTuple):
@@ -82,12 +97,16 @@ class Target(ABC):
     counted: ClassVar[str] = ""
 
     @abstractmethod
-    def statistics(self, sample: Sample) -> Statistics:
+    def statistics(self, sample: Sample, info: DatasetInfo) -> Statistics:
         """Numbers of one sample, for `inspect`."""
 
     def counted_names(self, info: DatasetInfo) -> tuple[str, ...]:
         """Names of `Statistics.counts`."""
         return ()
+
+    def problems(self, summary: Any, info: DatasetInfo, split: str) -> list[str]:
+        """Sentences about what cannot be trained on or scored, from an `inspection.Summary` of a split."""
+        return []
 
     def notes(self, summary: Any, info: DatasetInfo, split: str) -> list[str]:
         """Sentences about what can be used but may not be intended, from an `inspection.Summary` of a split."""

@@ -12,7 +12,7 @@ from PIL import Image
 
 from diffperc.data import Folder
 from diffperc.data.diagnostics import Collected
-from diffperc.data.formats.split import split_names
+from diffperc.data.formats.split import Splitting
 from diffperc.errors import ConfigError, DataError
 from diffperc.targets import DepthTarget, KeypointsTarget, MaskTarget, ReferentTarget
 from diffperc.types import Target
@@ -126,7 +126,7 @@ def test_captions_may_be_lists(root: Path) -> None:
 
 
 def validation_names(names: list[str], root: Path, val: Any) -> set[str]:
-    train, validation = split_names(names, root, val)
+    train, validation = Splitting(root, val).split(names)
     assert not train & validation
     return validation
 
@@ -169,7 +169,7 @@ BAD: dict[str, tuple[Target, str]] = {
     "no image": (REFERENT, r"expressions\.jsonl, line 2: there is no image '.*away\.jpg'"),
     "no mask": (REFERENT, r"expressions\.jsonl, line 2: there is no mask '.*away\.png'"),
     "no json": (REFERENT, r"expressions\.jsonl, line 2: is not valid json"),
-    "no name": (REFERENT, r"expressions\.jsonl, line 2: names no image under 'file_name'"),
+    "no name": (REFERENT, r"expressions\.jsonl: nothing reads the column 'file'; did you mean 'file_name'"),
     "no sentence": (REFERENT, r"expressions\.jsonl, line 2: has no 'expression', a sentence"),
     "no target": (MASK, r"kitchen/1\.jpg: there is no '.*masks/kitchen/1' with the suffix \.png"),
     "no classes": (MASK, r"there is no file '.*classes\.yaml'. It names the classes"),
@@ -291,15 +291,15 @@ def test_two_images_of_one_name_are_said(root: Path) -> None:
 def test_folders_of_splits_in_any_spelling_and_what_is_in_none_of_them(tmp_path: Path, above: str) -> None:
     names = {f"{above}{folder}/{i}.jpg" for folder in ("Train", "VAL", "test") for i in range(3)} | {"alone.jpg"}
     found = Collected()
-    train, val = split_names(names, tmp_path, None, diagnostics=found)
+    train, val = Splitting(tmp_path, diagnostics=found).split(names)
     assert train == {f"{above}Train/{i}.jpg" for i in range(3)}
     assert val == {f"{above}VAL/{i}.jpg" for i in range(3)}
     assert [note.split(":")[0] for note in found.left_out] == sorted(names - train - val)
     # without folders for training, a second one to evaluate on is still not trained on
-    train, val = split_names({"a.jpg", "b.jpg", "val/c.jpg", "test/d.jpg"}, tmp_path, None, diagnostics=Collected())
+    train, val = Splitting(tmp_path, diagnostics=Collected()).split({"a.jpg", "b.jpg", "val/c.jpg", "test/d.jpg"})
     assert (train, val) == ({"a.jpg", "b.jpg"}, {"val/c.jpg"})
     # a fraction and a list are of all images
-    assert set.union(*split_names(names, tmp_path, 0.5)) == names
+    assert set.union(*Splitting(tmp_path, 0.5).split(names)) == names
 
 
 def test_linked_folders_are_seen_and_hidden_files_are_not(root: Path) -> None:

@@ -13,20 +13,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 
 from diffperc.data.base import PerceptionDataset, Split
 from diffperc.data.diagnostics import STOP, Diagnostics
 from diffperc.data.formats.coco import read_annotations
+from diffperc.data.formats.expressions import merged, per_sentence, with_expressions
 from diffperc.data.formats.files import check_root
+from diffperc.data.formats.headers import orientation
 from diffperc.data.formats.image_folder import Record, image_folder, read_records
 from diffperc.data.formats.images import check_size, read_image
 from diffperc.data.formats.persons import Persons
-from diffperc.data.formats.split import split_names
+from diffperc.data.formats.split import Splitting
 from diffperc.data.shared_list import SharedList
-from diffperc.errors import ConfigError, DataError
+from diffperc.errors import ConfigError, DataError, did_you_mean
 from diffperc.ranges import Length, Positive
 from diffperc.types import COCO_KEYPOINTS, DatasetInfo, DenseTarget, FolderOptions, Sample, Target
 
@@ -39,6 +41,7 @@ _ONLY_FOR = {
     "scenes": ("depth", "normals"),
     "keypoints": ("keypoints",),
     "expression_length": ("referent",),
+    "unused_columns": ("mask", "depth", "normals", "referent"),
 }
 
 
@@ -49,7 +52,7 @@ class Folder(PerceptionDataset):
         split: ``train`` or ``val``.
         root: the folder above.
         target: the ground truth of the samples.
-        val: which images are for validation: a fraction, a file with a list, or None; see `split_names`.
+        val: which images are for validation: a fraction, a file with a list, or None; see `Splitting`.
         classes: names in the order of their ids, or by id, or a yaml file with either; None for ``classes.yaml``.
         ignore: ids in masks that are not counted.
         depth_scale: counts per metre in depth images of whole numbers; npy files of other numbers hold metres.
@@ -57,6 +60,11 @@ class Folder(PerceptionDataset):
         scenes: scene labels; None for those in a table's column ``scene``.
         keypoints: the COCO file, relative to the root.
         expression_length: tokens to which a sentence is padded or cut.
+        exif: how ground truth goes with images that their EXIF data turns: ``upright``, drawn on the image as viewers show
+            it; ``stored``, on the pixels of the file, and the image is then not turned; None: such an image is refused.
+        group_by: ``folder`` keeps the images of a folder on one side where a fraction is for validation; None: each image
+            is drawn alone.
+        unused_columns: of tables, which are there but not to be read.
         diagnostics: collects problems.
 
     Raises:
@@ -80,17 +88,23 @@ class Folder(PerceptionDataset):
         scenes: Sequence[str] | None = None,
         keypoints: str = "keypoints.json",
         expression_length: Length = 40,
+        exif: Literal["upright", "stored"] | None = None,
+        group_by: Literal["folder"] | None = None,
+        unused_columns: Sequence[str] = (),
         diagnostics: Diagnostics = STOP,
     ) -> None:
         self.split: Split = split
         place = Path(root).expanduser()
-        options = FolderOptions(place, classes, _ignored(ignore), depth_scale)
+        splitting = Splitting(place, val, group_by, diagnostics)
         check_root("Folder", place, "images/ and what goes with them")
         self._samples: _Persons | _Images
         if isinstance(target, DenseTarget):
-            self._samples = _Images(split, target, options, val, scenes, diagnostics)
+            records = read_records(place, target, diagnostics, unused_columns)
+            files = tuple(record.target for record in records)
+            options = FolderOptions(place, classes, _ignored(ignore), depth_scale, files)
+            self._samples = _Images(split, target, options, records, splitting, scenes, exif, diagnostics)
         else:
-            self._samples = _Persons(split, place, keypoints, val, diagnostics)
+            self._samples = _Persons(split, place, keypoints, splitting, diagnostics)
         self.info = DatasetInfo(
             name="folder",
             classes=self._samples.classes,
@@ -131,25 +145,29 @@ class _Images:
         split: Split,
         target: DenseTarget,
         options: FolderOptions,
-        val: float | str | None,
+        records: Sequence[Record],
+        splitting: Splitting,
         scenes: Sequence[str] | None,
+        exif: str | None,
         diagnostics: Diagnostics,
     ) -> None:
-        self._target = target
-        records = read_records(options.root, target, diagnostics)
-        self._read, self.classes = target.folder_reader(options)
-        names = [record.name for record in records]
-        train, validation = split_names(names, options.root, val, diagnostics)
+        self._target, self._exif = target, exif
+        reader = target.folder_reader(options)
+        self._read, self.classes = reader.read, reader.classes
+        if reader.problem:
+            diagnostics.draft("classes.yaml", reader.draft)
+            diagnostics.problem(reader.problem)
+        train, validation = splitting.split(record.name for record in records)
         wanted = train if split == "train" else validation
         chosen = [record for record in records if record.name in wanted]
         self._has_expressions = target.sample == "expression"
         if self._has_expressions:
             self.classes = _unique(record.category for record in records)
-            chosen = _with_expressions(chosen, diagnostics)
-            chosen = _merged(chosen) if split == "train" else _per_sentence(chosen)
-        if scenes is None:
-            scenes = _unique(record.scene for record in records)
-        self.scenes = tuple(scenes)
+            chosen = with_expressions(chosen, diagnostics)
+            chosen = merged(chosen) if split == "train" else per_sentence(chosen)
+        found = _unique(record.scene for record in records)
+        self.scenes = found if scenes is None else tuple(scenes)
+        _check_scenes(self.scenes, found, diagnostics)
         self._records = SharedList(chosen)
 
     def __len__(self) -> int:
@@ -157,8 +175,14 @@ class _Images:
 
     def sample(self, index: int) -> Sample:
         record = self._records[index]
-        image, values = read_image(record.image), self._read(record.target)
+        image, values = read_image(record.image, self._exif != "stored"), self._read(record.target)
         check_size(self._target.name, record.target, values, record.image, image)
+        if self._exif is None and orientation(record.image) > 1:
+            raise DataError(
+                f"{record.image}: is turned by its EXIF data, and {self._target.name} is not, though their sizes agree. Set "
+                "dataset.exif=upright if the ground truth was drawn on the image as viewers show it, or dataset.exif=stored "
+                "if it was drawn on the pixels of the file."
+            )
         return Sample(
             path=str(record.image),
             image=image,
@@ -167,6 +191,7 @@ class _Images:
             expressions=record.expressions if self._has_expressions else (),
             category=_index(self.classes, record.category),
             caption=record.caption,
+            files=(record.image, record.target),
         )
 
     def target(self, index: int) -> NDArray[Any]:
@@ -182,7 +207,7 @@ class _Persons:
     classes = scenes = ()
 
     def __init__(
-        self, split: Split, root: Path, keypoints: str, val: float | str | None, diagnostics: Diagnostics
+        self, split: Split, root: Path, keypoints: str, splitting: Splitting, diagnostics: Diagnostics
     ) -> None:
         file = root / keypoints
         if not file.is_file():
@@ -191,7 +216,7 @@ class _Persons:
                 "dataset.keypoints to its name."
             )
         names = [image["file_name"] for image in read_annotations(file, diagnostics)["images"]]
-        train, validation = split_names(names, root, val, diagnostics)
+        train, validation = splitting.split(names)
         wanted = train if split == "train" else validation
         self._persons = Persons(file, image_folder(root), keep=wanted.__contains__, diagnostics=diagnostics)
 
@@ -223,37 +248,18 @@ def _unique(names: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(sorted(set(filter(None, names))))
 
 
+def _check_scenes(declared: Sequence[str], found: Sequence[str], diagnostics: Diagnostics) -> None:
+    """Compare the scene labels of the configuration with those of the tables."""
+    for label in found:
+        if label not in declared:
+            diagnostics.problem(
+                f"dataset.scenes: lacks '{label}', a scene of the tables{did_you_mean(label, declared)}"
+            )
+    absent = [label for label in declared if label not in found]
+    if absent:
+        diagnostics.unused([f"dataset.scenes: no image has the label {', '.join(absent)}."])
+
+
 def _index(names: Sequence[str], name: str | None) -> int:
     """The position of a name; -1 if it is not among them."""
     return names.index(name) if name in names else -1
-
-
-def _with_expressions(records: Sequence[Record], diagnostics: Diagnostics) -> list[Record]:
-    """The records that have sentences; the others are reported."""
-    found = []
-    for record in records:
-        if record.expressions:
-            found.append(record)
-        else:
-            diagnostics.problem(f"{record.where}has no 'expression', a sentence that names what the mask shows.")
-    return found
-
-
-def _per_sentence(records: Sequence[Record]) -> list[Record]:
-    """One record per sentence."""
-    found = []
-    for record in records:
-        for sentence in record.expressions:
-            found.append(record._replace(expressions=(sentence,)))
-    return found
-
-
-def _merged(records: Sequence[Record]) -> list[Record]:
-    """One record per referent, with all its sentences."""
-    merged: dict[tuple[str, Path], Record] = {}
-    for record in records:
-        key = record.name, record.target
-        if key in merged:
-            record = record._replace(expressions=merged[key].expressions + record.expressions)
-        merged[key] = record
-    return list(merged.values())

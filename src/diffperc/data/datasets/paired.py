@@ -80,7 +80,13 @@ class PairedDataset(PerceptionDataset):
         name = self.provides[0]
         check_size(name, target_path, values, image_path, image)
         image = self.cut(image, image_path)  # first: if both files have a wrong size, the error names the image
-        return Sample(str(image_path), image, {name: self.cut(values, target_path)}, scene=self.scene(image_path))
+        return Sample(
+            str(image_path),
+            image,
+            {name: self.cut(values, target_path)},
+            scene=self.scene(image_path),
+            files=(image_path, target_path),
+        )
 
     def target(self, index: int) -> NDArray[Any]:
         path = self._pairs[index][1]

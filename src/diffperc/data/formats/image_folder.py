@@ -15,11 +15,13 @@ from typing import NamedTuple
 from diffperc.data.diagnostics import STOP, Diagnostics
 from diffperc.data.formats.files import Listing
 from diffperc.data.formats.images import IMAGE_SUFFIXES
-from diffperc.data.formats.tables import SENTENCES, TABLES, Row, read_rows, tables_in, texts_of
+from diffperc.data.formats.tables import SENTENCES, TABLES, Columns, Row, read_rows, tables_in, texts_of
 from diffperc.errors import DataError
 from diffperc.types import DenseTarget
 
-_CAPTIONS = ("caption", "captions", "text")
+CAPTIONS = ("caption", "captions", "text")
+# tables are shared by tasks
+_GROUND_TRUTH = ("mask", "depth", "normals")
 _EXPRESSIONS = ("expression", "expressions")
 
 
@@ -49,7 +51,9 @@ def image_folder(root: Path) -> Path:
     return root / "images" if (root / "images").is_dir() else root
 
 
-def read_records(root: Path, target: DenseTarget, diagnostics: Diagnostics = STOP) -> list[Record]:
+def read_records(
+    root: Path, target: DenseTarget, diagnostics: Diagnostics = STOP, unused_columns: Sequence[str] = ()
+) -> list[Record]:
     """Images with ground truth, by name.
 
     Args:
@@ -57,17 +61,33 @@ def read_records(root: Path, target: DenseTarget, diagnostics: Diagnostics = STO
         target: its `folder` in the root holds files with the names of the images, for rows that name no file; its `column`
             is the table's column. Where a sample is an expression, tables of expressions come before others.
         diagnostics: collects rows and files that do not fit.
+        unused_columns: of tables, which are there but not to be read.
 
     Raises:
         DataError: there are no images, or a table cannot be read.
     """
-    return _Reading(root, target, diagnostics).records()
+    return _Reading(root, target, diagnostics, unused_columns).records()
+
+
+def table_columns(target: str = "", unused: Sequence[str] = ()) -> Columns:
+    """The columns that a table of images may have.
+
+    Args:
+        target: the column of the ground truth.
+        unused: see `Columns`.
+    """
+    names = dict.fromkeys((*filter(None, [target]), *_GROUND_TRUTH))
+    files = [f"{name}_file_name" for name in names]
+    return Columns([*names, *files, *CAPTIONS, *_EXPRESSIONS, "scene", "category"], unused)
 
 
 class _Reading:
     """One pass over the rows of a folder."""
 
-    def __init__(self, root: Path, target: DenseTarget, diagnostics: Diagnostics) -> None:
+    def __init__(
+        self, root: Path, target: DenseTarget, diagnostics: Diagnostics, unused_columns: Sequence[str]
+    ) -> None:
+        self.columns = table_columns(target.column, unused_columns)
         self.root, self.target, self.diagnostics = root, target, diagnostics
         self.images, self.targets = image_folder(root), root / target.folder
         self.per_expression = target.sample == "expression"
@@ -94,10 +114,24 @@ class _Reading:
     def _rows_of_tables(self, tables: Sequence[Path]) -> list[Row]:
         rows: list[Row] = []
         for table in tables:
-            rows += read_rows(table, self.diagnostics)
+            read = list(read_rows(table, self.diagnostics, self.columns))
+            self._report_empty_cells(table, read)
+            rows += read
         if not rows:
             raise DataError(f"{tables[0]}: names no image that can be used.")
         return rows
+
+    def _report_empty_cells(self, table: Path, rows: Sequence[Row]) -> None:
+        """Say where a table names the ground truth of some images and not of others."""
+        keys = (self.target.column, f"{self.target.column}_file_name")
+        empty = [row for row in rows if not any(row.values.get(key) for key in keys)]
+        if empty and any(key in row.values for row in rows for key in keys):
+            self.diagnostics.unused(
+                [
+                    f"{table}: {len(empty)} of {len(rows)} rows name no {self.target.column}, such as "
+                    f"{empty[0].values['file_name']}; the file with the image's name is taken."
+                ]
+            )
 
     def _rows_of_files(self, images: Sequence[Path]) -> list[Row]:
         if not images:
@@ -150,7 +184,7 @@ class _Reading:
             image,
             target,
             texts_of(row, _EXPRESSIONS, self.diagnostics),
-            self._first_text(row, *_CAPTIONS),
+            self._first_text(row, *CAPTIONS),
             self._first_text(row, "scene"),
             self._first_text(row, "category"),
             row.where,
@@ -178,31 +212,6 @@ class _Reading:
             if file not in used and _stem(file, self.targets) not in self.seen:
                 unused.append(f"{file}: no image or target has its name, and no table names it; it is not used.")
         self.diagnostics.unused(unused)
-
-
-def captioned_images(root: Path, diagnostics: Diagnostics = STOP) -> list[tuple[Path, str]]:
-    """The images for which a folder's tables have a caption; the others are left out.
-
-    Raises:
-        DataError: there is no such folder or image, or an image is missing.
-    """
-    if not root.is_dir():
-        raise DataError(f"{root}: there is no such folder.")
-    listing = Listing()
-    found = []
-    for table in tables_in(root, image_folder(root), TABLES):
-        for row in read_rows(table, diagnostics):
-            image = row.base / row.values["file_name"]
-            captions = texts_of(row, _CAPTIONS, diagnostics)
-            if not captions:
-                continue
-            if image not in listing:
-                diagnostics.problem(f"{row.where}there is no image '{image}'. Add it, or remove the line.")
-                continue
-            found.append((image, captions[0]))
-    if not found:
-        raise DataError(f"{root}: no {' or '.join(TABLES)} with captions of images is in it.")
-    return found
 
 
 def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:

@@ -26,13 +26,14 @@ def _open(path: Path) -> Image.Image:
         return image
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB, turned upright by its EXIF orientation.
+def read_image(path: Path, turned: bool = True) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB, turned upright by its EXIF orientation unless `turned` is False.
 
     Raises:
         DataError: missing, damaged, or not an image.
     """
-    return rgb(ImageOps.exif_transpose(_open(path)), str(path))
+    image = _open(path)
+    return rgb(ImageOps.exif_transpose(image) if turned else image, str(path))
 
 
 def rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
@@ -51,8 +52,8 @@ def rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
 def read_depth(path: Path, scale: float) -> NDArray[np.float32]:
     """(H, W) float32 metres, 0 where nothing was measured.
 
-    An image holds counts, of which 0 and the saturated 65535 mean "not measured". An npy file holds metres, or counts if
-    they are whole numbers; values that are not finite or below 0 were not measured.
+    An image holds counts, of which 0, 65535 and the largest number of the file's type mean "not measured". An npy file holds
+    metres, or counts if they are whole numbers; values that are not finite or below 0 were not measured.
 
     Args:
         path: the file.
@@ -69,8 +70,8 @@ def read_depth(path: Path, scale: float) -> NDArray[np.float32]:
     measured = np.isfinite(metres) & (metres > 0)
     if np.issubdtype(values.dtype, np.integer):
         metres = metres / np.float32(scale)
-        if values.dtype.itemsize == 2:
-            measured &= values != np.iinfo(np.uint16).max
+        # the largest number of the type, or of 16 bits in a wider one, marks gaps
+        measured &= (values != np.iinfo(values.dtype).max) & (values != np.iinfo(np.uint16).max)
     return np.where(measured, metres, np.float32(0))
 
 
@@ -134,9 +135,10 @@ def read_mask(path: Path, classes: int | Mapping[int, int], ignore: Collection[i
     unknown = present.difference(class_of, ignore)
     if unknown:
         ignored = f", and {_runs(ignore)} for pixels that are not counted" if ignore else ""
+        remedy = ",".join(map(str, sorted({*ignore, *unknown})))
         raise DataError(
-            f"{path}: holds class id {min(unknown)}; the data set has {len(class_of)} classes ({_runs(class_of)}){ignored}. "
-            "Replace the file, or correct the classes."
+            f"{path}: holds class id {_runs(unknown)}; the data set has {len(class_of)} classes ({_runs(class_of)})"
+            f"{ignored}. Correct the classes, or, if it is not to be counted, set dataset.ignore=[{remedy}]."
         )
     table = np.full(256, 255, np.uint8)
     table[list(class_of)] = list(class_of.values())
@@ -171,7 +173,9 @@ def check_size(what: str, path: Path, values: NDArray[Any], image_path: Path, im
     size, expected = values.shape[:2], image.shape[:2]
     if size == expected:
         return
-    turned = " (the image may be turned by its EXIF data)" if size == expected[::-1] else ""
+    turned = ""
+    if size == expected[::-1]:
+        turned = " (the image may be turned by its EXIF data; dataset.exif=stored leaves it as it is in the file)"
     raise DataError(
         f"{path}: {what} is {size[1]}x{size[0]} pixels, its image {image_path.name} is {expected[1]}x{expected[0]}; they "
         f"must be equal{turned}."

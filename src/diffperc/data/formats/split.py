@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Set
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from diffperc.data.diagnostics import STOP, Diagnostics
 from diffperc.data.formats.files import read_text
@@ -16,35 +18,56 @@ _VAL = ("val", "valid", "validation", "dev", "test")
 _SHARE = 0.1
 
 
-def split_names(
-    names: Iterable[str], root: Path, val: float | str | None, diagnostics: Diagnostics = STOP
-) -> tuple[set[str], set[str]]:
-    """Images for training and for validation; all sentences and persons of an image stay with it.
+@dataclass(frozen=True)
+class Splitting:
+    """How images are shared out to training and validation.
 
-    Args:
-        names: the images, as `Record.name`.
+    Attributes:
         root: the folder of a list.
         val: a fraction, drawn by name, so that images added later move no others; or a list, one name per line, with or
             without suffix. None: folders called train and val, validation or test, if they exist; else ``val.txt`` if it
             exists; else a tenth.
+        group_by: ``folder`` draws folders instead of single images where `val` is a fraction.
         diagnostics: collects names of the list that are not in the folder.
-
-    Raises:
-        DataError: the list is missing, or a split would be empty.
     """
-    known = set(names)
-    folder = _validation_folder(known) if val is None else None
-    if folder is not None:
-        train, chosen = _by_folders(known, folder, diagnostics)
-    else:
-        chosen = _chosen(known, root, val, diagnostics)
-        train = known - chosen
-    if not chosen or not train:
-        raise DataError(
-            f"Folder: of {len(known)} images in {root}, {len(train)} are for training and {len(chosen)} for validation, and "
-            "both need some; add images, or set dataset.val to a fraction or a list."
-        )
-    return train, chosen
+
+    root: Path
+    val: float | str | None = None
+    group_by: Literal["folder"] | None = None
+    diagnostics: Diagnostics = STOP
+
+    def split(self, names: Iterable[str]) -> tuple[set[str], set[str]]:
+        """Images for training and for validation; all sentences and persons of an image stay with it.
+
+        Args:
+            names: the images, as `Record.name`.
+
+        Raises:
+            DataError: the list is missing, or a split would be empty.
+        """
+        known = set(names)
+        folder = _validation_folder(known) if self.val is None else None
+        if folder is not None:
+            train, chosen = _by_folders(known, folder, self.diagnostics)
+        else:
+            chosen = self._chosen(known)
+            train = known - chosen
+        if not chosen or not train:
+            raise DataError(
+                f"Folder: of {len(known)} images in {self.root}, {len(train)} are for training and {len(chosen)} for "
+                "validation, and both need some; add images, or set dataset.val to a fraction or a list."
+            )
+        return train, chosen
+
+    def _chosen(self, known: Set[str]) -> set[str]:
+        val = self.val
+        if val is None:
+            val = "val.txt" if (self.root / "val.txt").is_file() else _SHARE
+        if isinstance(val, str):
+            return _listed(self.root / val, known, self.diagnostics)
+        if self.group_by == "folder":
+            return _drawn_folders(known, val)
+        return _drawn(known, val)
 
 
 def _validation_folder(known: Set[str]) -> str | None:
@@ -71,14 +94,6 @@ def _by_folders(known: Set[str], folder: str, diagnostics: Diagnostics) -> tuple
     return train, chosen
 
 
-def _chosen(known: Set[str], root: Path, val: float | str | None, diagnostics: Diagnostics) -> set[str]:
-    if val is None:
-        val = "val.txt" if (root / "val.txt").is_file() else _SHARE
-    if isinstance(val, str):
-        return _listed(root / val, known, diagnostics)
-    return _drawn(known, val)
-
-
 def _part(name: str) -> str | None:
     """The first folder above an image that is called as a split, in lower case."""
     for folder in PurePosixPath(name.lower()).parts[:-1]:
@@ -90,9 +105,32 @@ def _part(name: str) -> str | None:
 def _drawn(known: Set[str], share: float) -> set[str]:
     if not 0 < share < 1:
         raise DataError(f"dataset.val: must be a fraction between 0 and 1, or a list of images, found {share}.")
-    ranked = sorted(known, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-    count = max(1, math.floor(share * len(known) + 0.5))
-    return set(ranked[:count])
+    return set(_ranked(known)[: _count(known, share)])
+
+
+def _drawn_folders(known: Set[str], share: float) -> set[str]:
+    """The images of whole folders, which are drawn until the share is reached; at least one folder is left."""
+    by_folder: dict[str, set[str]] = {}
+    for name in known:
+        by_folder.setdefault(PurePosixPath(name).parent.as_posix(), set()).add(name)
+    chosen: set[str] = set()
+    for folder in _ranked(set(by_folder))[:-1]:
+        if len(chosen) < _count(known, share):
+            chosen |= by_folder[folder]
+    if not chosen:
+        raise DataError(
+            f"dataset.group_by=folder: all {len(known)} images are in one folder; list those of val in val.txt."
+        )
+    return chosen
+
+
+def _ranked(names: Set[str]) -> list[str]:
+    """By a hash, so that a name keeps its rank among any others."""
+    return sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+
+
+def _count(known: Set[str], share: float) -> int:
+    return max(1, math.floor(share * len(known) + 0.5))
 
 
 def _listed(file: Path, known: Set[str], diagnostics: Diagnostics) -> set[str]:

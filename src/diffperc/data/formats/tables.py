@@ -6,13 +6,13 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from diffperc.data.diagnostics import Diagnostics
 from diffperc.data.formats.files import read_text
-from diffperc.errors import DataError
+from diffperc.errors import DataError, did_you_mean
 
 TABLES = ("metadata.jsonl", "metadata.csv")
 SENTENCES = ("expressions.jsonl",)
@@ -44,8 +44,13 @@ def tables_in(root: Path, images: Path, names: Sequence[str]) -> list[Path]:
     return tables
 
 
-def read_rows(table: Path, diagnostics: Diagnostics) -> Iterator[Row]:
-    """The rows of a table that name an image.
+def read_rows(table: Path, diagnostics: Diagnostics, columns: Columns) -> Iterator[Row]:
+    """The rows of a table that name an image, with the names of columns as they are known.
+
+    Args:
+        table: the file.
+        diagnostics: collects rows without an image, and columns that are not known or differently written.
+        columns: which are known.
 
     Raises:
         DataError: the file cannot be read.
@@ -53,10 +58,59 @@ def read_rows(table: Path, diagnostics: Diagnostics) -> Iterator[Row]:
     text = read_text(table)
     read_lines = _csv_lines if table.suffix == ".csv" else _json_lines
     for where, values in read_lines(table, text, diagnostics):
-        if _names_image(values):
-            yield Row(values, where, table.parent)
+        named = columns.renamed(values, table, diagnostics) if isinstance(values, dict) else values
+        if _names_image(named):
+            yield Row(named, where, table.parent)
         else:
             diagnostics.problem(f"{where}names no image under '{_IMAGE}'.")
+
+
+class Columns:
+    """The columns that tables may have.
+
+    Args:
+        known: names that are read, for this task or another.
+        unused: further names, which the user has declared as not to be read.
+    """
+
+    def __init__(self, known: Iterable[str], unused: Iterable[str] = ()) -> None:
+        self._known = dict.fromkeys((_IMAGE, *known))
+        self._unused = frozenset(unused)
+        self._said: set[tuple[Path, str]] = set()
+
+    def renamed(self, values: dict[str, Any], table: Path, diagnostics: Diagnostics) -> dict[str, Any]:
+        """The values by known names; a column that is not known is reported once per table, and left out."""
+        found: dict[str, Any] = {}
+        for name, value in values.items():
+            key = _plain(name)
+            if name in self._unused:
+                continue
+            if key in self._known and key not in found:
+                found[key] = value
+                if key != name and self._is_new(table, name):
+                    diagnostics.unused([f"{table}: the column '{name}' is read as '{key}'."])
+            elif self._is_new(table, name):
+                diagnostics.problem(f"{table}: {self._why(name, key, found)}")
+        return found
+
+    def _is_new(self, table: Path, name: str) -> bool:
+        if (table, name) in self._said:
+            return False
+        self._said.add((table, name))
+        return True
+
+    def _why(self, name: str, key: str, found: Mapping[str, Any]) -> str:
+        if key in found:
+            return f"the column '{name}' occurs twice, also as '{key}' in another spelling; remove one of them."
+        return (
+            f"nothing reads the column '{name}'{did_you_mean(key, self._known)}. Rename it, or name it in "
+            f"dataset.unused_columns=[{name}]."
+        )
+
+
+def _plain(name: Any) -> str:
+    """A column's name in lower case, with underscores instead of spaces and hyphens."""
+    return "_".join(str(name).strip().lower().replace("-", " ").split())
 
 
 def _names_image(values: Any) -> bool:
@@ -68,17 +122,23 @@ def _names_image(values: Any) -> bool:
 
 def _csv_lines(table: Path, text: str, diagnostics: Diagnostics) -> Iterator[tuple[str, Any]]:
     try:
-        reader = csv.DictReader(io.StringIO(text, newline=""))
+        reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
         rows = list(reader)
     except csv.Error as error:
         raise DataError(f"{table}: cannot be read as a table ({error}).") from error
     columns = reader.fieldnames or []
-    if _IMAGE not in columns:
+    if _IMAGE not in map(_plain, columns):
         found = ", ".join(map(str, columns)) or "none"
-        diagnostics.problem(f"{table}: has no column '{_IMAGE}' but {found}.")
+        diagnostics.problem(f"{table}: has no column '{_IMAGE}' but {found}; columns are separated by commas.")
         return
     for number, row in enumerate(rows, 2):
-        yield f"{table}, line {number}: ", row
+        where = f"{table}, line {number}: "
+        if row.pop(None, None):
+            diagnostics.problem(
+                f"{where}has more cells than the first line has columns; put texts with commas in quotes."
+            )
+        else:
+            yield where, row
 
 
 def _json_lines(table: Path, text: str, diagnostics: Diagnostics) -> Iterator[tuple[str, Any]]:

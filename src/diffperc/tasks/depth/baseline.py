@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from diffperc.data import PerceptionDataset
+from diffperc.layers.valid import valid_depth
 from diffperc.metrics import DepthMetrics
 from diffperc.tasks.baseline import SAMPLES, floats, nearest, spaced
 from diffperc.tasks.depth.protocol import DepthProtocol
 
 
 def mean_depth_map(train: PerceptionDataset, samples: int) -> NDArray[np.float32]:
-    """The per-pixel mean of the training depths, over measured pixels below the largest depth.
+    """The per-pixel mean of the training depths, over valid pixels.
 
     Args:
         train: its depth maps should all have one size; others are resized to the first one's (nearest neighbour).
@@ -23,13 +24,12 @@ def mean_depth_map(train: PerceptionDataset, samples: int) -> NDArray[np.float32
     Returns:
         (H, W) metres; where nothing was ever measured, the mean over all pixels.
     """
-    limit = train.info.max_depth or np.inf
     indices = spaced(train, samples)
     total = torch.zeros(train.target(indices[0]).shape, dtype=torch.float64)
     count = torch.zeros_like(total)
     for index in indices:
         depth = nearest(train.target(index), (total.shape[0], total.shape[1]))
-        measured = (depth > 0) & (depth < limit)
+        measured = valid_depth(depth, train.info.max_depth)
         total += torch.where(measured, depth, 0)
         count += measured
     overall = total.sum() / count.sum().clamp_min(1)

@@ -5,24 +5,25 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
+from diffperc.layers.valid import valid_depth
 from diffperc.types import Batch, Picture
 from diffperc.visualization.colours import colormapped
 from diffperc.visualization.images import at_size, image_of
 from diffperc.visualization.panels import panels
 
 
-def depth_figure(batch: Batch, dense: Tensor, i: int, max_depth: float) -> Picture:
+def depth_figure(batch: Batch, dense: Tensor, i: int, max_depth: float | None) -> Picture:
     """Image, ground truth, prediction on its colour scale, absolute error.
 
     Args:
         batch: with the target ``depth``.
         dense: (B, 1, h, w) metres, at the size of the target.
         i: which sample.
-        max_depth: metres; larger depths are not compared.
+        max_depth: metres, the largest depth that the network can express; larger ones are not compared.
     """
     target = batch.targets["depth"][i, 0].float().cpu().numpy()
     prediction = dense[i, 0].float().cpu().numpy()
-    measured = (target > 0) & (target <= max_depth)
+    measured = valid_depth(target, max_depth)
     seen = target[measured] if measured.any() else prediction
     low, high = float(seen.min()), float(seen.max())
     error = np.where(measured, np.abs(prediction - target), np.nan)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import numpy as np
 from torch import Tensor, nn
 
 from diffperc.data import PerceptionDataset
@@ -61,8 +60,8 @@ class DepthTask(PerceptionTask):
         return DepthMetrics(protocol.min_depth, protocol.max_depth, protocol.crop, protocol.crop_size)
 
     def loss(self, dense: Tensor, batch: Batch) -> Tensor:
-        """SiLog over the measured pixels of the global batch."""
-        return silog_loss(dense, batch.targets["depth"], self.variance_focus)
+        """SiLog over the valid pixels of the global batch."""
+        return silog_loss(dense, batch.targets["depth"], self.variance_focus, self.info.max_depth)
 
     def predict_batch(self, batch: Batch) -> Tensor:
         """(B, 1, h, w) metres at the target's size."""
@@ -73,9 +72,12 @@ class DepthTask(PerceptionTask):
         """Compare with the ground truth at its own size."""
         self.scores.update(dense, batch.targets["depth"])
 
+    def perfect(self, batch: Batch) -> Tensor:
+        return batch.targets["depth"]
+
     def figure(self, batch: Batch, dense: Tensor, i: int) -> Picture:
         """See `depth_figure`."""
-        return depth_figure(batch, dense, i, self.info.max_depth or np.inf)
+        return depth_figure(batch, dense, i, self.info.max_depth)
 
     def baseline(self, train: PerceptionDataset, val: PerceptionDataset) -> dict[str, float]:
         """The per-pixel mean of the training depths."""

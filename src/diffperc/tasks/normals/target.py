@@ -49,7 +49,7 @@ class NormalsTarget(DenseTarget):
         """(3, h, w) float32."""
         return torch.from_numpy(values.copy()).permute(2, 0, 1)
 
-    def statistics(self, sample: Sample) -> Statistics:
+    def statistics(self, sample: Sample, info: DatasetInfo) -> Statistics:
         normals = sample.targets[self.name]
         measured = normals.any(-1)
         values = {"normals, measured share": float(measured.mean())}
@@ -58,6 +58,14 @@ class NormalsTarget(DenseTarget):
             for axis, component in zip(("x", "y", "z"), mean, strict=True):
                 values[f"normals, mean {axis}"] = float(component)
         return Statistics(values)
+
+    def problems(self, summary: Any, info: DatasetInfo, split: str) -> list[str]:
+        if summary.share_above("normals, measured share", 0):
+            return []
+        return [
+            f"{split}: no pixel of any image has a normal: a vector of length 0.5 to 1.5, in images (n + 1) / 2 of the "
+            "largest value."
+        ]
 
     def notes(self, summary: Any, info: DatasetInfo, split: str) -> list[str]:
         notes = []

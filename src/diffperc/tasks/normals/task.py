@@ -70,6 +70,9 @@ class NormalsTask(PerceptionTask):
         """Compare with the ground truth at its own size."""
         self.scores.update(dense, batch.targets["normals"])
 
+    def perfect(self, batch: Batch) -> Tensor:
+        return batch.targets["normals"]
+
     def figure(self, batch: Batch, dense: Tensor, i: int) -> Picture:
         """See `normals_figure`."""
         return normals_figure(batch, dense, i)

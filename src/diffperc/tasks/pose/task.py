@@ -79,6 +79,9 @@ class PoseTask(PerceptionTask):
         """COCO's evaluation needs all annotations, also those of persons for whom nothing was predicted."""
         self.scores.annotations = val.keypoint_annotations()
 
+    def perfect(self, batch: Batch) -> Tensor:
+        return batch.targets["heatmap"]
+
     def figure(self, batch: Batch, dense: Tensor, i: int) -> Picture:
         """See `pose_figure`."""
         return pose_figure(batch, dense, i, _spec(self.info), self.protocol)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from diffperc.data import PerceptionDataset
@@ -67,6 +68,10 @@ class ReferringTask(PerceptionTask):
     def score(self, dense: Tensor, batch: Batch) -> None:
         """Compare with the ground truth, which has the size for which the protocol asks."""
         self.scores.update(dense, batch.targets["referent"])
+
+    def perfect(self, batch: Batch) -> Tensor:
+        referent = (batch.targets["referent"] == 1).float()
+        return torch.stack([1 - referent, referent], 1)
 
     def figure(self, batch: Batch, dense: Tensor, i: int) -> Picture:
         """See `referring_figure`."""

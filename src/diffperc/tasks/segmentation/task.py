@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from diffperc.data import PerceptionDataset
+from diffperc.errors import ConfigError
 from diffperc.losses import cross_entropy, lovasz_softmax
 from diffperc.metrics import SegmentationMetrics
 from diffperc.ranges import NotNegative
@@ -39,7 +41,17 @@ class SegmentationTask(PerceptionTask):
 
     @staticmethod
     def out_channels(info: DatasetInfo) -> int:
-        """One logit per class."""
+        """One logit per class.
+
+        Raises:
+            ConfigError: there is one class, which every pixel would be.
+        """
+        if len(info.classes) == 1:
+            raise ConfigError(
+                f"task=segmentation: the data set {info.name} has one class, '{info.classes[0]}', and every pixel would "
+                "be it; name what the rest is too, by the ids in the masks, as in dataset.classes={0:background,255:thing} "
+                "with dataset.ignore=[]."
+            )
         return len(info.classes)
 
     @staticmethod
@@ -78,6 +90,10 @@ class SegmentationTask(PerceptionTask):
         for name, (iou, accuracy) in self.scores.per_class().items():
             scores[name] = {"iou": iou, "accuracy": accuracy}
         return scores
+
+    def perfect(self, batch: Batch) -> Tensor:
+        count = len(self.info.classes)
+        return F.one_hot(batch.targets["mask"].clamp(max=count - 1), count).movedim(-1, 1).float()
 
     def figure(self, batch: Batch, dense: Tensor, i: int) -> Picture:
         """See `segmentation_figure`."""
