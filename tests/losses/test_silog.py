@@ -68,3 +68,14 @@ def test_mixed_precision_computes_in_float32() -> None:
         mixed = silog_loss(*example())
     assert mixed.dtype == torch.float32
     torch.testing.assert_close(mixed, silog_loss(*example()), rtol=1e-6, atol=0)
+
+
+def test_depth_beyond_the_largest_does_not_count() -> None:
+    """A fifth of the pixels at 50 m, which a network of 10 m cannot express, must not pull the others."""
+    truth = torch.full((1, 1, 1, 10), 2.0)
+    truth[..., :2] = 50.0
+    prediction = torch.full_like(truth, 2.0)
+    assert silog_loss(prediction, truth, max_depth=10.0) == 0
+    assert silog_loss(prediction, truth) > 0.5
+    truth[..., :2] = 10.0  # the bound itself is outside, as in the metrics
+    assert silog_loss(prediction, truth, max_depth=10.0) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from diffperc.data import Folder
 from diffperc.data.diagnostics import Collected
+from diffperc.data.formats.images import read_depth
 from diffperc.data.formats.split import Splitting
 from diffperc.errors import ConfigError, DataError
 from diffperc.targets import DepthTarget, KeypointsTarget, MaskTarget, ReferentTarget
@@ -383,3 +385,42 @@ def test_eight_bits_are_no_depth_and_no_scale_is_below_zero(root: Path) -> None:
     for ignore in (255, [300], ["255"], None):
         with pytest.raises(ConfigError, match=r"dataset\.ignore: must be a list of ids from 0 to 255"):
             open_(root, MASK, ignore=ignore)
+
+
+def test_frames_of_a_folder_stay_on_one_side(tmp_path: Path) -> None:
+    names = {f"video{i}/{j:03}.jpg" for i in range(5) for j in range(20)}
+    train, val = Splitting(tmp_path, 0.2, group_by="folder").split(names)
+    assert len(val) == 20
+    assert {name.split("/")[0] for name in val}.isdisjoint(name.split("/")[0] for name in train)
+    with pytest.raises(DataError, match=r"all 3 images are in one folder; list those of val in val\.txt"):
+        Splitting(tmp_path, 0.2, group_by="folder").split({"a.jpg", "b.jpg", "c.jpg"})
+
+
+def test_scene_labels_are_compared_with_the_declared_ones(tmp_path: Path) -> None:
+    root = write_root(tmp_path)
+    (root / "metadata.jsonl").write_text(
+        "\n".join(json.dumps({"file_name": f"images/{name}", "scene": "kitchen"}) for name in NAMES)
+    )
+    said = Collected()
+    assert Folder("train", str(root), DepthTarget(), diagnostics=said).info.scenes == ("kitchen",)
+    with pytest.raises(DataError, match=r"dataset.scenes: lacks 'kitchen', .* did you mean 'kitchn'"):
+        Folder("train", str(root), DepthTarget(), scenes=["kitchn"])
+    Folder("train", str(root), DepthTarget(), scenes=["kitchen", "hall"], diagnostics=said)
+    assert said.left_out == ["dataset.scenes: no image has the label hall."]
+
+
+def test_missing_classes_are_drafted_from_the_ids_in_the_masks(tmp_path: Path) -> None:
+    root = write_root(tmp_path)
+    (root / "classes.yaml").unlink()
+    said = Collected()
+    dataset = Folder("train", str(root), MaskTarget(), diagnostics=said)
+    assert dataset.info.classes == ("id 0", "id 1", "id 2")
+    assert said.drafts["classes.yaml"].splitlines()[1:] == ['0: "id 0"', '1: "id 1"', '2: "id 2"']
+    assert re.search(r"They hold the ids 0 \(\d+\.\d%\), 1 .*, 2 .*, 255 \(0\.1%\)\.", said.problems[0])
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.uint32, np.int64])
+def test_sentinels_of_any_width_are_not_measured(tmp_path: Path, dtype: type) -> None:
+    counts = np.array([[0, 1000, np.iinfo(dtype).max, 65535]], dtype)
+    np.save(tmp_path / "d.npy", counts)
+    assert read_depth(tmp_path / "d.npy", 1000.0).tolist() == [[0, 1, 0, 0]]
