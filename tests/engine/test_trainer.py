@@ -18,6 +18,7 @@ from diffperc.config.validate import validate
 from diffperc.engine.build import build_dataset, build_task
 from diffperc.engine.callbacks import CostMonitor
 from diffperc.engine.trainer import build_trainer
+from diffperc.errors import ConfigError
 from tests.helpers import call_all, composed
 
 TINY = (
@@ -82,6 +83,31 @@ def test_a_run_leaves_learning_rates_and_its_configuration(tmp_path: Path) -> No
     assert content["recipe"]["steps"] == 2
     assert content["optimizer"]["lr"] == cfg.recipe.lr
     assert content["strategy"]["_target_"] == "diffperc.strategies.Unconditional"
+
+
+def test_validations_are_counted_in_optimiser_steps(tmp_path: Path) -> None:
+    """Of two accumulated batches each; Lightning counts batches."""
+    accumulated = ("trainer.accumulate_grad_batches=2", "recipe.val_every_steps=3", "recipe.steps=6")
+    assert trainer_of(tmp_path, *accumulated).val_check_interval == 6
+    assert trainer_of(tmp_path, "trainer.val_check_interval=0.5", "recipe.val_every_epochs=1").val_check_interval == 0.5
+
+
+def test_what_a_precision_becomes_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    trainer_of(tmp_path, "trainer.precision=16-mixed")
+    assert "a CPU has no such precision; Lightning takes bf16-mixed instead" in caplog.text
+    with pytest.raises(ConfigError, match=r"trainer.precision: must be '32-true' or '16-mixed' or 'bf16-mixed'"):
+        trainer_of(tmp_path, "trainer.precision=bf16-true")
+
+
+@pytest.mark.parametrize(
+    "option", ["+trainer.overfit_batches=1", "trainer.limit_val_batches=1", "+trainer.fast_dev_run=true"]
+)
+def test_short_runs_end_without_warnings(option: str, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    cfg = composed(*TINY, "recipe.steps=2", "recipe.val_every_steps=2", "trainer.accelerator=cpu", option)
+    validate(cfg)
+    summary = train_run(cfg, tmp_path, {}).summary
+    assert summary["steps"] in (1, 2)
+    assert [str(w.message) for w in recwarn if "logging interval" in str(w.message)] == []
 
 
 @pytest.mark.slow

@@ -101,3 +101,15 @@ def test_to_image_follows_the_matrix() -> None:
     corners = torch.tensor([[0.0, 0.0], [191.0, 255.0], [95.5, 127.5]])
     assert torch.allclose(image[0], corners)
     assert torch.allclose(image[1], torch.stack([300 - 2 * corners[:, 1], 5 + 2 * corners[:, 0]], -1))
+
+
+def test_mixed_precision_decodes_in_full() -> None:
+    """Autocast computes matrix products in half precision, whatever their inputs."""
+    maps = torch.rand(2, 3, 32, 24, generator=torch.Generator().manual_seed(0))
+    matrix = torch.tensor([[[1.3, 0.2, 211.7], [-0.1, 1.7, 98.3]]]).expand(2, -1, -1)
+    exact, _ = decode(maps)
+    in_image = to_image(exact, (32, 24), (128, 96), matrix)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed, _ = decode(maps)
+        torch.testing.assert_close(mixed, exact, rtol=0, atol=0)
+        torch.testing.assert_close(to_image(mixed, (32, 24), (128, 96), matrix), in_image, rtol=0, atol=0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from diffperc.config.cli import in_quotes
 from diffperc.config.compose import composed, composed_with_choices
 from diffperc.config.explain import explain_overrides
 from diffperc.config.find import conf_dir
+from diffperc.config.run_folder import run_folder
 from diffperc.config.validate import validate
 from diffperc.engine.build import build_model, info_without_data
 from diffperc.errors import ConfigError, DiffPercError
@@ -60,7 +60,7 @@ def train_from_python(
     cfg, choices = _composed(arguments)
     validate(cfg, "train", arguments)
     kept = {group: choices[group] for group in GROUPS}
-    return train_run(cfg, _run_folder(folder, Path("runs")), kept, callbacks=callbacks)
+    return train_run(cfg, run_folder(folder, Path("runs")), kept, callbacks=callbacks)
 
 
 @_own_errors()
@@ -75,7 +75,7 @@ def evaluate_from_python(
     except (HydraException, OmegaConfBaseException) as error:
         raise _explained("evaluate", arguments, error) from error
     validate(cfg, "evaluate", arguments)
-    place = _run_folder(folder, Path("runs") / "evaluate")
+    place = run_folder(folder, Path("runs") / "evaluate")
     metrics: dict[str, float] = evaluate_one(file, place, cfg)["metrics"]
     return metrics
 
@@ -128,19 +128,3 @@ def _written(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{','.join(map(_written, value))}]"
     return in_quotes(str(value))
-
-
-def _run_folder(given: str | Path | None, parent: Path) -> Path:
-    """The given folder, or a new one named after the time, also for two runs that begin in the same second."""
-    if given is not None:
-        return Path(given).expanduser()
-    started = datetime.datetime.now()
-    folder = base = parent / f"{started:%Y-%m-%d}" / f"{started:%H-%M-%S}"
-    for number in range(1, 1000):
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            folder = base.with_name(f"{base.name}-{number}")
-        else:
-            return folder
-    raise ConfigError(f"{base}: a thousand runs began in this second; give folder=.")

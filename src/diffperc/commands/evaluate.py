@@ -16,14 +16,17 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig
 
 from diffperc.checkpoints import check_classes, check_fits, checkpoint_in, load_task
+from diffperc.config.run_folder import check_free
+from diffperc.data import PerceptionDataset
 from diffperc.engine.build import build_dataset, build_preprocess
 from diffperc.engine.callbacks import Figures
 from diffperc.engine.datamodule import PerceptionData
 from diffperc.engine.device import find_device, trainer_options
 from diffperc.engine.trainer import checked_trainer, quiet_lightning
-from diffperc.errors import CheckpointError, ConfigError
-from diffperc.reports.summary import print_summary, write_json
+from diffperc.errors import CheckpointError, ConfigError, DiffPercError
+from diffperc.reports.summary import check_scores, print_summary, write_json
 from diffperc.reports.tables import Row, write_table
+from diffperc.tasks import PerceptionTask
 from diffperc.version import __version__
 
 
@@ -74,6 +77,7 @@ def evaluate_one(file: Path, folder: Path, cfg: DictConfig) -> dict[str, Any]:
         CheckpointError, ConfigError: see `evaluate`; or a number is too small, or the data set has no folder.
     """
     quiet_lightning()
+    check_free(folder)
     task, trained = load_task(file)
     check_classes(file, trained, ("dataset",))
     if cfg.root is not None:
@@ -113,6 +117,7 @@ def evaluate_one(file: Path, folder: Path, cfg: DictConfig) -> dict[str, Any]:
     values = trainer.validate(task, data, verbose=False, weights_only=True)[0]
     summary = {
         "metrics": values,
+        "baseline": _baseline(task, trained, val_set),
         "classes": task.by_class,
         "protocol": task.protocol.name,
         "dataset": val_set.info.name,
@@ -124,7 +129,20 @@ def evaluate_one(file: Path, folder: Path, cfg: DictConfig) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "summary.json", summary)
     print_summary(summary, val_set.info.name, len(val_set), folder)
+    check_scores(values, summary["baseline"], task.monitor[0])
     return summary
+
+
+def _baseline(task: PerceptionTask, trained: DictConfig, val_set: PerceptionDataset) -> dict[str, float]:
+    """Metrics of the best prediction that does not look at the image; empty where the training split is not at hand."""
+    try:
+        return task.baseline(build_dataset(trained, "train"), val_set)
+    except Exception as error:  # Hydra wraps what a constructor raises
+        mine = error if isinstance(error, DiffPercError) else error.__cause__
+        if not isinstance(mine, DiffPercError):
+            raise
+        print(f"no baseline, which is made of the training split: {mine.sentence}")
+        return {}
 
 
 def _row(summary: dict[str, Any]) -> Row:

@@ -18,13 +18,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from diffperc.checkpoints import check_fits, checkpoint_in, load, read_checkpoint
 from diffperc.config.nodes import with_absolute_paths
+from diffperc.config.run_folder import check_free
 from diffperc.engine.build import build_dataset, build_preprocess, build_task, task_class
 from diffperc.engine.callbacks import CostMonitor
 from diffperc.engine.datamodule import PerceptionData
 from diffperc.engine.trainer import build_trainer, log_hyperparameters, quiet_lightning
 from diffperc.inference.predictor import Predictor
 from diffperc.inspection.examine import examine_before_training, listed, sentences_cut
-from diffperc.reports.summary import print_summary, write_json
+from diffperc.reports.summary import check_scores, print_summary, write_json
 from diffperc.tasks import PerceptionTask
 
 log = logging.getLogger(__name__)
@@ -84,10 +85,11 @@ def train_run(
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     cfg = with_absolute_paths(cfg)
     preprocess = build_preprocess(cfg)
+    resumed = None if cfg.ckpt is None else checkpoint_in(cfg.ckpt, "last")
+    check_free(folder, resumed)
     train_set, val_set = build_dataset(cfg, "train"), build_dataset(cfg, "val")
     sets = {"train": train_set, "val": val_set}
     summaries, notes = examine_before_training(sets, task_class(cfg).target)
-    resumed = None if cfg.ckpt is None else checkpoint_in(cfg.ckpt, "last")
     if resumed is not None:
         check_fits(resumed, read_checkpoint(resumed), cfg, train_set.info)
     task = build_task(cfg, train_set.info)
@@ -106,7 +108,7 @@ def train_run(
         cfg.seed,
     )
     cost = CostMonitor()
-    trainer = build_trainer(cfg, task, folder, cost, callbacks)
+    trainer = build_trainer(cfg, task, folder, cost, callbacks, len(train_set))
     trainable, total = _parameters(task)
     if trainer.is_global_zero:
         folder.mkdir(parents=True, exist_ok=True)
@@ -152,6 +154,7 @@ def train_run(
         }
         write_json(folder / "summary.json", summary)
         print_summary(summary, val_set.info.name, len(val_set), folder)
+    check_scores(metrics, summary.get("baseline", {}), task.monitor[0])
     return Run(folder, metrics, summary)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import os
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -19,12 +21,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from diffperc.config import sweep_jobs
 from diffperc.config.explain import explain_overrides
 from diffperc.config.find import conf_dir
 from diffperc.config.help import help_text, help_wanted
 from diffperc.config.nodes import PATHS
+from diffperc.config.run_folder import PLACE_ERRORS, no_folder
 from diffperc.config.validate import validate
-from diffperc.errors import DiffPercError
+from diffperc.errors import ConfigError, DiffPercError
 
 USER_ERROR = 2
 # keys whose value is a sentence, in which commas, brackets and equals signs have no meaning
@@ -56,23 +60,40 @@ def entry(config_name: str, run: Callable[[DictConfig], Any], first: str | None 
         arguments[0] = _with_key(first, arguments[0])
     multirun = not {"-m", "--multirun"}.isdisjoint(arguments)
     sys.argv[1:] = [quoted(argument, multirun) for argument in arguments]
+    started: list[str] = []
     try:
         if help_wanted(sys.argv[1:]):
             print(help_text(config_name, sys.argv[1:]))
             return
-        job = _guarded(run, config_name, wants_traceback)
+        job = _guarded(run, config_name, wants_traceback, started)
         hydra.main(version_base="1.3", config_path=str(conf), config_name=config_name)(job)()
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if wants_traceback or isinstance(error, InstantiationException):
             raise
+        if isinstance(error.__cause__, DiffPercError):  # of a resolver of ours
+            _leave(error.__cause__.sentence)
         problems = explain_overrides(conf, config_name, sys.argv[1:])
         # Hydra's for `logger=null`, or a mistake of ours
         if isinstance(error, ValueError) and not problems:
             raise
         _leave("\n".join(problems) or str(error).splitlines()[0])
+    except OSError as error:
+        if wants_traceback or error.errno not in PLACE_ERRORS:
+            raise
+        _leave(no_folder(error.filename, error) if not started else _place_problem(error))
     except KeyboardInterrupt:
         print("\nstopped.", file=sys.stderr)
         sys.exit(130)
+    if sweep_jobs.failed:
+        _leave(
+            f"{len(sweep_jobs.failed)} jobs of the sweep failed: {', '.join(sweep_jobs.failed)}; the table shows why."
+        )
+
+
+def _place_problem(error: OSError) -> str:
+    """A sentence about a file that cannot be written or read; of those that a user can fix."""
+    place = error.filename or "writing"
+    return f"{place}: {error.strerror}. What was written so far is kept."
 
 
 def _with_key(key: str, argument: str) -> str:
@@ -82,29 +103,49 @@ def _with_key(key: str, argument: str) -> str:
     return f"{key}={argument}"
 
 
-def _guarded(run: Callable[[DictConfig], Any], config_name: str, wants_traceback: bool) -> Callable[[DictConfig], Any]:
+def _guarded(
+    run: Callable[[DictConfig], Any], config_name: str, wants_traceback: bool, started: list[str]
+) -> Callable[[DictConfig], Any]:
     """`run` after a check of its configuration, with a sentence and exit code 2 for errors that a user can fix.
 
-    Outside of it Hydra would add its own line.
+    Outside of it Hydra would add its own line. Of a sweep, a job that fails leaves its sentence in its folder, and the next
+    one begins.
+
+    Args:
+        run: the command.
+        config_name: of its configuration.
+        wants_traceback: whether errors are raised.
+        started: gets an entry when a run begins, that is, when its folder is there.
     """
 
-    @functools.wraps(run)
-    def job(cfg: DictConfig) -> Any:
+    def checked(cfg: DictConfig) -> Any:
         hydra_cfg = HydraConfig.get()
         # paths are those of where the command was typed, also with hydra.job.chdir=true
         os.chdir(hydra_cfg.runtime.cwd)
         search = hydra_cfg.runtime.choices.get("hparams_search")
         if search is not None and hydra_cfg.mode == RunMode.RUN:
-            _leave(f"hparams_search={search}: a search is a sweep; add -m, or leave it out.")
+            raise ConfigError(f"hparams_search={search}: a search is a sweep; add -m, or leave it out.")
+        validate(cfg, config_name, [*hydra_cfg.overrides.hydra, *hydra_cfg.overrides.task])
+        return run(cfg)
+
+    @functools.wraps(run)
+    def job(cfg: DictConfig) -> Any:
+        hydra_cfg = HydraConfig.get()
+        started.append(hydra_cfg.runtime.output_dir)
+        in_sweep = hydra_cfg.mode == RunMode.MULTIRUN
         try:
-            validate(cfg, config_name, [*hydra_cfg.overrides.hydra, *hydra_cfg.overrides.task])
-            return run(cfg)
-        except (DiffPercError, InstantiationException) as error:
+            return checked(cfg)
+        except Exception as error:
             # Hydra wraps what a constructor raises
             mine = error if isinstance(error, DiffPercError) else error.__cause__
-            if wants_traceback or not isinstance(mine, DiffPercError):
+            shown = mine if isinstance(mine, DiffPercError) else error
+            if in_sweep:
+                sentence = sweep_jobs.record_failure(shown, Path(hydra_cfg.runtime.output_dir))
+                print(f"error: {sentence}", file=sys.stderr)
+                return math.nan
+            if wants_traceback or not isinstance(shown, DiffPercError):
                 raise
-            _leave(mine.sentence)
+            _leave(shown.sentence)
 
     return job
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
@@ -38,6 +38,8 @@ _OWN: dict[str, Any] = {
     "trainer.max_epochs": _OrMinusOne | None,
     "trainer.accumulate_grad_batches": Count,
     "trainer.num_nodes": Count,
+    # pure half or double precision would also convert what metrics and depth need in float32
+    "trainer.precision": Literal["32-true", "16-mixed", "bf16-mixed", "32", 32],
     "trainer.gradient_clip_val": NotNegative | None,
     "trainer.log_every_n_steps": Count,
     "trainer.val_check_interval": Positive | None,

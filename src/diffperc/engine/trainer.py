@@ -22,7 +22,12 @@ from diffperc.tasks import PerceptionTask
 
 
 def build_trainer(
-    cfg: DictConfig, task: PerceptionTask, folder: Path, cost: CostMonitor, callbacks: Sequence[L.Callback] = ()
+    cfg: DictConfig,
+    task: PerceptionTask,
+    folder: Path,
+    cost: CostMonitor,
+    callbacks: Sequence[L.Callback] = (),
+    samples: int = 0,
 ) -> L.Trainer:
     """The configured Trainer with our callbacks and loggers, which all write below `folder`.
 
@@ -32,6 +37,7 @@ def build_trainer(
         folder: of the run.
         cost: the callback whose numbers the summary reads.
         callbacks: further ones.
+        samples: of the training split.
 
     Raises:
         ConfigError: Lightning does not take the options on this machine.
@@ -48,7 +54,7 @@ def build_trainer(
     ]
     if cfg.ema_decay is not None:
         own.append(EMAWeightAveraging(decay=cfg.ema_decay))
-    for node in (cfg.get("callbacks") or {}).values():
+    for node in filter(None, (cfg.get("callbacks") or {}).values()):
         built = instantiate(node, _convert_="all")
         # a callback with _partial_: true monitors the task's metric
         own.append(built(monitor=metric, mode=mode) if node.get("_partial_") else built)
@@ -57,13 +63,28 @@ def build_trainer(
         callbacks=[*own, *callbacks],
         logger=_loggers(cfg, folder),
         enable_progress_bar=sys.stdout.isatty(),
+        **_in_batches(cfg, samples),
     )
+
+
+def _in_batches(cfg: DictConfig, samples: int) -> dict[str, int]:
+    """Options of the Trainer that it counts in batches, and the configuration in optimiser steps."""
+    accumulated = cfg.trainer.accumulate_grad_batches
+    epoch = max(1, samples // cfg.recipe.batch_size * accumulated)
+    for limit in (cfg.trainer.get("limit_train_batches"), cfg.trainer.get("overfit_batches")):
+        if type(limit) is int and limit > 0:
+            epoch = min(epoch, limit)
+    # a longer interval than an epoch would log nothing
+    options = {"log_every_n_steps": min(cfg.trainer.log_every_n_steps, epoch)}
+    if type(cfg.trainer.val_check_interval) is int:
+        options["val_check_interval"] = cfg.trainer.val_check_interval * accumulated
+    return options
 
 
 def _loggers(cfg: DictConfig, folder: Path) -> list[Any]:
     """``metrics.csv`` always, and the configured ones."""
     loggers: list[Any] = [CSVLogger(folder, name="", version="")]
-    for node in (cfg.get("logger") or {}).values():
+    for node in filter(None, (cfg.get("logger") or {}).values()):
         loggers.append(instantiate(node, _convert_="all")(save_dir=str(folder)))
     return loggers
 

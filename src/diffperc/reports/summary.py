@@ -5,18 +5,48 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from diffperc.errors import TrainingError
+
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a json file at once or not at all."""
+    """Write a json file at once or not at all; a number that is none, which json does not have, becomes null."""
     unfinished = path.with_suffix(".json.part")
-    unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    unfinished.write_text(json.dumps(_finite(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
     os.replace(unfinished, path)
+
+
+def check_scores(metrics: Mapping[str, float], baseline: Mapping[str, float], monitor: str) -> None:
+    """Check that the metric that chooses the best checkpoint is a number, if the validation computed it.
+
+    Args:
+        metrics: of the last validation.
+        baseline: the same metrics of a prediction that does not look at the image; empty where it is not known.
+        monitor: the metric's name.
+
+    Raises:
+        TrainingError: it is not; the message names the likely cause.
+    """
+    if math.isfinite(metrics.get(monitor, 0.0)):
+        return
+    cause = "the predictions are no numbers: lower recipe.lr, or use trainer.precision=32-true"
+    if not math.isfinite(baseline.get(monitor, 0.0)):
+        cause = "nothing of the validation split is counted: look at it with diffperc inspect"
+    raise TrainingError(f"{monitor} is {metrics[monitor]}: {cause}. All files of the run are written.")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_summary(summary: dict[str, Any], dataset: str, images: int, folder: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from diffperc.reports.tables import Row, cost_columns, write_table
+from diffperc.reports.tables import Row, cost_columns, number, write_table
 
 
 class SweepTable(Callback):
@@ -18,16 +18,21 @@ class SweepTable(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra after the last job."""
         folder = Path(config.hydra.sweep.dir)
-        files = sorted(folder.glob("*/summary.json"), key=lambda f: (len(f.parent.name), f.parent.name))
-        if files:
-            write_table([_row(file) for file in files], folder / "table", str(folder))
+        jobs = sorted(folder.glob("*/.hydra"), key=lambda job: (len(job.parent.name), job.parent.name))
+        rows = [_row(job.parent) for job in jobs]
+        if rows:
+            write_table(rows, folder / "table", str(folder))
 
 
-def _row(file: Path) -> Row:
-    summary = json.loads(file.read_text(encoding="utf-8"))
-    overrides = OmegaConf.load(file.parent / ".hydra" / "overrides.yaml")
+def _row(job: Path) -> Row:
+    """The overrides of a job, and its results, or the sentence with which it failed."""
+    overrides = OmegaConf.load(job / ".hydra" / "overrides.yaml")
     row: Row = dict(str(o).split("=", 1) for o in overrides)
-    row |= {name: f"{value:.4f}" for name, value in summary["metrics"].items()}
+    file = job / "summary.json"
+    if not file.is_file():
+        error = job / "error.txt"
+        return row | {"error": error.read_text(encoding="utf-8").strip() if error.is_file() else "has not ended"}
+    summary = json.loads(file.read_text(encoding="utf-8"))
     monitor = summary["monitor"]
-    row[f"baseline {monitor}"] = f"{summary['baseline'][monitor]:.4f}"
-    return row | cost_columns(summary)
+    row |= {name: number(value) for name, value in summary["metrics"].items()}
+    return row | {f"baseline {monitor}": number(summary["baseline"].get(monitor)), **cost_columns(summary)}

@@ -61,9 +61,14 @@ def cost_columns(summary: dict[str, Any]) -> Row:
     """Parameters, time and memory of a run."""
     return {
         "trainable M": f"{summary['trainable_parameters'] / 1e6:.2f}",
-        "s/step": f"{summary['seconds_per_step']:.3f}",
-        "peak GB": f"{summary['peak_memory_gb']:.2f}",
+        "s/step": number(summary["seconds_per_step"], 3),
+        "peak GB": number(summary["peak_memory_gb"], 2),
     }
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number of a summary; null there is what could not be computed."""
+    return "nan" if value is None else f"{value:.{digits}f}"
 
 
 def comparison(summaries: Sequence[dict[str, Any]]) -> list[Row]:
@@ -89,8 +94,8 @@ def _cell(runs: Sequence[dict[str, Any]]) -> Row:
     metric = runs[0]["monitor"]
     count = f" (mean of {len(runs)})" if len(runs) > 1 else ""
     return {
-        metric.removeprefix("val/"): f"{_mean(runs, 'metrics', metric):.4f}{count}",
-        "baseline": f"{_mean(runs, 'baseline', metric):.4f}",
+        metric.removeprefix("val/"): f"{number(_mean(runs, 'metrics', metric))}{count}",
+        "baseline": number(_mean(runs, "baseline", metric)),
         **cost_columns(runs[0]),
     }
 
@@ -106,5 +111,7 @@ def _column(summary: dict[str, Any]) -> str:
     return " ".join(names)
 
 
-def _mean(runs: Sequence[dict[str, Any]], part: str, name: str) -> float:
-    return statistics.fmean(run[part][name] for run in runs)
+def _mean(runs: Sequence[dict[str, Any]], part: str, name: str) -> float | None:
+    """None if one of the runs has none."""
+    values = [run[part].get(name) for run in runs]
+    return None if None in values else statistics.fmean(values)

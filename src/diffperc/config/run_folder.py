@@ -1,0 +1,82 @@
+"""Run folders: a new one for each run, whatever else starts in the same second."""
+
+from __future__ import annotations
+
+import datetime
+import errno
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from diffperc.errors import ConfigError
+
+_TRIES = 1000
+# a full disk, or a place where this user or anybody cannot write
+PLACE_ERRORS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EEXIST,
+)
+
+
+def reserve(folder: str | Path) -> Path:
+    """Make a folder that did not exist: the given one, or one with ``-1``, ``-2``, ... behind its name.
+
+    Raises:
+        ConfigError: it cannot be made.
+    """
+    base = Path(folder)
+    for number in range(_TRIES):
+        place = base if number == 0 else base.with_name(f"{base.name}-{number}")
+        try:
+            place.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise ConfigError(no_folder(place, error)) from error
+        return place
+    raise ConfigError(f"{base}: {_TRIES} runs began in this second; choose another folder with hydra.run.dir=.")
+
+
+def no_folder(place: str | Path, error: OSError) -> str:
+    """The sentence about a run folder that cannot be made."""
+    return (
+        f"the run folder {place} cannot be made ({error.strerror}); run in a folder in which you may write, or set "
+        "hydra.run.dir=/path/to/folder."
+    )
+
+
+def run_folder(given: str | Path | None, parent: Path) -> Path:
+    """The given folder, or a new one below `parent` that is named after the time."""
+    if given is not None:
+        return Path(given).expanduser()
+    started = datetime.datetime.now()
+    return reserve(parent / f"{started:%Y-%m-%d}" / f"{started:%H-%M-%S}")
+
+
+def check_free(folder: Path, resumed: Path | None = None) -> None:
+    """Check that a folder holds no other run.
+
+    Args:
+        folder: of the run that begins.
+        resumed: the checkpoint from which it resumes.
+
+    Raises:
+        ConfigError: it holds checkpoints, and the run does not resume from one of them.
+    """
+    checkpoints = folder / "checkpoints"
+    held = sorted(checkpoints.glob("*.ckpt"))
+    if held and not (resumed is not None and resumed.absolute().is_relative_to(checkpoints.absolute())):
+        raise ConfigError(
+            f"{folder}: holds another run, whose {held[-1].name} would be overwritten; choose another folder, or resume "
+            f"that run with ckpt={folder}."
+        )
+
+
+# cached in the configuration, so that all that read it get one folder; as Hydra's own `now`
+OmegaConf.register_new_resolver("reserved", lambda folder: str(reserve(folder)), use_cache=True, replace=True)
