@@ -92,9 +92,7 @@ def test_validations_are_counted_in_optimiser_steps(tmp_path: Path) -> None:
     assert trainer_of(tmp_path, "trainer.val_check_interval=0.5", "recipe.val_every_epochs=1").val_check_interval == 0.5
 
 
-def test_what_a_precision_becomes_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    trainer_of(tmp_path, "trainer.precision=16-mixed")
-    assert "a CPU has no such precision; Lightning takes bf16-mixed instead" in caplog.text
+def test_precisions_in_which_metrics_would_be_wrong_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"trainer.precision: must be '32-true' or '16-mixed' or 'bf16-mixed'"):
         trainer_of(tmp_path, "trainer.precision=bf16-true")
 

@@ -72,9 +72,11 @@ def validate(cfg: DictConfig, config_name: str = "train", overrides: Sequence[st
         content = OmegaConf.to_container(cfg, resolve=not missing)
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).splitlines()[0]) from error
+    reported = {problem.partition(":")[0] for problem in problems}
     for path, node in nodes_of(content, ""):
         if isinstance(node, dict) and "_target_" in node:
-            problems += _node_problems(path, node, written)
+            found = _node_problems(path, node, written)
+            problems += [problem for problem in found if problem.partition(":")[0] not in reported]
     _raise(problems)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -150,9 +151,20 @@ def text_encoder_at(where: str, key: str, width: int) -> TextEncoder:
 def describe_text_encoder(encoder: TextEncoder, arch: Architecture) -> None:
     """Put into an architecture what `empty_text_encoder` needs: a checkpoint rebuilds the encoder without its folder."""
     arch["text_encoder"] = encoder.model.config.to_dict()
+    _describe_tokenizer(encoder.tokenizer, arch)
+
+
+def describe_tokenizer_of(folder: Path, arch: Architecture) -> None:
+    """Put the tokenizer of a diffusers folder into an architecture, where the folder has one."""
+    if (folder / "tokenizer").is_dir():
+        _describe_tokenizer(load_tokenizer(CLIPTokenizer, folder / "tokenizer"), arch)
+
+
+def _describe_tokenizer(tokenizer: CLIPTokenizer, arch: Architecture) -> None:
+    """OpenAI's is in the package and needs no description."""
     arch.pop("tokenizer", None)
-    if len(encoder.tokenizer) != OPENAI_TOKENS:
-        arch["tokenizer"] = {"merges": merges_of(encoder.tokenizer)}
+    if len(tokenizer) != OPENAI_TOKENS:
+        arch["tokenizer"] = {"merges": merges_of(tokenizer)}
 
 
 def empty_text_encoder(arch: Architecture) -> TextEncoder:

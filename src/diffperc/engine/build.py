@@ -14,6 +14,7 @@ from torch import nn
 
 from diffperc.data import PerceptionDataset
 from diffperc.data.diagnostics import STOP, Diagnostics
+from diffperc.encoders.clip_text import describe_tokenizer_of
 from diffperc.engine.optimizer import OptimizerRecipe
 from diffperc.errors import ConfigError, DiffPercError
 from diffperc.models import PerceptionModel
@@ -21,7 +22,7 @@ from diffperc.preprocessing import Preprocess
 from diffperc.tasks import PerceptionTask
 from diffperc.types import COCO_KEYPOINTS, DatasetInfo, Protocol
 from diffperc.version import __version__
-from diffperc.weights.architecture import Architecture, architecture
+from diffperc.weights.architecture import Architecture, architecture, config_folder
 from diffperc.weights.locate import locate
 
 FORMAT = 2
@@ -123,8 +124,12 @@ def architecture_of(cfg: DictConfig) -> Architecture:
     """
     config, pretrained = cfg.backbone.get("config"), cfg.backbone.get("pretrained")
     if config is None and pretrained is not None:
-        return architecture(None, locate(str(pretrained), cfg.backbone.get("revision")))
-    return architecture(config, None)
+        source = locate(str(pretrained), cfg.backbone.get("revision"))
+        arch, folder = architecture(None, source), source.path
+    else:
+        arch, folder = architecture(config, None), config_folder(str(config))
+    describe_tokenizer_of(folder, arch)
+    return arch
 
 
 def build_model(cfg: DictConfig, info: DatasetInfo, weights: bool = True) -> PerceptionModel:
