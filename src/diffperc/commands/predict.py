@@ -6,15 +6,19 @@ import glob
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 from rich.progress import track
 
+from diffperc.data.formats.headers import image_facts
 from diffperc.data.formats.images import IMAGE_SUFFIXES
 from diffperc.errors import ConfigError, DataError
 
-_OWN = ("ckpt", "input", "output", "device", "hydra")
+if TYPE_CHECKING:
+    from diffperc.inference.predictor import Predictor
+
+_OWN = ("ckpt", "input", "output", "overwrite", "max_side", "device", "hydra")
 """Keys of ``conf/predict.yaml`` for this command; all others are options of predictors."""
 
 
@@ -58,10 +62,10 @@ def read_boxes(boxes: Any) -> Mapping[str, list[Any]] | list[Any] | None:
 
 
 def predict_files(cfg: DictConfig) -> None:
-    """Predict each file; a file that is not an image is reported at the end and does not stop the others.
+    """Predict each file; what is wrong with one is reported at the end and does not stop the others.
 
     Raises:
-        DataError: files could not be read; the message names each.
+        DataError: files could not be read or written; the message names each. Or results would replace files that exist.
         ConfigError: the checkpoint's task does not have an option.
     """
     files = input_files(cfg.input)  # before the checkpoint is read: a wrong name is found at once
@@ -69,18 +73,20 @@ def predict_files(cfg: DictConfig) -> None:
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
     given = {str(name): value for name, value in plain.items() if name not in _OWN and value is not None}
-    if not isinstance(given.get("flip", True), bool):
-        raise ConfigError(f"flip: expected true, false or null, found {given['flip']}.")
     boxes = read_boxes(given.get("boxes"))
     from diffperc.checkpoints import load
 
     predictor = load(cfg.ckpt, cfg.device)
+    if cfg.max_side is not None:
+        predictor.preprocess.max_side = cfg.max_side
     foreign = sorted(given.keys() - set(predictor.options))
     if foreign:
         raise ConfigError(
             f"{foreign[0]}: the model of this checkpoint has no such option; it has {', '.join(predictor.options)}."
         )
     output = Path(cfg.output).expanduser()
+    _check_free(files, output, predictor.endings, bool(cfg.overwrite))
+    _check_boxes(files, boxes)
     failed: list[str] = []
     for file in track(files, description="predicting", disable=len(files) == 1):
         if isinstance(boxes, Mapping):
@@ -88,16 +94,45 @@ def predict_files(cfg: DictConfig) -> None:
         elif boxes is not None:
             given["boxes"] = boxes
         try:
-            pixels = predictor.pixels(file)
-            result = predictor(pixels, **given)
+            print(f"{file}: {_predicted(predictor, file, output, given)}")
         except DataError as error:
             failed.append(error.sentence)
-            continue
-        output.mkdir(parents=True, exist_ok=True)
-        written = predictor.write(output / file.stem, pixels, result, given)
-        print(f"{file}: {written}")
+        except OSError as error:  # of writing
+            failed.append(f"{file}: its results cannot be written to {output} ({error.strerror}).")
     if failed:
         raise DataError("\n".join(failed))
+
+
+def _predicted(predictor: Predictor, file: Path, output: Path, given: Mapping[str, Any]) -> str:
+    """Predict a file and write its results; returns what was found."""
+    from diffperc.inference.images import picture
+
+    pixels = picture(file)
+    result = predictor(pixels, **given)
+    output.mkdir(parents=True, exist_ok=True)
+    written = predictor.write(output / file.stem, pixels, result, given)
+    (height, width), bounded = predictor.preprocess.evaluation_size(pixels.shape[0], pixels.shape[1])
+    if bounded and predictor.preprocess.person_crop is None:
+        written += f" (reduced to {width}x{height} pixels before the prediction, by max_side)"
+    return "\n".join([written, *(f"note: images such as this one {fact}" for fact in image_facts(file))])
+
+
+def _check_free(files: Sequence[Path], output: Path, endings: Sequence[str], overwrite: bool) -> None:
+    """Raise a `DataError` if results would replace files, unless that is wanted."""
+    present = {entry.name for entry in output.iterdir()} if output.is_dir() else set()
+    replaced = [f"{file.stem}{ending}" for file in files for ending in endings if f"{file.stem}{ending}" in present]
+    if replaced and not overwrite:
+        raise DataError(
+            f"output: {output / replaced[0]} is there already ({len(replaced)} files in all); give another output=..., or "
+            "overwrite=true."
+        )
+
+
+def _check_boxes(files: Sequence[Path], boxes: Any) -> None:
+    """Raise a `DataError` if boxes are given for images that are not predicted."""
+    unknown = sorted(boxes.keys() - {file.name for file in files}) if isinstance(boxes, Mapping) else []
+    if unknown:
+        raise DataError(f"boxes: has boxes for {unknown[0]}, which is not among the {len(files)} images of input.")
 
 
 def _check_names(files: Sequence[Path]) -> None:

@@ -11,12 +11,13 @@ from diffperc.errors import ConfigError, did_you_mean
 _KINDS = ("auto", "cpu", "cuda", "mps")
 
 
-def find_device(name: str) -> torch.device:
+def find_device(name: str | torch.device) -> torch.device:
     """``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``: the first GPU that is there, else the CPU.
 
     Raises:
         ConfigError: there is no such device on this machine.
     """
+    name = str(name)
     kind = name.partition(":")[0]
     if kind not in _KINDS:
         raise ConfigError(f"device: there is no '{name}'{did_you_mean(kind, _KINDS)}")

@@ -1,8 +1,10 @@
-"""Writing results to files. Each file is written completely or not at all."""
+"""Writing results to files. Each file is written completely or not at all, whoever else writes into the folder."""
 
 from __future__ import annotations
 
+import json
 import os
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,14 +18,23 @@ from diffperc.types import Picture
 
 def write_file(path: Path, save: Callable[[Path], Any]) -> None:
     """Let `save` write a temporary file beside the path, then rename it to the path."""
-    unfinished = path.with_name(path.name + ".part")
-    save(unfinished)
-    os.replace(unfinished, path)
+    # a name of its own: other processes may write a file of the same name, and a long name may get no longer
+    unfinished = path.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        save(unfinished)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def write_picture(path: Path, picture: Picture, **options: Any) -> None:
     """Write (H, W, 3) RGB, or (H, W) counts, as png; `options` are Pillow's."""
     write_file(path, lambda part: Image.fromarray(picture).save(part, "PNG", **options))
+
+
+def write_text(path: Path, content: Any) -> None:
+    """Write plain values as json."""
+    write_file(path, lambda part: part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8"))
 
 
 def write_array(path: Path, array: NDArray[Any]) -> None:

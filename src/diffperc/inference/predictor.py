@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image as PILImage
 from torch import Tensor
 
-from diffperc.data.formats.images import read_image, rgb
-from diffperc.errors import ConfigError, DataError
+from diffperc.errors import CheckpointError, ConfigError, did_you_mean
+from diffperc.inference.images import Image, images_of, picture
 from diffperc.models import PerceptionModel
 from diffperc.preprocessing import Preprocess, image_tensor
 from diffperc.types import Batch, DatasetInfo, Picture, Protocol
 
-Image = str | Path | PILImage.Image | NDArray[np.uint8]
+_TEXTS = ("caption", "expression", "scene")
 
 
 class Predictor(ABC):
@@ -34,20 +31,47 @@ class Predictor(ABC):
 
     Attributes:
         options: keyword arguments of a call, which `predict` offers as keys.
+        endings: of the files that `write` makes, behind the stem.
     """
 
     options: ClassVar[tuple[str, ...]] = ("flip", "caption")
+    endings: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, model: PerceptionModel, info: DatasetInfo, protocol: Any, preprocess: Preprocess) -> None:
         self.model, self.info, self.protocol, self.preprocess = model.eval(), info, protocol, preprocess
 
-    @abstractmethod
-    def __call__(self, image: Image) -> Any:
-        """Predict one image: a file, a Pillow image, or (H, W, 3) uint8 RGB.
+    @torch.inference_mode()
+    def __call__(self, image: Image | Sequence[Image], *arguments: Any, **options: Any) -> Any:
+        """Predict an image, or each of a list or a batch; see `predict` for the result and the options.
+
+        Args:
+            image: a file, an address, bytes, a Pillow image, an array or a tensor, see `inference.images.picture`; a list of
+                these, or an array or tensor of four axes, gives a list of results.
+            arguments, options: of `predict`.
 
         Raises:
-            DataError: the file is not an image, or the array has another shape or dtype.
+            DataError: what was given is not an image.
+            ConfigError: an option is unknown or has a value of another kind.
+            CheckpointError: the network computes no numbers.
         """
+        several = images_of(image)
+        if several is not None:
+            return [self(one, *arguments, **options) for one in several]
+        self._check(dict(zip(self.options, arguments, strict=False)) | options)
+        return self.predict(picture(image), *arguments, **options)
+
+    @abstractmethod
+    def predict(self, pixels: Picture) -> Any:
+        """Predict (H, W, 3) uint8 RGB; a task adds its options, in the order of `options`."""
+
+    def _check(self, options: Mapping[str, Any]) -> None:
+        for name, value in options.items():
+            if name not in self.options:
+                raise ConfigError(f"{name}: this model has no such option{did_you_mean(name, self.options)}")
+            if name in _TEXTS and not isinstance(value, str | None):
+                raise ConfigError(f"{name}: must be a text, found {value!r}.")
+            if name == "flip" and not isinstance(value, bool | None):
+                raise ConfigError(f"flip: must be true, false or null, found {value!r}.")
 
     @abstractmethod
     def write(self, stem: Path, image: Picture, result: Any, given: Mapping[str, Any] | None = None) -> str:
@@ -62,26 +86,6 @@ class Predictor(ABC):
         Returns:
             What was found and the names of the files, for a message.
         """
-
-    def pixels(self, image: Image) -> Picture:
-        """(H, W, 3) uint8 RGB of what was given.
-
-        Raises:
-            DataError: see `__call__`.
-        """
-        if isinstance(image, str | Path):
-            return read_image(Path(image))
-        if isinstance(image, PILImage.Image):
-            return rgb(image, "image")
-        found = type(image).__name__
-        if isinstance(image, np.ndarray):
-            found = f"{image.dtype} {image.shape}"
-            if image.dtype == np.uint8 and image.shape[2:] == (3,) and image.size:
-                return image
-        raise DataError(
-            f"image: must be a file, a Pillow image, or an array (H, W, 3) uint8 RGB, found {found}. Convert it, for "
-            "example floats in [0, 1] by (image * 255).round().astype('uint8')."
-        )
 
     @property
     def device(self) -> torch.device:
@@ -99,8 +103,18 @@ class Predictor(ABC):
         return Batch(tensor, scene=label, caption=None if caption is None else (caption,))
 
     def dense(self, batch: Batch) -> Tensor:
-        """The model's prediction."""
-        return self.model(batch).dense
+        """The model's prediction.
+
+        Raises:
+            CheckpointError: it is not a number somewhere, as of a model whose training diverged.
+        """
+        dense = self.model(batch).dense
+        if not torch.isfinite(dense).all():
+            raise CheckpointError(
+                "the network's output is not a number: its weights are damaged, or its training diverged. Take an earlier "
+                "checkpoint."
+            )
+        return dense
 
     def _scene_index(self, name: str | None) -> int:
         """The index of a scene label; -1 for None, unknown."""

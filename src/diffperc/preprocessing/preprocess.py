@@ -38,6 +38,8 @@ class Preprocess:
         interpolation: of images: ``linear``, ``cubic``, ``area``, ``nearest`` (OpenCV's), or ``antialiased`` (Pillow's
             bilinear filter, which averages over what a shrunk pixel covers). Ground truth is never interpolated.
         crop: pixels, the side of training crops, to which entries of `augment` refer.
+        max_side: pixels of the longer side after resizing, in evaluation and prediction; a larger image is reduced, which
+            bounds the memory that a very large or a very elongated one takes; None: no bound.
         person_crop: cuts persons out, where samples are persons.
         augment: albumentations transforms for training, in order.
 
@@ -51,6 +53,7 @@ class Preprocess:
         size: tuple[Count, Count] | None = None,
         interpolation: str = "linear",
         crop: Count | None = None,
+        max_side: Count | None = 4096,
         person_crop: PersonCrop | None = None,
         augment: Sequence[Any] = (),
     ) -> None:
@@ -70,7 +73,7 @@ class Preprocess:
                 "them to null."
             )
         self.size = None if size is None else (int(size[0]), int(size[1]))
-        self.interpolation, self.crop = interpolation, crop
+        self.interpolation, self.crop, self.max_side = interpolation, crop, max_side
         self.person_crop, self.augment = person_crop, tuple(augment)
 
     def check(self, target: Target) -> None:
@@ -97,13 +100,17 @@ class Preprocess:
 
     def evaluation(self, image: Picture) -> Picture:
         """An image (H, W, 3) uint8 at the size at which it is evaluated and predicted."""
-        height, width = image.shape[:2]
+        return self._resized(image, self.evaluation_size(image.shape[0], image.shape[1])[0])
+
+    def evaluation_size(self, height: int, width: int) -> tuple[tuple[int, int], bool]:
+        """(H, W) at which an image of a size is evaluated and predicted, and whether `max_side` made it smaller."""
         if self.size is not None:
-            return self._resized(image, self.size)
-        if self.short_side is None:
-            return image
-        scale = self.short_side / min(height, width)
-        return self._resized(image, (max(1, round(height * scale)), max(1, round(width * scale))))
+            return self.size, False
+        scale = 1.0 if self.short_side is None else self.short_side / min(height, width)
+        bounded = self.max_side is not None and round(max(height, width) * scale) > self.max_side
+        if bounded and self.max_side is not None:
+            scale = self.max_side / max(height, width)
+        return (max(1, round(height * scale)), max(1, round(width * scale))), bounded
 
     def resized_target(self, values: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
         """Ground truth (H, W) or (H, W, C) at another size, by the exact nearest neighbour.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +18,39 @@ from diffperc.errors import DataError
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
-def _open(path: Path) -> Image.Image:
-    with reading(path, "an image", SyntaxError, ValueError):
+TWELVE_BITS = 4095
+COUNTS_PER_METRE = "counts_per_metre"
+"""The text of a png of depth that holds its scale."""
+# Pillow warns from half of the size on that it refuses
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+def open_image(file: Path | BinaryIO, name: str) -> Image.Image:
+    """A Pillow image, decoded: a truncated file fails here and not later.
+
+    Args:
+        file: a path, or an open file.
+        name: which image it is, for messages.
+
+    Raises:
+        DataError: missing, damaged, too large, or not an image.
+    """
+    with reading(Path(name), "an image", SyntaxError, ValueError):
         try:
-            image = Image.open(path)
+            image = Image.open(file)
         except UnidentifiedImageError as error:  # whose message repeats the path
             raise ValueError("not an image") from error
-        image.load()  # decodes: a truncated file fails here and not later
+        except Image.DecompressionBombError as error:
+            millions = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6
+            raise DataError(
+                f"{name}: has more than {millions} million pixels, which are not read; make it smaller, or cut it."
+            ) from error
+        image.load()
         return image
+
+
+def _open(path: Path) -> Image.Image:
+    return open_image(path, str(path))
 
 
 def read_image(path: Path, turned: bool = True) -> NDArray[np.uint8]:
@@ -57,13 +84,16 @@ def read_depth(path: Path, scale: float) -> NDArray[np.float32]:
 
     Args:
         path: the file.
-        scale: counts per metre: 1000 for millimetres, 256 for KITTI.
+        scale: counts per metre: 1000 for millimetres, 256 for KITTI; a png that says its own, as predictions do, has that.
 
     Raises:
         DataError: missing, damaged, or not a single-channel image.
     """
-    is_array = path.suffix.lower() == ".npy"
-    values = read_array(path) if is_array else _read_counts(path)
+    if path.suffix.lower() == ".npy":
+        values = read_array(path)
+    else:
+        values, written = _read_counts(path)
+        scale = written or scale
     if values.ndim != 2:
         raise DataError(f"{path}: depth has one number per pixel, this file has the shape {values.shape}.")
     metres = values.astype(np.float32)
@@ -75,11 +105,16 @@ def read_depth(path: Path, scale: float) -> NDArray[np.float32]:
     return np.where(measured, metres, np.float32(0))
 
 
-def _read_counts(path: Path) -> NDArray[Any]:
+def _read_counts(path: Path) -> tuple[NDArray[Any], float | None]:
+    """The counts, and how many make a metre where the file says so."""
     image = _open(path)
     if image.mode in ("1", "L", "P"):
         raise DataError(f"{path}: has 8 bits, too few for depth; save it with 16, or as an npy file of metres.")
-    return np.asarray(image)
+    try:
+        written = float(image.info.get(COUNTS_PER_METRE, "nan"))
+    except (TypeError, ValueError):
+        written = math.nan
+    return np.asarray(image), written if written > 0 else None
 
 
 def read_array(path: Path) -> NDArray[Any]:

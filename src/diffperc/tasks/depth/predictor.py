@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from diffperc.inference.predictor import Image, Predictor
+from diffperc.inference.predictor import Predictor
 from diffperc.inference.sliding_window import Predict, predict_whole
 from diffperc.tasks.depth.protocol import DepthProtocol
 from diffperc.tasks.depth.writer import write_depth
@@ -31,15 +30,15 @@ class DepthPredictor(Predictor):
     """Metric depth."""
 
     options = ("flip", "scene", "caption")
+    endings = ("_depth.png", "_depth.json", "_depth.npy", "_depth_colour.png")
 
-    @torch.inference_mode()
-    def __call__(
-        self, image: Image, scene: str | None = None, flip: bool | None = None, caption: str | None = None
+    def predict(
+        self, pixels: Picture, scene: str | None = None, flip: bool | None = None, caption: str | None = None
     ) -> NDArray[np.float32]:
         """Depth (H, W) float32 metres.
 
         Args:
-            image: see `Predictor`.
+            pixels: (H, W, 3) uint8 RGB.
             scene: its scene label, for strategies that read one; None is "unknown".
             flip: average with the mirror image; None: as the protocol does.
             caption: a sentence about the image, for strategies that read one; None: as the strategy finds one.
@@ -47,7 +46,6 @@ class DepthPredictor(Predictor):
         Raises:
             ConfigError: the scene label is not one of the data set's.
         """
-        pixels = self.pixels(image)
         batch = self.batch(pixels, caption, scene)
         dense = predict_depth(self.dense, batch, self.protocol_with(flip), (pixels.shape[0], pixels.shape[1]))
         return dense[0, 0].float().cpu().numpy()

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from diffperc.inference.predictor import Image, Predictor
+from diffperc.inference.predictor import Predictor
 from diffperc.inference.sliding_window import Predict
 from diffperc.tasks.normals.protocol import NormalsProtocol
 from diffperc.tasks.normals.writer import write_normals
@@ -35,15 +34,15 @@ class NormalsPredictor(Predictor):
     """Surface normals."""
 
     options = ("flip", "scene", "caption")
+    endings = ("_normals.png", "_normals.npy")
 
-    @torch.inference_mode()
-    def __call__(
-        self, image: Image, scene: str | None = None, flip: bool | None = None, caption: str | None = None
+    def predict(
+        self, pixels: Picture, scene: str | None = None, flip: bool | None = None, caption: str | None = None
     ) -> NDArray[np.float32]:
         """Unit vectors (H, W, 3) float32: x to the right, y up, z towards the viewer.
 
         Args:
-            image: see `Predictor`.
+            pixels: (H, W, 3) uint8 RGB.
             scene: its scene label, for strategies that read one; None is "unknown".
             flip: average with the mirror image; None: as the protocol does.
             caption: a sentence about the image, for strategies that read one; None: as the strategy finds one.
@@ -51,7 +50,6 @@ class NormalsPredictor(Predictor):
         Raises:
             ConfigError: the scene label is not one of the data set's.
         """
-        pixels = self.pixels(image)
         batch = self.batch(pixels, caption, scene)
         dense = predict_normals(self.dense, batch, self.protocol_with(flip), (pixels.shape[0], pixels.shape[1]))
         return dense[0].permute(1, 2, 0).float().cpu().numpy()

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from diffperc.errors import ConfigError
-from diffperc.inference.predictor import Image, Predictor
+from diffperc.inference.predictor import Predictor
 from diffperc.inference.sliding_window import Predict
 from diffperc.preprocessing import image_tensor
 from diffperc.tasks.pose.heatmaps import decode, mirrored, to_image
@@ -59,11 +58,11 @@ class PosePredictor(Predictor):
     """Keypoints of persons."""
 
     options = ("boxes", "flip", "caption")
+    endings = ("_pose.json", "_pose.png")
 
-    @torch.inference_mode()
-    def __call__(
+    def predict(
         self,
-        image: Image,
+        pixels: Picture,
         boxes: Sequence[Sequence[float]] | None = None,
         flip: bool | None = None,
         caption: str | None = None,
@@ -71,7 +70,7 @@ class PosePredictor(Predictor):
         """Predict one `Pose` per box.
 
         Args:
-            image: see `Predictor`.
+            pixels: (H, W, 3) uint8 RGB.
             boxes: persons as (x, y, width, height) in pixels; None takes the whole image as one.
             flip: average with the mirror image; None: as the protocol does.
             caption: a sentence about the image, for strategies that read one; the same for each person.
@@ -79,7 +78,6 @@ class PosePredictor(Predictor):
         Raises:
             ConfigError: a box is not four numbers with a positive width and height, or lies outside the image.
         """
-        pixels = self.pixels(image)
         height, width = pixels.shape[:2]
         whole = [(0.0, 0.0, float(width), float(height))]
         checked = whole if boxes is None else [_box(box, width, height) for box in boxes]

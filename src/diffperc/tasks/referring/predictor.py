@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from diffperc.errors import ConfigError
-from diffperc.inference.predictor import Image, Predictor
+from diffperc.inference.predictor import Predictor
 from diffperc.inference.sliding_window import Predict, predict_whole
 from diffperc.tasks.referring.protocol import ReferringProtocol
 from diffperc.tasks.referring.writer import write_referent
@@ -33,13 +32,13 @@ class ReferringPredictor(Predictor):
     """What an expression refers to."""
 
     options = ("expression", "caption")
+    endings = ("_referent.png", "_referent_colour.png")
 
-    @torch.inference_mode()
-    def __call__(self, image: Image, expression: str | None = None, caption: str | None = None) -> NDArray[np.bool_]:
+    def predict(self, pixels: Picture, expression: str | None = None, caption: str | None = None) -> NDArray[np.bool_]:
         """Mask (H, W) bool of what the expression names, such as "the red cube".
 
         Args:
-            image: see `Predictor`.
+            pixels: (H, W, 3) uint8 RGB.
             expression: the sentence.
             caption: a sentence about the whole image, for strategies that read one.
 
@@ -50,7 +49,6 @@ class ReferringPredictor(Predictor):
             raise ConfigError(
                 'expression: this model finds what a sentence names; give one: expression="the red cube".'
             )
-        pixels = self.pixels(image)
         batch = dataclasses.replace(self.batch(pixels, caption), expression=(expression.strip(),))
         dense = predict_referent(self.dense, batch, self.protocol, (pixels.shape[0], pixels.shape[1]))
         return dense[0].argmax(0).bool().cpu().numpy()

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffperc.inference.predictor import Image, Predictor
+from diffperc.inference.predictor import Predictor
 from diffperc.inference.sliding_window import Predict, predict_probabilities
 from diffperc.metrics.segmentation import class_ids
 from diffperc.tasks.segmentation.protocol import SegmentationProtocol
@@ -27,16 +27,16 @@ def predict_classes(predict: Predict, batch: Batch, protocol: SegmentationProtoc
 class SegmentationPredictor(Predictor):
     """Semantic segmentation."""
 
-    @torch.inference_mode()
-    def __call__(self, image: Image, flip: bool | None = None, caption: str | None = None) -> NDArray[np.uint8]:
+    endings = ("_mask.png", "_mask_colour.png")
+
+    def predict(self, pixels: Picture, flip: bool | None = None, caption: str | None = None) -> NDArray[np.uint8]:
         """Class ids (H, W) uint8; names are `info.classes`.
 
         Args:
-            image: see `Predictor`.
+            pixels: (H, W, 3) uint8 RGB.
             flip: average with the mirror image; None: as the protocol does.
             caption: a sentence about the image, for strategies that read one.
         """
-        pixels = self.pixels(image)
         size = (pixels.shape[0], pixels.shape[1])
         probabilities = predict_classes(self.dense, self.batch(pixels, caption), self.protocol_with(flip), size)
         return class_ids(probabilities[0], 0).to(torch.uint8).cpu().numpy()
