@@ -73,7 +73,7 @@ def test_predict_writes_depth_at_the_photographs_size(run: Path, tmp_path: Path)
     assert 0 < depth.min() < depth.max() < 10
     png = Image.open(tmp_path / "out/a room_depth.png")
     assert np.abs(np.asarray(png) - depth * 1000).max() <= 0.51
-    assert png.info["unit"] == "millimetre"
+    assert png.info["counts_per_metre"] == "1000"
     assert Image.open(tmp_path / "out/a room_depth_colour.png").size == (130, 75)
     assert len(list((tmp_path / "out").iterdir())) == 6
     # the same from Python

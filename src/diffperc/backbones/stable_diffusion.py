@@ -24,8 +24,10 @@ from diffperc.errors import WeightsError
 from diffperc.types import Conditioning, Features, FeatureSpec
 from diffperc.weights.architecture import architecture
 from diffperc.weights.assign import assign
+from diffperc.weights.honoured import check_honoured
 from diffperc.weights.locate import locate
 from diffperc.weights.parts import part_state
+from diffperc.weights.read import first_line
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +82,7 @@ class StableDiffusionBackbone(Backbone):
         self._empty = empty
         self._source = locate(pretrained, revision) if pretrained is not None and not empty else None
         self.architecture = architecture(config, self._source)
+        check_honoured(self.architecture, getattr(self._source, "name", "backbone.config"))
         self._config = config if isinstance(config, str) else None
         self._image_encoder_source = image_encoder
         self.frozen = frozen
@@ -102,10 +105,13 @@ class StableDiffusionBackbone(Backbone):
         states = self._pretrained_states(small)
         keeps_random = self.is_random and not self._empty
         # weights that assigned tensors replace need no memory
-        with torch.device("cpu" if keeps_random else "meta"):
-            self.unet = UNet2DConditionModel.from_config(self.architecture["unet"])
-            self.vae = vae_encoder(self.architecture["vae"])
         where = getattr(self._source, "name", "backbone")
+        with torch.device("cpu" if keeps_random else "meta"):
+            try:
+                self.unet = UNet2DConditionModel.from_config(self.architecture["unet"])
+                self.vae = vae_encoder(self.architecture["vae"])
+            except Exception as error:  # diffusers raises every kind for values of another type
+                raise WeightsError(f"{where}: its config.json cannot be used ({first_line(error)}).") from error
         for part, state in states.items():
             assign(getattr(self, part), state, f"{where}, {part}")
         if keeps_random:

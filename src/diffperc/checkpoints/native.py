@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from diffperc.config.nodes import nodes_of
 from diffperc.engine.build import FORMAT, build_preprocess, build_task
@@ -18,7 +19,7 @@ from diffperc.inference.predictor import Predictor
 from diffperc.tasks import PerceptionTask
 from diffperc.types import DatasetInfo
 from diffperc.version import __version__
-from diffperc.weights.read import read_file
+from diffperc.weights.read import check_finite, read_file
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -129,12 +130,21 @@ def load_task(path: str | Path) -> tuple[PerceptionTask, DictConfig]:
     channels_last = cfg.backbone.get("channels_last", False)
     task = empty_task(cfg, json.loads(kept["architecture"]), DatasetInfo.from_dict(kept["info"]), channels_last)
     try:
+        check_finite(content["state_dict"], str(path))
         # strategies and heads are allocated, the backbone is not: assign serves both
-        task.load_state_dict(content["state_dict"], assign=True)
+        task.load_state_dict(_in_own_precision(task, content["state_dict"]), assign=True)
+    except WeightsError as error:
+        raise CheckpointError(f"{error.sentence} Take an earlier checkpoint.") from error
     except RuntimeError as error:
         raise CheckpointError(f"{path}: its tensors do not fit its own configuration: {str(error)[:300]}") from error
     task.provenance = kept
     return task.eval().requires_grad_(False), cfg
+
+
+def _in_own_precision(task: PerceptionTask, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors in the precision in which the network is built: a checkpoint may have been halved to save space."""
+    own = task.state_dict()
+    return {name: tensor.to(own[name].dtype) if name in own else tensor for name, tensor in state.items()}
 
 
 def checkpoint_in(path: str | Path, which: str | None = None) -> Path:

@@ -115,6 +115,12 @@ def load_text_encoder(source: WeightsSource | None, config: str | None, arch: Ar
     if "text_encoder" not in arch:
         raise WeightsError(f"{where}: has no text_encoder, which this strategy needs.")
     values = arch["text_encoder"]
+    width = arch.get("unet", {}).get("cross_attention_dim")
+    if width is not None and values.get("hidden_size", width) != width:
+        raise WeightsError(
+            f"{where}: the tokens of its text_encoder are {values['hidden_size']} wide and those of its unet {width}; the "
+            "parts belong to different models."
+        )
     if source is None:
         model, tokenizer = _random_model(values), _tokenizer_of(config)
     elif source.is_file:

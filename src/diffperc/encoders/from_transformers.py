@@ -9,7 +9,7 @@ import torch
 
 from diffperc.errors import WeightsError
 from diffperc.weights.quiet import quiet_loading
-from diffperc.weights.read import first_line
+from diffperc.weights.read import check_finite, first_line
 
 
 def load_model(kind: Any, folder: Path) -> Any:
@@ -20,7 +20,9 @@ def load_model(kind: Any, folder: Path) -> Any:
     """
     try:
         with quiet_loading():
-            model, info = kind.from_pretrained(str(folder), output_loading_info=True, torch_dtype=torch.float32)
+            model, info = kind.from_pretrained(
+                str(folder), output_loading_info=True, torch_dtype=torch.float32, variant=_variant(folder)
+            )
     except Exception as error:  # transformers raises every kind for a damaged folder
         raise WeightsError(f"{folder}: cannot be loaded ({first_line(error)}).") from error
     # a buffer of constant numbers, which older files hold and newer models do not
@@ -28,7 +30,14 @@ def load_model(kind: Any, folder: Path) -> Any:
     faulty = sorted(missing) or sorted(info["mismatched_keys"])
     if faulty:
         raise WeightsError(f"{folder}: incomplete: '{faulty[0]}' is missing or of another shape.")
+    check_finite(model.state_dict(), str(folder))
     return model
+
+
+def _variant(folder: Path) -> str | None:
+    """``fp16`` where a folder holds its weights in half precision alone."""
+    has_full = any(folder.glob("model.safetensors*")) or any(folder.glob("pytorch_model.bin*"))
+    return "fp16" if not has_full and any(folder.glob("model*.fp16.*")) else None
 
 
 def load_tokenizer(kind: Any, folder: Path) -> Any:

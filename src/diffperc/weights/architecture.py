@@ -16,6 +16,29 @@ Architecture = dict[str, dict[str, Any]]
 _NEEDED = ("unet", "vae")
 # the width of the text tokens that the UNet attends to identifies Stable Diffusion 1.x and 2.x
 _TOKEN_WIDTHS = {768: "sd15", 1024: "sd21"}
+_FIRST_WEIGHT, _LATENTS = f"{ldm.UNET}input_blocks.0.0.weight", 4
+_LORA = (
+    "it is a LoRA, which changes a model; merge it into that model with diffusers (fuse_lora, save_pretrained) and give the "
+    "folder"
+)
+# by a part of the names of tensors: what such a file holds, and what to do
+_KINDS = {
+    "lora_": _LORA,
+    ".lora": _LORA,
+    "conditioner.embedders.": "it is Stable Diffusion XL, which is not supported; take 1.x or 2.x",
+    "control_model.": "it is a ControlNet, which only steers a model; give the model itself",
+    "controlnet_cond_embedding.": "it is a ControlNet, which only steers a model; give the model itself",
+    "joint_blocks.": "it is Stable Diffusion 3, a transformer without a UNet; take 1.x or 2.x",
+    "double_blocks.": "it is Flux, a transformer without a UNet; take Stable Diffusion 1.x or 2.x",
+    "backbone.unet.": "it is a checkpoint of diffperc, for ckpt=...",
+    "down_blocks.0.resnets.0.time_emb_proj.": "it is a UNet alone; put it into a diffusers folder with the VAE and the text "
+    "encoder of its model, as unet/diffusion_pytorch_model.safetensors, and give the folder",
+    "input_blocks.0.0.weight": "it is a UNet alone; give the whole checkpoint of its model",
+    "encoder.down": "it is a VAE alone; give the whole checkpoint of its model",
+    "text_model.encoder.": "it is a text encoder alone; give the whole checkpoint of its model",
+    "emb_params": "it is an embedding (textual inversion), a word for a model; give the model itself",
+    "string_to_param": "it is an embedding (textual inversion), a word for a model; give the model itself",
+}
 _TOKEN_WEIGHT = f"{ldm.UNET}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
 
 
@@ -67,7 +90,7 @@ def _read_folder(folder: Path) -> Architecture:
         if file.is_file():
             found[part] = read_config(file)
         elif part in _NEEDED:
-            raise WeightsError(f"{folder}: no {part}/config.json; not a diffusers folder.")
+            raise WeightsError(f"{folder}: no {part}/config.json; {_why_not(folder)}.")
     if "image_encoder" not in found:
         # Stable Diffusion's own folders have none; CLIP ViT-L/14's belongs to its text encoder
         found["image_encoder"] = read_config(config_folder("sd15") / "image_encoder/config.json")
@@ -77,9 +100,38 @@ def _read_folder(folder: Path) -> Architecture:
 def _recognise(source: WeightsSource) -> str:
     """The name of the shipped architecture that a single file has."""
     state = read_state(source.path)
+    first = state.get(_FIRST_WEIGHT)
+    if first is not None and first.shape[1] != _LATENTS:
+        raise WeightsError(
+            f"{source.name}: its UNet reads {first.shape[1]} channels instead of {_LATENTS}: an inpainting, editing or "
+            "upscaling model. Take Stable Diffusion 1.x or 2.x itself."
+        )
     if _TOKEN_WEIGHT not in state:
-        raise WeightsError(f"{source.name}: not a Stable Diffusion checkpoint: it has no '{_TOKEN_WEIGHT}'.")
+        raise WeightsError(f"{source.name}: not a Stable Diffusion checkpoint: {_what(state)}.")
     width = state[_TOKEN_WEIGHT].shape[1]
     if width not in _TOKEN_WIDTHS:
         raise WeightsError(f"{source.name}: unknown architecture (context width {width}); set backbone.config.")
     return _TOKEN_WIDTHS[width]
+
+
+def _what(state: Mapping[str, Any]) -> str:
+    """What a single file holds instead of Stable Diffusion, by the names of its tensors."""
+    for mark, kind in _KINDS.items():
+        if any(mark in name for name in state):
+            return kind
+    return f"it has no '{_TOKEN_WEIGHT}'"
+
+
+def _why_not(folder: Path) -> str:
+    """Why a folder is not one of Stable Diffusion in the diffusers layout, and what to do."""
+    if (folder / "transformer").is_dir():
+        return "it holds a transformer instead of a UNet, as of Stable Diffusion 3 or Flux; take Stable Diffusion 1.x or 2.x"
+    if (folder / "config.json").is_file():
+        return f"it is one part of a model; give the folder above, {folder.resolve().parent}"
+    inner = sorted(file.parent for file in folder.glob("*/model_index.json"))
+    if inner:
+        return f"give the folder in it, {inner[0]}"
+    snapshots = sorted(folder.glob("snapshots/*/model_index.json"))
+    if snapshots:
+        return f"it is a folder of the hub's cache; give {snapshots[-1].parent}"
+    return "not a diffusers folder"

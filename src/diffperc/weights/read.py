@@ -23,6 +23,13 @@ from diffperc.errors import WeightsError
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
 # the first byte of a zip archive, and of a pickle
 _TORCH_BEGINNINGS = (b"P", b"\x80")
+# the beginnings of what is downloaded in place of weights
+_WRONG = {
+    b"version https://git-lfs": "is a pointer of git-lfs and not the file itself; run git lfs pull, or download the file",
+    b"<!doctype": "is a web page, such as one that asks for a login; download the file itself",
+    b"<html": "is a web page, such as one that asks for a login; download the file itself",
+    b"gguf": "is a quantised model (GGUF), which is not read; take the .safetensors of the model",
+}
 # types that training programs store beside tensors: records and numbers, none of which runs code
 _NUMPY_TYPES = [type(np.dtype(code)) for code in "efdbhilBHIL?"]
 _NUMPY_SCALAR = np.float64(0).__reduce__()[0]
@@ -65,6 +72,9 @@ def read_file(path: Path) -> Any:
         raise WeightsError(f"{path}: is a folder, not a file.")
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such file.")
+    wrong = _wrong_content(path)
+    if wrong:
+        raise WeightsError(f"{path}: {wrong}.")
     if path.suffix == ".safetensors":
         read = load_file
     elif _first_byte(path) in _TORCH_BEGINNINGS:
@@ -106,6 +116,19 @@ def as_float32(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.float() for name, tensor in state.items()}
 
 
+def check_finite(state: Mapping[str, Tensor], where: str) -> None:
+    """Check that weights are numbers.
+
+    Raises:
+        WeightsError: one is infinite or not a number; the message names the first tensor.
+    """
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise WeightsError(
+                f"{where}: '{name}' holds what is not a number; the file is damaged, or training diverged."
+            )
+
+
 def read_config(file: Path) -> dict[str, Any]:
     """A model's ``config.json``.
 
@@ -113,10 +136,24 @@ def read_config(file: Path) -> dict[str, Any]:
         WeightsError: the file is missing, or is not JSON.
     """
     try:
-        config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"{file}: is missing or damaged; not a diffusers folder.") from error
+    if not isinstance(config, dict):
+        raise WeightsError(f"{file}: must hold the fields of a model, found {type(config).__name__}.")
     return config
+
+
+def _wrong_content(path: Path) -> str:
+    """What a file is that was saved under the name of weights; empty if nothing is recognised."""
+    with path.open("rb") as file:
+        beginning = file.read(64)
+    if not beginning:
+        return "is empty; download it again"
+    for mark, what in _WRONG.items():
+        if beginning.lstrip().lower().startswith(mark):
+            return what
+    return ""
 
 
 def _first_byte(path: Path) -> bytes:
