@@ -15,7 +15,7 @@ from diffperc.tasks.pose import PoseProtocol
 from diffperc.tasks.pose.heatmaps import decode, to_image
 from diffperc.types import Person
 from diffperc.types.keypoints import COCO_KEYPOINTS as SPEC
-from diffperc.types.keypoints import KeypointSpec
+from diffperc.types.keypoints import KeypointSpec, plausible_area
 from tests.helpers import SHARED
 
 PROTOCOL = PoseProtocol(name="coco")
@@ -142,6 +142,19 @@ def test_ap_is_what_cocos_thresholds_give(target: dict[str, Any]) -> None:
     assert found["ar"] == pytest.approx((3 + 0.5) / 4)
     assert found["ap50"] == pytest.approx(1)
     assert found["ap75"] < 1
+
+
+@pytest.mark.parametrize("area", [0, 1, math.nan])
+def test_an_area_that_no_tool_has_measured_forgives_what_a_box_does(target: dict[str, Any], area: float) -> None:
+    """With the area as written, one pixel beside every joint would be wrong."""
+    for entry in target["annotations"]:
+        entry["area"] = area
+    people = persons(target)
+    values = score(target, people, points_of(people) + 1)
+    assert values["ap"] > 0.85
+    assert values["ap50"] == values["pck"] == 1
+    assert plausible_area(area, (3, 4, 10, 20)) == pytest.approx(104)
+    assert plausible_area(37.0, (3, 4, 10, 20)) == 37
 
 
 def test_persons_are_ranked_by_box_and_sure_joints(target: dict[str, Any]) -> None:

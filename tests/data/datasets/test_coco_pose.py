@@ -95,8 +95,13 @@ def test_detections_replace_the_annotated_boxes_in_validation(root: Path) -> Non
         ("instances", r"train2017.json: has annotations but no keypoints; use person_keypoints_\*.json"),
         ("cut", r"train2017.json: is not valid json \(.*\); it may be cut short"),
         ("list", r"train2017.json: a COCO annotation file holds images, annotations and categories"),
-        ("field", r"train2017.json: annotation number 3 has no area, bbox; the file is not in COCO's format"),
-        ("joints", r"train2017.json: annotation 11 has 6 keypoint numbers, COCO's persons have 51"),
+        ("field", r"train2017.json: annotation number 3 has no image_id; the file is not in COCO's format"),
+        ("huge", r"train2017.json: annotation number 3 has bbox \[1000000"),
+        ("far", r"train2017.json: annotation number 1 has keypoints \[1e\+30"),
+        (
+            "joints",
+            r"train2017.json: annotations have 6 keypoint numbers, COCO's persons have 51: .*annotation 11 is the",
+        ),
         ("persons", r"train2017.json: has no person to crop in the 2 images of .*train2017; check"),
     ],
 )
@@ -122,11 +127,15 @@ def test_what_is_wrong_is_said_in_a_sentence(root: Path, change: str, message: s
             if change == "instances":
                 del a["keypoints"], a["num_keypoints"]
             elif change == "field" and number == 3:
-                del a["bbox"], a["area"]
+                del a["image_id"]
+            elif change == "huge" and number == 3:
+                a["bbox"] = [10**400, 1, 2, 3]
+            elif change == "far" and number == 1:
+                a["keypoints"] = [1e30, *a["keypoints"][1:]]
             elif change == "joints" and number == 1:
                 a["keypoints"] = a["keypoints"][:6]
             elif change == "persons":
-                a["num_keypoints"] = 0
+                a["num_keypoints"], a["keypoints"] = 0, [0] * 51
         file.write_text(json.dumps(truth))
     with pytest.raises(DataError, match=message) as caught:
         open_(root)
@@ -208,11 +217,51 @@ def test_what_is_no_person_and_boxes_outside_of_the_image_are_left_out(root: Pat
     found = Collected()
     dataset = open_(root, diagnostics=found)
     assert {p.annotation_id for p in persons(dataset)} == {10, 11, 15}
-    assert [n.partition(": ")[2] for n in found.left_out[1:]] == [
+    assert [n.partition(": ")[2] for n in found.left_out if "lists" not in n] == [
+        "1 annotations are not of persons; they are left out.",
         "the box of annotation 14 covers no pixel of its image; it is left out.",
         "the box of annotation 20 covers no pixel of its image; it is left out.",
-        "annotation 21 has category 2, which is not a person; it is left out.",
     ]
+
+
+def changed(root: Path, change: Any) -> tuple[COCOPose, list[str]]:
+    """The training persons after a change of each annotation, and what is said of them."""
+    file = root / "annotations/person_keypoints_train2017.json"
+    truth = json.loads(file.read_text())
+    for entry in truth["annotations"]:
+        change(entry)
+    file.write_text(json.dumps(truth))
+    found = Collected()
+    return open_(root, diagnostics=found), [note for note in found.left_out if " annotations " in note]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda a: a.update(area=0), "have no plausible area"),
+        (lambda a: a.update(area=1.0), "have no plausible area"),
+        (lambda a: a.pop("area"), "have no plausible area"),
+        (lambda a: a.update(num_keypoints=0), "have labelled keypoints and a num_keypoints of 0 or none"),
+        (lambda a: a.pop("num_keypoints"), "have labelled keypoints and a num_keypoints of 0 or none"),
+        (lambda a: a.pop("bbox"), "have no bbox; that of their labelled keypoints is taken"),
+        (lambda a: a.pop("iscrowd"), None),
+    ],
+)
+def test_what_other_tools_leave_out_is_completed_and_said(root: Path, change: Any, said: str | None) -> None:
+    dataset, notes = changed(root, change)
+    assert len(dataset) >= 3
+    assert all(person.area > 1 for person in persons(dataset))
+    assert all(entry["area"] > 1 for entry in dataset.keypoint_annotations()["annotations"])
+    assert [note for note in notes if said is None or said not in note] == []
+
+
+def test_paths_of_another_machine_are_looked_for_by_their_last_part(root: Path) -> None:
+    file = root / "annotations/person_keypoints_train2017.json"
+    truth = json.loads(file.read_text())
+    for i, image in enumerate(truth["images"]):
+        image["file_name"] = ("C:\\data\\{}", "/home/me/{}", "http://images.org/{}")[i % 3].format(image["file_name"])
+    file.write_text(json.dumps(truth))
+    assert len(open_(root)) == 3
 
 
 class TestCOCOPose(DatasetContract):

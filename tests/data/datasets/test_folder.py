@@ -340,7 +340,10 @@ def test_tables_of_hidden_or_deep_folders_are_not_read_and_what_none_names_is_sa
         ('{"file_name": "4.jpg", "text": 5}', r"line 1: 'text' must be a text or a list of texts, found 5"),
         ('{"file_name": "4.jpg", "scene": {"a": 1}}', r"line 1: 'scene' must be a text or a list of texts"),
         ('{"file_name": "."}', r"line 1: names no image under 'file_name'"),
-        ("", r"metadata\.jsonl: names no image that can be used"),
+        ("", r"metadata\.jsonl: is empty"),
+        (b"\x1f\x8b\x08", r"metadata\.jsonl: is compressed by gzip"),
+        (b"version https://git-lfs.github.com/spec/v1", r"metadata\.jsonl: is a pointer of git-lfs"),
+        ("[" * 100_000, r"metadata\.jsonl, line 1: is not valid json"),
         ('{"file_name": "4.jpg"}'.encode("utf-16"), r"metadata\.jsonl: is not a text in UTF-8"),
     ],
 )

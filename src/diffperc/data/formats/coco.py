@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from diffperc.data.diagnostics import STOP, Diagnostics
+from diffperc.data.formats.coco_completion import complete, persons_only
 from diffperc.data.formats.files import read_json
 from diffperc.errors import DataError
 
 Entry = Mapping[str, Any]
 _LISTS = ("images", "annotations", "categories")
 _IMAGE = ("id", "file_name", "height", "width")
-_ANNOTATION = ("id", "image_id", "category_id", "bbox", "area", "iscrowd", "keypoints", "num_keypoints")
+_ANNOTATION = ("id", "image_id", "category_id")
+_OPTIONAL = ("bbox", "area", "iscrowd", "keypoints", "num_keypoints")
+_LARGEST = 1e6  # pixels
 _DETECTION = ("image_id", "category_id", "bbox", "score")
 
 
@@ -31,11 +33,16 @@ def read_annotations(file: Path, diagnostics: Diagnostics = STOP) -> dict[str, A
             f"{file}: a COCO annotation file holds images, annotations and categories, this one does not; "
             f"use person_keypoints_*.json."
         )
-    images, annotations = content["images"], content["annotations"]
+    images = content["images"]
+    content["categories"], annotations, others = persons_only(content)
+    content["annotations"] = annotations
+    if others:
+        diagnostics.unused([f"{file.name}: {others} annotations are not of persons; they are left out."])
     if not any("keypoints" in annotation for annotation in annotations):
         raise DataError(f"{file}: has annotations but no keypoints; use person_keypoints_*.json.")
     _check_entries(file, "image", images, _IMAGE)
-    _check_entries(file, "annotation", annotations, _ANNOTATION)
+    _check_entries(file, "annotation", annotations, _ANNOTATION, _OPTIONAL)
+    complete(annotations, file.name, diagnostics)
     _check_ids(file, "images", images, diagnostics)
     _check_ids(file, "annotations", annotations, diagnostics)
     for annotation in annotations:
@@ -61,7 +68,9 @@ def read_detections(file: Path) -> list[dict[str, Any]]:
     return detections
 
 
-def _check_entries(file: Path, kind: str, entries: Sequence[Entry], keys: Sequence[str]) -> None:
+def _check_entries(
+    file: Path, kind: str, entries: Sequence[Entry], keys: Sequence[str], optional: Sequence[str] = ()
+) -> None:
     """Raise a `DataError` for the first entry that lacks a key or has a value of another type."""
     for number, entry in enumerate(entries):
         missing = sorted(set(keys) - set(entry))
@@ -69,7 +78,7 @@ def _check_entries(file: Path, kind: str, entries: Sequence[Entry], keys: Sequen
             raise DataError(
                 f"{file}: {kind} number {number} has no {', '.join(missing)}; the file is not in COCO's format."
             )
-        for key in keys:
+        for key in (*keys, *(key for key in optional if key in entry)):
             fits = _CHECKS.get(key, _is_number)
             if not fits(entry[key]):
                 raise DataError(
@@ -90,7 +99,12 @@ def _are_entries(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    """Finite, and not beyond 64 bits, which a json file may hold."""
+    return isinstance(value, int | float) and abs(value) < 2**63
+
+
+def _is_length(value: Any) -> bool:
+    return _is_number(value) and abs(value) <= _LARGEST
 
 
 def _is_name(value: Any) -> bool:
@@ -98,7 +112,7 @@ def _is_name(value: Any) -> bool:
 
 
 def _are_numbers(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_number, value))
+    return isinstance(value, list) and all(map(_is_length, value))
 
 
 def _is_box(value: Any) -> bool:

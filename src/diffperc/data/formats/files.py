@@ -45,6 +45,12 @@ def read_text(path: Path) -> str:
     """
     with reading(path, "a text"):
         content = path.read_bytes()
+    if not content.strip():
+        raise DataError(f"{path}: is empty.")
+    if content.startswith(b"version https://git-lfs"):
+        raise DataError(f"{path}: is a pointer of git-lfs and not the file itself; run git lfs pull.")
+    if content.startswith(b"\x1f\x8b"):
+        raise DataError(f"{path}: is compressed by gzip; unpack it with gunzip.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -60,6 +66,8 @@ def read_json(path: Path) -> Any:
     text = read_text(path)
     try:
         return json.loads(text)
+    except RecursionError as error:
+        raise DataError(f"{path}: is not valid json: its brackets are nested too deeply.") from error
     except ValueError as error:
         raise DataError(f"{path}: is not valid json ({error}); it may be cut short, so copy it again.") from error
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from diffperc.data.diagnostics import STOP, Diagnostics
+from diffperc.data.diagnostics import STOP, Collected, Diagnostics
 from diffperc.data.formats.coco import read_annotations, read_detections
 from diffperc.data.formats.files import Listing
 from diffperc.data.formats.images import read_image
@@ -83,7 +83,7 @@ class Persons:
 
     def annotations(self) -> dict[str, Any]:
         """The images that are used, all their annotations with crowds, and the categories; read anew each time."""
-        content = read_annotations(self._file)
+        content = read_annotations(self._file, Collected())  # said when it was opened
         return {
             "images": [image for image in content["images"] if image["id"] in self._kept],
             "annotations": [entry for entry in content["annotations"] if entry["image_id"] in self._kept],
@@ -104,8 +104,9 @@ def _present(
         listed.add(number)
         if not keep(name):
             continue
-        if folder / name in on_disk:
-            images[number] = _Image(folder / name, (image["height"], image["width"]))
+        place = _place(name, folder, on_disk)
+        if place is not None:
+            images[number] = _Image(place, (image["height"], image["width"]))
         else:
             unused.append(f"{file.name}: lists the image '{name}', which is not in {folder}; its persons are left out.")
     if not images:
@@ -124,40 +125,39 @@ def _present(
     return images
 
 
+def _place(name: str, folder: Path, on_disk: Listing) -> Path | None:
+    """The file of an image; of a name with a path of another machine, the last part alone is looked for."""
+    parts = name.replace("\\", "/")
+    for candidate in (folder / parts, folder / parts.rpartition("/")[2]):
+        if candidate in on_disk:
+            return candidate
+    return None
+
+
 def _annotated(
     file: Path, content: Mapping[str, Any], images: Mapping[int, _Image], diagnostics: Diagnostics
 ) -> Iterator[Person]:
-    categories = _person_categories(content["categories"])
     unused: list[str] = []
     for entry in content["annotations"]:
         image = images.get(entry["image_id"])
         if image is None or entry["iscrowd"] or not entry["num_keypoints"]:
             continue
-        where = f"annotation {entry['id']}"
-        if categories and entry["category_id"] not in categories:
-            category = entry["category_id"]
-            unused.append(f"{file.name}: {where} has category {category}, which is not a person; it is left out.")
-            continue
         count = len(entry["keypoints"])
         if count != _NUMBERS:
-            diagnostics.problem(f"{file}: {where} has {count} keypoint numbers, COCO's persons have {_NUMBERS}.")
-            continue
+            diagnostics.problem(
+                f"{file}: annotations have {count} keypoint numbers, COCO's persons have {_NUMBERS}: 17 keypoints of x, y, "
+                f"visibility. Convert them; annotation {entry['id']} is the first."
+            )
+            break
         box = _clipped(entry["bbox"], image.size)
         if box is None:
-            unused.append(f"{file.name}: the box of {where} covers no pixel of its image; it is left out.")
+            unused.append(
+                f"{file.name}: the box of annotation {entry['id']} covers no pixel of its image; it is left out."
+            )
             continue
         rows = np.reshape(entry["keypoints"], (-1, 3)).tolist()
         yield Person(box, tuple(map(tuple, rows)), entry["area"], entry["image_id"], entry["id"])
     diagnostics.unused(unused)
-
-
-def _person_categories(categories: Sequence[Mapping[str, Any]]) -> set[Any]:
-    """The ids of the categories that are persons: those with keypoints, or of that name."""
-    persons = set()
-    for category in categories:
-        if category.get("keypoints") or category.get("name") == "person":
-            persons.add(category.get("id"))
-    return persons
 
 
 def _detected(file: Path, images: Mapping[int, _Image]) -> Iterator[Person]:

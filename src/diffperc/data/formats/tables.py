@@ -148,8 +148,8 @@ def _json_lines(table: Path, text: str, diagnostics: Diagnostics) -> Iterator[tu
             continue
         try:
             values = json.loads(line)
-        except ValueError as error:
-            diagnostics.problem(f"{where}is not valid json ({error}).")
+        except (ValueError, RecursionError) as error:
+            diagnostics.problem(f"{where}is not valid json ({str(error)[:80]}).")
         else:
             yield where, values
 
