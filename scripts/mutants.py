@@ -103,8 +103,8 @@ def changes(tree: ast.Module) -> Iterator[tuple[ast.AST, str, Any, str]]:
         elif isinstance(node, ast.Compare) and type(node.ops[0]) in _OPERATORS:
             new = _OPERATORS[type(node.ops[0])]()
             yield node, "ops", [new, *node.ops[1:]], f"{type(node.ops[0]).__name__} -> {type(new).__name__}"
-        elif isinstance(node, ast.Constant) and type(node.value) in (int, float, bool):
-            value = (not node.value) if type(node.value) is bool else node.value + 1
+        elif isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+            value = (not node.value) if isinstance(node.value, bool) else node.value + 1
             yield node, "value", value, f"{node.value} -> {value}"
         elif (
             isinstance(node, ast.UnaryOp)
