@@ -86,10 +86,10 @@ _SECONDS = 90  # for the tests of one change
 
 
 class Mutant(NamedTuple):
-    """A change: the module, the line, and what it does; `index` counts the changes of the module."""
+    """A change: the module, the line, and what it does; `number` counts the changes of the module."""
 
     module: str
-    index: int
+    number: int
     line: int
     change: str
 
@@ -141,7 +141,7 @@ def _annotations(tree: ast.Module) -> Iterator[ast.AST]:
 def mutated(mutant: Mutant) -> ast.Module:
     """The module with the change."""
     tree = copy.deepcopy(ast.parse((SOURCE / mutant.module).read_text(encoding="utf-8")))
-    node, attribute, value, _ = list(changes(tree))[mutant.index]
+    node, attribute, value, _ = list(changes(tree))[mutant.number]
     setattr(node, attribute, value)
     return ast.fix_missing_locations(tree)
 
