@@ -20,7 +20,7 @@ from diffperc.checks import check_shape
 from diffperc.encoders import ClipImageEncoder, ExpressionEncoder, TextEncoder
 from diffperc.encoders.clip_image import load_image_encoder
 from diffperc.encoders.clip_text import describe_text_encoder, empty_text_encoder, load_text_encoder
-from diffperc.errors import WeightsError
+from diffperc.errors import ConfigError, WeightsError
 from diffperc.types import Conditioning, Features, FeatureSpec
 from diffperc.weights.architecture import architecture
 from diffperc.weights.assign import assign
@@ -63,6 +63,7 @@ class StableDiffusionBackbone(Backbone):
         empty: allocate no memory for the weights, because a checkpoint brings them.
 
     Raises:
+        ConfigError: `image_encoder` has another key.
         WeightsError: weights were not found, are damaged, or have another architecture.
     """
 
@@ -84,6 +85,8 @@ class StableDiffusionBackbone(Backbone):
         self.architecture = architecture(config, self._source)
         check_honoured(self.architecture, getattr(self._source, "name", "backbone.config"))
         self._config = config if isinstance(config, str) else None
+        for key in set(image_encoder or ()) - {"pretrained", "revision"}:
+            raise ConfigError(f"backbone.image_encoder.{key}: nothing reads this key. Known: pretrained, revision")
         self._image_encoder_source = image_encoder
         self.frozen = frozen
         self.gradient_checkpointing = gradient_checkpointing

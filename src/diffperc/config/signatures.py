@@ -54,7 +54,9 @@ def signature_of(callable_: Callable[..., Any]) -> Signature:
         if found:
             own = {name: parameter._replace(required=False) for name, parameter in own.items()}
         found = own | found
-        if inspect.getfullargspec(init).varkw is None:
+        # of what a decorator wraps, not of the wrapper
+        kinds = {parameter.kind for parameter in inspect.signature(init).parameters.values()}
+        if inspect.Parameter.VAR_KEYWORD not in kinds:
             return Signature(found, False, supplied)
     return Signature(found, True, supplied)
 

@@ -116,6 +116,9 @@ def _own_problems(content: Any) -> list[str]:
         problem = None if is_open else value_problem(annotation, value)
         if problem:
             problems.append(f"{key}: must be {problem}, found {value!r}")
+    recipe, trainer = content.get("recipe") or {}, content.get("trainer") or {}
+    if recipe.get("steps") == recipe.get("epochs") == -1 and trainer.get("max_time") is None:
+        problems.append("recipe.steps and recipe.epochs are both -1: training would never end; set one of them.")
     return problems
 
 

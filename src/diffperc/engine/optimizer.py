@@ -120,6 +120,11 @@ class OptimizerRecipe:
         rules: Sequence[Rule] = (),
         optimizer: Callable[..., Optimizer] = torch.optim.AdamW,
     ) -> None:
+        if not callable(schedule) and not isinstance(schedule, PowerOneCycle | Poly):
+            raise ConfigError(
+                f"optimizer.schedule: must be an object with a _target_, found {schedule!r}; single numbers of it are set "
+                "by recipe.schedule.min_lr=... and the like."
+            )
         self.lr, self.weight_decay, self.schedule = lr, weight_decay, schedule
         self.rules, self.optimizer = tuple(rules), optimizer
 
