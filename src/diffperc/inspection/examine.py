@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -136,10 +137,11 @@ def grouped(sentences: Sequence[str]) -> list[str]:
     files_of: dict[str, list[str]] = {}
     for sentence in sentences:
         file, colon, rest = sentence.partition(": ")
-        files_of.setdefault(rest if colon else sentence, []).append(file)
+        is_file = bool(colon) and Path(file).suffix != ""
+        files_of.setdefault(rest if is_file else sentence, []).append(file if is_file else sentence)
     found = []
     for text, files in files_of.items():
-        if files == [text]:
+        if files[0] == text:
             found.append(text)
         elif len(files) == 1:
             found.append(f"{files[0]}: {text}")

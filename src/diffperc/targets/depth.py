@@ -50,9 +50,11 @@ class DepthTarget(DenseTarget):
         measured = depth[depth > 0]
         values = {"depth, measured share": measured.size / depth.size}
         if measured.size:
-            values["depth, share that counts"] = float(valid_depth(measured, info.max_depth).mean())
+            counts = valid_depth(measured, info.max_depth)
+            values["depth, share that counts"] = float(counts.mean())
             values["depth, least m"] = float(measured.min())
-            values["depth, mean m"] = float(measured.mean(dtype=np.float64))
+            # gaps that a file marks by a large number would hide the scale
+            values["depth, mean m"] = float((measured[counts] if counts.any() else measured).mean(dtype=np.float64))
             values["depth, largest m"] = float(measured.max())
         return Statistics(values)
 

@@ -38,7 +38,7 @@ class KeypointsTarget(Target):
     def problems(self, summary: Any, info: DatasetInfo, split: str) -> list[str]:
         if summary.counts.any():
             return []
-        return [f"{split}: no person has a labelled keypoint; whose third number is 1 or 2; 0 means not labelled."]
+        return [f"{split}: no person has a labelled keypoint, whose third number is 1 or 2; 0 means not labelled."]
 
     def notes(self, summary: Any, info: DatasetInfo, split: str) -> list[str]:
         share = summary.mean(_OUTSIDE)

@@ -82,7 +82,7 @@ def _check_entries(
             fits = _CHECKS.get(key, _is_number)
             if not fits(entry[key]):
                 raise DataError(
-                    f"{file}: {kind} number {number} has {key} {entry[key]!r}, which is not in COCO's format."
+                    f"{file}: {kind} number {number} has {key} {repr(entry[key])[:60]}, which is not in COCO's format."
                 )
 
 

@@ -100,8 +100,9 @@ def read_depth(path: Path, scale: float) -> NDArray[np.float32]:
     measured = np.isfinite(metres) & (metres > 0)
     if np.issubdtype(values.dtype, np.integer):
         metres = metres / np.float32(scale)
-        # the largest number of the type, or of 16 bits in a wider one, marks gaps
-        measured &= (values != np.iinfo(values.dtype).max) & (values != np.iinfo(np.uint16).max)
+        # the largest number of the type, or of a narrower one in a wider, marks gaps
+        gaps = [np.iinfo(kind).max for kind in (np.uint16, np.int32, np.uint32, values.dtype.type)]
+        measured &= ~np.isin(values, gaps)
     return np.where(measured, metres, np.float32(0))
 
 

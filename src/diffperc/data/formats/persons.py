@@ -59,8 +59,8 @@ class Persons:
         self._persons = SharedList((person, images[person.image_id]) for person in found)
         if not len(self._persons):
             raise DataError(
-                f"{detections or file}: has no person to crop in the {len(images)} images of {folder}; "
-                f"check that the file and the images belong together."
+                f"{detections or file}: has no person to crop in the {len(images)} images of {folder}: "
+                f"{_why_none(content['annotations'], images) if detections is None else 'no box of a person is in them'}."
             )
 
     def __len__(self) -> int:
@@ -158,6 +158,17 @@ def _annotated(
         rows = np.reshape(entry["keypoints"], (-1, 3)).tolist()
         yield Person(box, tuple(map(tuple, rows)), entry["area"], entry["image_id"], entry["id"])
     diagnostics.unused(unused)
+
+
+def _why_none(annotations: Sequence[Mapping[str, Any]], images: Mapping[int, _Image]) -> str:
+    """Why none of the annotations is a person to crop."""
+    present = [entry for entry in annotations if entry["image_id"] in images]
+    crowds = sum(bool(entry["iscrowd"]) for entry in present)
+    without = sum(not entry["num_keypoints"] for entry in present)
+    return (
+        f"of {len(annotations)} annotations, {len(present)} are of these images; {crowds} of them are crowds (iscrowd), and "
+        f"{without} have no labelled keypoint"
+    )
 
 
 def _detected(file: Path, images: Mapping[int, _Image]) -> Iterator[Person]:
