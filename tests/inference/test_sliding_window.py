@@ -4,7 +4,7 @@ import pytest
 import torch
 from hydra.utils import instantiate
 
-from diffperc.inference.sliding_window import predict_whole, window_starts
+from diffperc.inference.sliding_window import predict_probabilities, predict_whole, window_starts
 from diffperc.metrics import DepthMetrics
 from diffperc.types import Batch
 from tests.helpers import composed
@@ -107,3 +107,20 @@ def test_a_constant_stays_a_constant() -> None:
     for size in ((10, 47), (47, 10), (352, 1216)):
         found = predict_whole(lambda b: torch.full_like(b.image[:, :1], 3.0), Batch(uniform(0, 1, 3, *size)), 5, True)
         assert torch.equal(found, torch.full((1, 1, *size), 3.0))
+
+
+def test_two_windows_are_the_least_of_a_longer_image() -> None:
+    assert window_starts(150, 100, 1) == [0, 50]
+    assert window_starts(100, 100, 5) == [0]
+
+
+def test_probabilities_are_of_the_image_itself_by_default() -> None:
+    """Without ratios the network sees the image at its own size, once."""
+    seen: list[tuple[int, ...]] = []
+
+    def predict(batch: Batch) -> torch.Tensor:
+        seen.append(tuple(batch.image.shape[-2:]))
+        return torch.zeros(1, 2, *batch.image.shape[-2:])
+
+    predict_probabilities(predict, Batch(torch.zeros(1, 3, 20, 30)), (20, 30))
+    assert seen == [(20, 30)]

@@ -157,6 +157,12 @@ def test_an_area_that_no_tool_has_measured_forgives_what_a_box_does(target: dict
     assert plausible_area(37.0, (3, 4, 10, 20)) == 37
 
 
+def test_the_default_confidence_is_the_published_one(target: dict[str, Any]) -> None:
+    """methods.md 2.3: keypoints of a confidence of at least 0.2 make up the score of a person."""
+    metrics = KeypointMetrics(SPEC)
+    assert (metrics.visible, metrics.oks_nms) == (0.2, 0.9)
+
+
 def test_persons_are_ranked_by_box_and_sure_joints(target: dict[str, Any]) -> None:
     """A wrong person costs nothing if it ranks last: by its box, or by the joints that are at least 0.2 sure."""
     people = persons(target)

@@ -276,3 +276,14 @@ def test_the_short_side_is_for_evaluation_alone() -> None:
     train, val = (PreparedDataset(Columns(split), preprocess, MaskTarget()) for split in ("train", "val"))
     assert train[Draw(0, 0)].image.shape == (3, 24, 32)
     assert val[Draw(0, 0)].image.shape == (3, 12, 16)
+
+
+def test_the_longer_side_is_bounded_after_resizing() -> None:
+    """A short side of 64 makes 256,000 columns of an image of 1 x 4000."""
+    bounded = Preprocess(short_side=64, max_side=512)
+    assert bounded.evaluation_size(1, 4000) == ((1, 512), True)
+    assert bounded.evaluation_size(100, 800) == ((64, 512), False)
+    assert bounded.evaluation_size(800, 99) == ((512, 63), True)
+    assert bounded.evaluation_size(300, 200) == ((96, 64), False)
+    assert Preprocess(max_side=512).evaluation_size(512, 40) == ((512, 40), False)
+    assert Preprocess(max_side=None).evaluation_size(9000, 40) == ((9000, 40), False)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import cv2
@@ -182,3 +183,15 @@ def test_the_baseline_does_not_look_at_the_image() -> None:
     assert 20 < found["val/mean_deg"] < 70
     same = normals_baseline(data["val"], data["val"], samples=3)
     assert same["val/mean_deg"] < found["val/mean_deg"]
+
+
+@pytest.mark.parametrize(("degrees", "within"), [(11.0, 3), (11.5, 2), (22.0, 2), (23.0, 1), (29.5, 1), (30.5, 0)])
+def test_the_shares_are_those_within_the_usual_angles(degrees: float, within: int) -> None:
+    """11.25, 22.5 and 30 degrees."""
+    metrics = NormalsMetrics()
+    angle = math.radians(degrees)
+    metrics.update(unit(0, math.sin(angle), math.cos(angle)), unit(0, 0, 1))
+    values = metrics.compute()
+    assert [float(values[f"within_{name}"]) for name in ("11_25", "22_5", "30")] == [0.0] * (3 - within) + [
+        1.0
+    ] * within

@@ -104,7 +104,7 @@ def test_detections_replace_the_annotated_boxes_in_validation(root: Path) -> Non
         ),
         (
             "persons",
-            r"train2017.json: has no person to crop in the 2 images of .*train2017: of 7 annotations, .* have no labelled",
+            r"has no person to crop in the 2 images of .*train2017: of 7 annotations, .* have no labelled keypoint",
         ),
     ],
 )
