@@ -78,6 +78,7 @@ def test_a_run_leaves_learning_rates_and_its_configuration(tmp_path: Path) -> No
         logged = [float(row[name]) for row in rows if row[name]]
         assert len(logged) == 2
         assert min(logged) > 0
+        assert logged[0] != logged[1]  # both are of one epoch: the rate follows the steps
     content: Any = yaml.safe_load((tmp_path / "hparams.yaml").read_text())
     assert content["seed"] == 5
     assert content["recipe"]["steps"] == 2

@@ -5,7 +5,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from diffperc.tasks.base import PerceptionTask
-from diffperc.tasks.referring import ReferringTask
+from diffperc.tasks.referring import ReferringProtocol, ReferringTask
+from diffperc.tasks.referring.predictor import predict_referent
 from diffperc.types import Batch
 from tests.contracts.task import TaskContract
 
@@ -36,3 +37,10 @@ class TestReferring(TaskContract):
         assert all(len(e.split()) >= 2 for e in batch.expression)
         assert batch.labels.sum(1).tolist() == [1] * 4
         assert (batch.targets["referent"].sum((1, 2)) > 10).all()
+
+
+def test_predictions_are_resized_with_aligned_corners() -> None:
+    """methods.md 1.2."""
+    ramp = torch.tensor([0.0, 1.0]).reshape(1, 1, 1, 2).expand(1, 2, 2, 2)
+    found = predict_referent(lambda _: ramp, Batch(torch.zeros(1, 3, 2, 2)), ReferringProtocol(name="p"), (2, 4))
+    torch.testing.assert_close(found[0, 0, 0], torch.tensor([0, 1 / 3, 2 / 3, 1]))
