@@ -38,7 +38,7 @@ TESTS = {
     "losses/cross_entropy.py": ["tests/losses/test_cross_entropy.py"],
     "losses/lovasz.py": ["tests/losses/test_lovasz.py"],
     "layers/valid.py": ["tests/losses/test_silog.py", "tests/metrics/test_depth.py"],
-    "layers/resize.py": ["tests/layers", "tests/models"],
+    "layers/resize.py": ["tests/layers"],
     "metrics/depth.py": ["tests/metrics/test_depth.py"],
     "metrics/segmentation.py": ["tests/metrics/test_segmentation.py"],
     "metrics/referring.py": ["tests/metrics/test_referring.py"],
@@ -61,7 +61,7 @@ TESTS = {
     "engine/optimizer.py": ["tests/engine/test_optimizer.py"],
     "preprocessing/preprocess.py": ["tests/preprocessing/test_preprocess.py"],
     "preprocessing/person_crop.py": ["tests/preprocessing/test_person_crop.py"],
-    "types/keypoints.py": ["tests/metrics/test_keypoints.py", "tests/tasks/test_heatmaps.py"],
+    "types/keypoints.py": ["tests/test_types.py", "tests/metrics/test_keypoints.py"],
 }
 _OPERATORS: dict[type, type] = {
     ast.Add: ast.Sub,

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
+from pycocotools.cocoeval import Params
 
 from diffperc.errors import DataError, did_you_mean
 from diffperc.types import COCO_KEYPOINTS, Batch, Conditioning, DatasetInfo, Features, FeatureSpec
@@ -53,3 +55,28 @@ def test_errors_name_the_nearest_and_drop_a_workers_traceback() -> None:
         "  File x\ndiffperc.errors.DataError: a.png: cannot be read.\n"
     )
     assert DataError(wrapped).sentence == "a.png: cannot be read."
+
+
+def test_cocos_keypoints_are_cocos() -> None:
+    """The sigmas of COCO's own evaluation, twins by their names, and lines that the mirror image has too."""
+    spec = COCO_KEYPOINTS
+    assert np.allclose(spec.sigmas, Params(iouType="keypoints").kpt_oks_sigmas, rtol=0, atol=1e-9)
+    for name, twin in zip(spec.names, spec.swap, strict=True):
+        other = {"left": "right", "right": "left"}
+        side, _, part = name.partition("_")
+        assert spec.names[twin] == (f"{other[side]}_{part}" if side in other else name)
+    lines = {frozenset(line) for line in spec.skeleton}
+    assert len(lines) == len(spec.skeleton) == 19
+    assert {frozenset(spec.swap[end] for end in line) for line in lines} == lines
+    joined = {tuple(sorted(spec.names[end].removeprefix("left_") for end in line)) for line in lines}
+    assert joined >= {
+        ("ankle", "knee"),
+        ("hip", "knee"),
+        ("elbow", "shoulder"),
+        ("elbow", "wrist"),
+        ("hip", "shoulder"),
+    }
+    assert joined >= {("eye", "nose"), ("ear", "eye"), ("ear", "shoulder"), ("hip", "right_hip"), ("eye", "right_eye")}
+    assert [spec.names[i] for i in spec.upper][-1] == "right_wrist"
+    with pytest.raises(AttributeError):
+        spec.names = ()  # type: ignore[misc]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -113,3 +115,13 @@ def test_mixed_precision_decodes_in_full() -> None:
         mixed, _ = decode(maps)
         torch.testing.assert_close(mixed, exact, rtol=0, atol=0)
         torch.testing.assert_close(to_image(mixed, (32, 24), (128, 96), matrix), in_image, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("blur", [9, 11])  # OpenCV has tables for smaller ones
+def test_smoothing_is_opencvs_of_that_side(blur: int) -> None:
+    maps = np.random.default_rng(3).random((32, 24)).astype(np.float32) * 0.1
+    maps[14, 11] = 1.0
+    smoothed = cv2.GaussianBlur(maps, (blur, blur), 0)
+    here, _ = decode(torch.from_numpy(maps)[None, None], blur)
+    there, _ = decode(torch.from_numpy(smoothed)[None, None], 1)
+    torch.testing.assert_close(here, there, rtol=0, atol=1e-3)
