@@ -257,10 +257,11 @@ def test_keys_that_nothing_reads_are_refused_behind_a_plus(
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ("recipe.lr=0", "recipe.lr: must be more than 0, found 0"),
-        ("recipe.lr=-1", "recipe.lr: must be more than 0, found -1"),
-        ("recipe.lr=nan", "recipe.lr: must be more than 0, found nan"),
+        ("recipe.lr=0", "recipe.lr: must be more than 0 and at most 100, found 0"),
+        ("recipe.lr=-1", "recipe.lr: must be more than 0 and at most 100, found -1"),
+        ("recipe.lr=nan", "recipe.lr: must be more than 0 and at most 100, found nan"),
         ("recipe.weight_decay=-0.1", "recipe.weight_decay: must be at least 0, found -0.1"),
+        ("backbone.config=[a]", "backbone.config: must be a text or a mapping or null, found ['a']"),
         ("ema_decay=1.5", "ema_decay: must be at least 0 and less than 1 or null, found 1.5"),
         ("ema_decay=1", "ema_decay: must be at least 0 and less than 1"),
         ("seed=-1", "seed: must be at least 0"),

@@ -19,10 +19,10 @@ from omegaconf import DictConfig, OmegaConf
 from diffperc.checkpoints import check_fits, checkpoint_in, load, read_checkpoint
 from diffperc.config.nodes import with_absolute_paths
 from diffperc.config.run_folder import check_free
-from diffperc.engine.build import build_dataset, build_preprocess, build_task, task_class
+from diffperc.engine.build import build_dataset, build_preprocess, build_protocol, build_task, task_class
 from diffperc.engine.callbacks import CostMonitor
 from diffperc.engine.datamodule import PerceptionData
-from diffperc.engine.trainer import build_trainer, log_hyperparameters, quiet_lightning
+from diffperc.engine.trainer import build_trainer, check_trainer, log_hyperparameters, quiet_lightning
 from diffperc.inference.predictor import Predictor
 from diffperc.inspection.examine import examine_before_training, listed, sentences_cut
 from diffperc.reports.summary import check_scores, print_summary, write_json
@@ -84,6 +84,8 @@ def train_run(
     start = time.monotonic()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     cfg = with_absolute_paths(cfg)
+    check_trainer(cfg)
+    build_protocol(cfg)
     preprocess = build_preprocess(cfg)
     resumed = None if cfg.ckpt is None else checkpoint_in(cfg.ckpt, "last")
     check_free(folder, resumed)

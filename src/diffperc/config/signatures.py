@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from diffperc.ranges import Range
 
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _LISTS = (list, tuple, Sequence)
+_MAPPINGS = (dict, Mapping)
 SIMPLE = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
@@ -90,6 +91,8 @@ def value_problem(annotation: Any, value: Any) -> str | None:
     if kind is typing.Literal:
         choices = typing.get_args(annotation)
         return None if value in choices else " or ".join(map(repr, choices))
+    if kind in _MAPPINGS:
+        return None if isinstance(value, dict) else "a mapping"
     if kind in _LISTS:
         return _list_problem(typing.get_args(annotation), value)
     accepted = (int, float) if annotation is float else (annotation,)

@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import nn
@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from diffperc.errors import ConfigError
-from diffperc.ranges import NotNegative, Positive, Share, WholeNumber
+from diffperc.ranges import NotNegative, Positive, Range, Share, WholeNumber
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class OptimizerRecipe:
 
     def __init__(
         self,
-        lr: Positive,
+        lr: Annotated[float, Range(0, 100, above=True)],
         weight_decay: NotNegative,
         schedule: Any,
         rules: Sequence[Rule] = (),

@@ -96,6 +96,15 @@ def log_hyperparameters(trainer: L.Trainer, cfg: DictConfig) -> None:
         logger.log_hyperparams(values)
 
 
+def check_trainer(cfg: DictConfig) -> None:
+    """Check that Lightning takes the options of the Trainer, before data and weights are read.
+
+    Raises:
+        ConfigError: it does not take them on this machine.
+    """
+    checked_trainer(instantiate(cfg.trainer, _partial_=True, _convert_="all"), logger=False, enable_progress_bar=False)
+
+
 def checked_trainer(make: Callable[..., L.Trainer], **options: Any) -> L.Trainer:
     """The Trainer that `make` gives.
 

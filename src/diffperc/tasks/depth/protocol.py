@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from diffperc.errors import ConfigError
 from diffperc.ranges import Count, NotNegative, Positive, WholeNumber
 from diffperc.types import Protocol
 
@@ -26,3 +27,10 @@ class DepthProtocol(Protocol):
     crop: tuple[WholeNumber, WholeNumber, WholeNumber, WholeNumber] | None = None
     crop_size: tuple[Count, Count] | None = None
     windows: Count = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.min_depth < self.max_depth:
+            raise ConfigError(
+                f"task.protocol: min_depth={self.min_depth:g} must be less than max_depth={self.max_depth:g}."
+            )
