@@ -15,7 +15,7 @@ from torch import Tensor
 from diffperc.data import Draw, PerceptionDataset, PreparedDataset
 from diffperc.errors import ConfigError
 from diffperc.preprocessing import Augmentation, Preprocess, image_tensor
-from diffperc.targets import MaskTarget
+from diffperc.targets import DepthTarget, MaskTarget
 from diffperc.types import DatasetInfo, DenseTarget, Panel, Sample, Statistics
 
 SEEDS = range(200)
@@ -287,3 +287,24 @@ def test_the_longer_side_is_bounded_after_resizing() -> None:
     assert bounded.evaluation_size(300, 200) == ((96, 64), False)
     assert Preprocess(max_side=512).evaluation_size(512, 40) == ((512, 40), False)
     assert Preprocess(max_side=None).evaluation_size(9000, 40) == ((9000, 40), False)
+
+
+@pytest.mark.parametrize(
+    ("transform", "target", "refused"),
+    [
+        (A.PadIfNeeded(64, 64), MaskTarget(), True),
+        (A.PadIfNeeded(64, 64, fill_mask=255), MaskTarget(), False),
+        (A.PadIfNeeded(64, 64), DepthTarget(), False),
+        (A.PadIfNeeded(64, 64, fill_mask=255), DepthTarget(), True),
+        (A.RandomCrop(8, 8), MaskTarget(), False),
+        (A.RandomCrop(8, 8, pad_if_needed=True), MaskTarget(), True),
+        (A.HorizontalFlip(), MaskTarget(), False),
+    ],
+)
+def test_padding_that_would_be_a_class_is_refused(transform: Any, target: Any, refused: bool) -> None:
+    preprocess = Preprocess(augment=[transform])
+    if refused:
+        with pytest.raises(ConfigError, match=f"pads the target '{target.name}' .*set its fill_mask={target.padding}"):
+            preprocess.check(target)
+    else:
+        preprocess.check(target)

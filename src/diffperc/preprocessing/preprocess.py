@@ -97,6 +97,9 @@ class Preprocess:
                 f"preprocessing.person_crop: is not read for the target '{target.name}', whose images are not cut out; set "
                 "preprocessing.person_crop=null."
             )
+        if isinstance(target, DenseTarget):
+            for transform in self.augment:
+                _check_padding(transform, target)
 
     def evaluation(self, image: Picture) -> Picture:
         """An image (H, W, 3) uint8 at the size at which it is evaluated and predicted."""
@@ -182,6 +185,17 @@ class Augmentation:
                 "are fine."
             )
         return not _grows(right[..., 1])
+
+
+def _check_padding(transform: Any, target: DenseTarget) -> None:
+    """Refuse a transform that pads ground truth with a value that counts; albumentations' default is 0."""
+    fill = getattr(transform, "fill_mask", None)
+    pads = getattr(transform, "pad_if_needed", True) and getattr(transform, "border_mode", 0) == cv2.BORDER_CONSTANT
+    if fill is not None and pads and np.any(np.asarray(fill) != target.padding):
+        raise ConfigError(
+            f"preprocessing.augment: {type(transform).__name__} pads the target '{target.name}' with {fill}, which counts; "
+            f"set its fill_mask={target.padding}."
+        )
 
 
 def _grows(steps: NDArray[np.float32]) -> bool:

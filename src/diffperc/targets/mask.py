@@ -37,6 +37,7 @@ class MaskTarget(DenseTarget):
     folder, column = "masks", "mask"
     rendered = True
     counted = "class"
+    padding = _IGNORED
 
     def from_scene(self, rendered: Any) -> NDArray[np.uint8]:
         mask: NDArray[np.uint8] = rendered.mask

@@ -24,6 +24,7 @@ class ReferentTarget(DenseTarget):
     sample = "expression"
     dims = "B h w"
     folder, column = "masks", "mask"
+    padding = 255
 
     def folder_reader(self, options: FolderOptions) -> FolderReader:
         return FolderReader(read_region)

@@ -127,6 +127,7 @@ class DenseTarget(Target):
         suffixes: endings of its files' names.
         rendered: whether `dataset=scenes` has it for images, see `from_scene`.
         turns: whether mirroring changes values, see `mirrored`.
+        padding: the value of pixels that are not counted, with which augmentation must pad.
     """
 
     dims: ClassVar[str]
@@ -135,6 +136,7 @@ class DenseTarget(Target):
     suffixes: ClassVar[tuple[str, ...]] = (".png",)
     rendered: ClassVar[bool] = False
     turns: ClassVar[bool] = False
+    padding: ClassVar[int] = 0
 
     def from_scene(self, rendered: Any) -> NDArray[Any]:
         """The array of a `scenes.Rendered`; asked for where `rendered` is True."""
