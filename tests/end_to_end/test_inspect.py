@@ -150,7 +150,15 @@ def test_it_is_called_by_its_name(tmp_path: Path) -> None:
 def test_ctrl_c_reports_what_was_seen(tmp_path: Path) -> None:
     arguments = ["inspect", "dataset=scenes", "dataset.train_size=100000", "hydra.run.dir=out"]
     command = [sys.executable, "-m", "diffperc.data", *arguments]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    running = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        # a parent that ignores the signal, as shells do for jobs in the background, would hand that down
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     with pytest.raises(subprocess.TimeoutExpired):
         running.wait(30)
     running.send_signal(signal.SIGINT)

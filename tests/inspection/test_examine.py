@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from diffperc.data.datasets.coco_pose import COCOPose
 from diffperc.data.datasets.folder import Folder
+from diffperc.data.datasets.refcoco import RefCOCO
 from diffperc.errors import DataError
 from diffperc.inspection.examine import examine_before_training, grouped
 from diffperc.inspection.scoring import scores_of_the_truth, scoring_problem
-from diffperc.targets import DepthTarget, MaskTarget, ReferentTarget
+from diffperc.targets import DepthTarget, KeypointsTarget, MaskTarget, ReferentTarget
 from diffperc.tasks.segmentation import SegmentationTask
 from diffperc.types import DenseTarget
+from tests.fakes import coco_pose, refcoco
 from tests.helpers import composed
 
 SIZE = (32, 32)
@@ -171,3 +174,38 @@ def test_referents_that_are_all_empty_are_a_problem(tmp_path: Path) -> None:
     (root / "expressions.jsonl").write_text("\n".join(map(json.dumps, rows)))
     with pytest.raises(DataError, match="all expressions point to an empty mask"):
         notes(root, ReferentTarget())
+
+
+def test_persons_are_looked_at_too(tmp_path: Path) -> None:
+    """The annotations' keypoints, of which some lie outside of their images; a detector's boxes have none."""
+    root = coco_pose.write_root(tmp_path)
+    boxes = [{"image_id": 2, "category_id": 1, "bbox": [5, 4, 30, 30], "score": 0.25}]
+    (root / "found.json").write_text(json.dumps(boxes))
+    sets = {split: COCOPose(split, str(root), detections="found.json") for split in ("train", "val")}  # type: ignore[arg-type]
+    target = KeypointsTarget()
+    summaries, _ = examine_before_training(sets, target)
+    assert summaries["train"].count == 3
+    assert summaries["val"].count == 1
+
+    path = root / "annotations" / "person_keypoints_train2017.json"
+    content = json.loads(path.read_text())
+    for entry in content["annotations"]:
+        entry["keypoints"] = [1000, 1000, 2] * 17
+    path.write_text(json.dumps(content))
+    sets["train"] = COCOPose("train", str(root))
+    assert any("train: 100% of the labelled keypoints are outside" in note for note in examine_before_training(sets, target)[1])
+
+    for entry in content["annotations"]:
+        entry["keypoints"] = [1, 1, 0] * 17
+        entry["num_keypoints"] = 17
+    path.write_text(json.dumps(content))
+    sets["train"] = COCOPose("train", str(root))
+    with pytest.raises(DataError, match="train: no person has a labelled keypoint"):
+        examine_before_training(sets, target)
+
+
+def test_referents_of_refcoco_are_looked_at_too(tmp_path: Path) -> None:
+    root = refcoco.write_root(tmp_path)
+    sets = {split: RefCOCO(split, str(root)) for split in ("train", "val")}  # type: ignore[arg-type]
+    _, notes = examine_before_training(sets, ReferentTarget())
+    assert any("images are in both splits" in note for note in notes)

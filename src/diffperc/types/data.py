@@ -104,7 +104,7 @@ class Sample:
         category: the referent's index into the data set's classes, -1 unknown.
         person: the person whose keypoints are to be found.
         caption: a sentence about the whole image.
-        files: the image and its ground truth on disk; empty for what is rendered.
+        files: the image on disk, and its ground truth if that is a file of its own; empty for what is rendered.
     """
 
     path: str

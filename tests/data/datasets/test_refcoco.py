@@ -191,12 +191,47 @@ def test_other_files_are_refused(root: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(DataError, match=r"refs\(unc\)\.p: cannot be read as a pickle \(.+\)"):
             read_refs(path)
-    for value in ({"a": 1}, [1, 2], [{"ann_id": 1}], None):
+    for value in ({"a": 1}, None):
         with pytest.raises(DataError, match=r"refs\(unc\)\.p: is not a list of refs"):
+            read_refs(write_refs(root, value))
+    for value in ([1, 2], [{"ann_id": 1}]):
+        with pytest.raises(DataError, match=r"refs\(unc\)\.p: ref number 0 has no .*image_id, split, sentences"):
             read_refs(write_refs(root, value))
     path.unlink()
     with pytest.raises(DataError, match="there is no such file"):
         read_refs(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("sentences", 5), ("sentences", ["a dog"]), ("ann_id", [1]), ("image_id", {}), ("split", 3), ("sentences", None)],
+)
+def test_a_ref_with_a_value_of_another_kind_is_named(root: Path, key: str, value: Any) -> None:
+    write_refs(root, [*REFS, REFS[0] | {key: value}])
+    with pytest.raises(DataError, match=rf"refs\(unc\)\.p: ref number 6 has {key} .*, which is not in REFER's format"):
+        RefCOCO("train", str(root))
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "value"),
+    [
+        ("images", "id", [1]),
+        ("images", "file_name", 7),
+        ("images", "height", "20"),
+        ("annotations", "category_id", None),
+        ("annotations", "segmentation", 3),
+        ("annotations", "id", None),
+        ("categories", "name", 5),
+        ("categories", "id", "a"),
+    ],
+)
+def test_an_instance_with_a_value_of_another_kind_is_named(root: Path, kind: str, key: str, value: Any) -> None:
+    path = root / "refcoco" / "instances.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content[kind][0][key] = value
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(DataError, match=rf"instances\.json: entry of {kind} number 0 has {key} "):
+        RefCOCO("train", str(root))
 
 
 def test_real_refs() -> None:

@@ -21,6 +21,7 @@ from pycocotools import mask as coco_mask
 
 from diffperc.data.base import PerceptionDataset, Split
 from diffperc.data.diagnostics import STOP, Diagnostics
+from diffperc.data.formats.coco import are_entries, check_entries
 from diffperc.data.formats.files import Listing, read_json
 from diffperc.data.formats.images import read_image
 from diffperc.data.formats.refer import read_refs
@@ -31,6 +32,12 @@ from diffperc.types import DatasetInfo, Sample
 
 _SPLIT_BY = {"refcoco": "unc", "refcoco+": "unc", "refcocog": "umd"}
 _IMAGES = "images/train2014"
+# the lists of instances.json, and what each entry must have
+_INSTANCES = {
+    "images": ("id", "file_name", "height", "width"),
+    "annotations": ("id", "category_id", "segmentation"),
+    "categories": ("id", "name"),
+}
 
 
 @dataclass(frozen=True)
@@ -138,9 +145,10 @@ class RefCOCO(PerceptionDataset):
                 "annotation file of these images and comes with the refs."
             )
         instances = read_json(path)
-        keys = ("images", "annotations", "categories")
-        if not isinstance(instances, dict) or not all(isinstance(instances.get(key), list) for key in keys):
-            raise DataError(f"{path}: is not in COCO's format; it needs the lists {', '.join(keys)}.")
+        if not isinstance(instances, dict) or not all(are_entries(instances.get(key)) for key in _INSTANCES):
+            raise DataError(f"{path}: is not in COCO's format; it needs the lists {', '.join(_INSTANCES)}.")
+        for kind, keys in _INSTANCES.items():
+            check_entries(path, f"entry of {kind}", instances[kind], keys)
         return instances
 
     def _find(
@@ -209,6 +217,7 @@ class RefCOCO(PerceptionDataset):
             targets={"referent": self.target(index)},
             expressions=sentences,
             category=referent.category,
+            files=(referent.image,),
         )
 
     def target(self, index: int) -> NDArray[np.uint8]:

@@ -28,7 +28,7 @@ def read_annotations(file: Path, diagnostics: Diagnostics = STOP) -> dict[str, A
         DataError: the file is missing, damaged, or of another format.
     """
     content = read_json(file)
-    if not isinstance(content, dict) or not all(map(_are_entries, map(content.get, _LISTS))):
+    if not isinstance(content, dict) or not all(map(are_entries, map(content.get, _LISTS))):
         raise DataError(
             f"{file}: a COCO annotation file holds images, annotations and categories, this one does not; "
             f"use person_keypoints_*.json."
@@ -40,8 +40,8 @@ def read_annotations(file: Path, diagnostics: Diagnostics = STOP) -> dict[str, A
         diagnostics.unused([f"{file.name}: {others} annotations are not of persons; they are left out."])
     if not any("keypoints" in annotation for annotation in annotations):
         raise DataError(f"{file}: has annotations but no keypoints; use person_keypoints_*.json.")
-    _check_entries(file, "image", images, _IMAGE)
-    _check_entries(file, "annotation", annotations, _ANNOTATION, _OPTIONAL)
+    check_entries(file, "image", images, _IMAGE)
+    check_entries(file, "annotation", annotations, _ANNOTATION, _OPTIONAL)
     complete(annotations, file.name, diagnostics)
     _check_ids(file, "images", images, diagnostics)
     _check_ids(file, "annotations", annotations, diagnostics)
@@ -62,16 +62,27 @@ def read_detections(file: Path) -> list[dict[str, Any]]:
             f"category_id, bbox and score, or to null to use the annotated boxes."
         )
     detections: list[dict[str, Any]] = read_json(file)
-    if not isinstance(detections, list):
+    if not are_entries(detections):
         raise DataError(f"{file}: is no list of detections; each entry needs image_id, category_id, bbox and score.")
-    _check_entries(file, "detection", detections, _DETECTION)
+    check_entries(file, "detection", detections, _DETECTION)
     return detections
 
 
-def _check_entries(
+def check_entries(
     file: Path, kind: str, entries: Sequence[Entry], keys: Sequence[str], optional: Sequence[str] = ()
 ) -> None:
-    """Raise a `DataError` for the first entry that lacks a key or has a value of another type."""
+    """Check the entries of one of a COCO file's lists.
+
+    Args:
+        file: for messages.
+        kind: what an entry is, for messages.
+        entries: the list.
+        keys: what each entry must have.
+        optional: what it may have.
+
+    Raises:
+        DataError: an entry lacks a key or has a value of another type.
+    """
     for number, entry in enumerate(entries):
         missing = sorted(set(keys) - set(entry))
         if missing:
@@ -94,7 +105,8 @@ def _check_ids(file: Path, kind: str, entries: Sequence[Entry], diagnostics: Dia
             diagnostics.problem(f"{file}: {count} {kind} share the id {number}; give each its own.")
 
 
-def _are_entries(value: Any) -> bool:
+def are_entries(value: Any) -> bool:
+    """Whether it is a list of dicts."""
     return isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
 
 
@@ -119,5 +131,15 @@ def _is_box(value: Any) -> bool:
     return _are_numbers(value) and len(value) == 4
 
 
+def _is_segmentation(value: Any) -> bool:
+    return isinstance(value, list | dict)
+
+
 # by key; the values of all others are single numbers
-_CHECKS: dict[str, Callable[[Any], bool]] = {"file_name": _is_name, "bbox": _is_box, "keypoints": _are_numbers}
+_CHECKS: dict[str, Callable[[Any], bool]] = {
+    "file_name": _is_name,
+    "name": _is_name,
+    "bbox": _is_box,
+    "keypoints": _are_numbers,
+    "segmentation": _is_segmentation,
+}

@@ -79,7 +79,7 @@ class Persons:
                 f"{image.path}: the image is {pixels.shape[1]}x{pixels.shape[0]} pixels, {self._file.name} says "
                 f"{image.size[1]}x{image.size[0]}; the boxes would not fit, so replace the image."
             )
-        return Sample(path=str(image.path), image=pixels, person=person)
+        return Sample(path=str(image.path), image=pixels, person=person, files=(image.path,))
 
     def annotations(self) -> dict[str, Any]:
         """The images that are used, all their annotations with crowds, and the categories; read anew each time."""

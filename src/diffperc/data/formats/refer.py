@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from diffperc.data.formats.files import reading
 from diffperc.errors import DataError
 
-_KEYS = ("ann_id", "image_id", "split", "sentences")
+_KINDS: dict[str, type] = {"ann_id": int, "image_id": int, "split": str, "sentences": list}
 
 
 class _RefusedError(Exception):
@@ -47,10 +47,22 @@ def read_refs(path: Path) -> list[dict[str, Any]]:
     except Exception as error:  # damaged pickles raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{path}: cannot be read as a pickle ({reason}); replace it.") from error
-    if not isinstance(refs, list) or not all(map(_is_ref, refs)):
-        raise DataError(f"{path}: is not a list of refs, each with {', '.join(_KEYS)}.")
+    if not isinstance(refs, list):
+        raise DataError(f"{path}: is not a list of refs, each with {', '.join(_KINDS)}.")
+    for number, entry in enumerate(refs):
+        _check_ref(entry, f"{path}: ref number {number}")
     return refs
 
 
-def _is_ref(entry: Any) -> bool:
-    return isinstance(entry, dict) and entry.keys() >= set(_KEYS)
+def _check_ref(entry: Any, where: str) -> None:
+    lacks = [key for key in _KINDS if key not in entry] if isinstance(entry, dict) else list(_KINDS)
+    if lacks:
+        raise DataError(f"{where} has no {', '.join(lacks)}; replace the file by the published one.")
+    wrong = [key for key, kind in _KINDS.items() if not isinstance(entry[key], kind)]
+    if not wrong and not all(isinstance(sentence, dict) for sentence in entry["sentences"]):
+        wrong = ["sentences"]
+    if wrong:
+        raise DataError(
+            f"{where} has {wrong[0]} {repr(entry[wrong[0]])[:60]}, which is not in REFER's format; replace the file by the "
+            "published one."
+        )
