@@ -1,4 +1,4 @@
-"""Ranges of numbers, as annotations of arguments: the configuration is checked against them before anything is built.
+"""What arguments may be, as annotations: the configuration is checked against them before anything is built.
 
 def __init__(self, lr: Positive, dropout: Share = 0.1) -> None
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,27 @@ class Range:
         return text if self.also is None else f"{text}, or {self.also:g}"
 
 
+@dataclass(frozen=True)
+class OnlyWith:
+    """An argument that is read only while another one is not null, false or empty.
+
+    Attributes:
+        argument: the other one.
+        least: if it is a number, the smallest with which this one is read.
+        equal: its value with which alone this one is read.
+    """
+
+    argument: str
+    least: float | None = None
+    equal: Any = None
+
+    def is_read(self, value: Any) -> bool:
+        """Whether the argument is read beside that value of the other."""
+        if self.equal is not None:
+            return bool(value == self.equal)
+        return bool(value) and (self.least is None or value >= self.least)
+
+
 Finite = Annotated[float, Range()]
 Positive = Annotated[float, Range(0, above=True)]
 NotNegative = Annotated[float, Range(0)]
@@ -54,3 +75,5 @@ Timestep = Annotated[int, Range(0, 999)]
 """Of a diffusion process of 1,000 steps, as that of Stable Diffusion."""
 Length = Annotated[int, Range(2, 77)]
 """Tokens of a sentence: at least its first and last, at most as many as CLIP has positions."""
+WithAttention = Annotated[bool, OnlyWith("attention")]
+"""What is done with attention maps, of which there may be none."""

@@ -255,6 +255,42 @@ def test_keys_that_nothing_reads_are_refused_behind_a_plus(
 
 
 @pytest.mark.parametrize(
+    ("choices", "typed", "expected"),
+    [
+        (["strategy=vpd"], "strategy.detach_attention=false", "with another strategy.attention than []; leave it out"),
+        (["strategy=iedp"], "strategy.detach_attention=false", "with another strategy.attention than []"),
+        (["strategy=tadp"], "strategy.detach_attention=true", "with another strategy.attention than []"),
+        (["strategy.steps=1"], "strategy.shared=true", "with another strategy.steps than 1"),
+        (["strategy.steps=1"], "strategy.supervise_steps=0.4", "with another strategy.steps than 1"),
+        (["strategy.readout=pyramid"], "strategy.init_std=0.1", 'with another strategy.readout than "pyramid"'),
+        (["task=segmentation"], "task.protocol.stride=64", "with another task.protocol.window than null"),
+        (["task=pose"], "preprocessing.short_side=64", "not read for task=pose"),
+        (["task=pose"], "preprocessing.interpolation=cubic", "not read for task=pose"),
+        ([], "preprocessing.crop=64", "no transform of preprocessing.augment reads it"),
+    ],
+)
+def test_keys_without_effect_in_a_composition_are_refused(choices: list[str], typed: str, expected: str) -> None:
+    """A sweep over one would give equal rows."""
+    with pytest.raises(ConfigError) as caught:
+        validate(composed(*choices, typed), "train", [*choices, typed])
+    assert caught.value.sentence.startswith(f"{typed.partition('=')[0]}: ")
+    assert expected in caught.value.sentence
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["task=segmentation", "strategy=vpd", "strategy.attention=[8]", "strategy.detach_attention=false"],
+        ["strategy.steps=2", "strategy.shared=true", "strategy.supervise_steps=0.4", "strategy.init_std=null"],
+        ["task=segmentation", "task.protocol.window=128", "task.protocol.stride=64"],
+        ["experiment=meta_prompts_nyuv2", "preprocessing.crop=480"],
+    ],
+)
+def test_keys_with_effect_are_taken(overrides: list[str]) -> None:
+    validate(composed(*overrides), "train", overrides)
+
+
+@pytest.mark.parametrize(
     ("override", "expected"),
     [
         ("recipe.lr=0", "recipe.lr: must be more than 0 and at most 100, found 0"),
@@ -273,12 +309,24 @@ def test_keys_that_nothing_reads_are_refused_behind_a_plus(
         ("task.variance_focus=1.5", "task.variance_focus: must be at least 0 and at most 1"),
         ("task.protocol.windows=0", "task.protocol.windows: must be at least 1"),
         ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches: must be at least 1"),
+        ("+strategy.vit.hiden_size=8", "strategy.vit.hiden_size: strategy.vit takes no 'hiden_size'; did you mean"),
+        ("strategy.vit.hidden_size=0", "strategy.vit.hidden_size: must be at least 1, found 0"),
+        ("+strategy.vit.qkv_bias=3", "strategy.vit.qkv_bias: must be true or false, found 3"),
+        ("strategy.vit=3", "strategy.vit: must be a mapping or null, found 3"),
+        ("+backbone.image_encoder.revison=a", "backbone.image_encoder.revison: "),
+        (
+            "trainer.accelerator=true",
+            "trainer.accelerator: must be 'auto' or 'cpu' or 'gpu' or 'cuda' or 'mps' or 'tpu'",
+        ),
+        ("trainer.strategy=3", "trainer.strategy: must be a text or a mapping, found 3"),
+        ("trainer.devices=0", "trainer.devices: must be at least 1, or -1 or a text or a list, found 0"),
         ("trainer.max_steps=0", "trainer.max_steps: must be at least 1, or -1, found 0"),
     ],
 )
 def test_numbers_out_of_their_range_are_refused(override: str, expected: str) -> None:
+    choices = ["strategy=ecodepth"] if "vit" in override else []
     with pytest.raises(ConfigError) as caught:
-        validate(composed(override), "train", [override])
+        validate(composed(*choices, override), "train", [*choices, override])
     assert caught.value.sentence.startswith(expected)
 
 

@@ -75,7 +75,10 @@ def test_predict_writes_depth_at_the_photographs_size(run: Path, tmp_path: Path)
     assert np.abs(np.asarray(png) - depth * 1000).max() <= 0.51
     assert png.info["counts_per_metre"] == "1000"
     assert Image.open(tmp_path / "out/a room_depth_colour.png").size == (130, 75)
-    assert len(list((tmp_path / "out").iterdir())) == 6
+    endings = ("_depth.png", "_depth.npy", "_depth.json", "_depth_colour.png")
+    expected = {f"{stem}{ending}" for stem in ("a room", "grey") for ending in endings}
+    assert {file.name for file in (tmp_path / "out").iterdir()} == expected
+    assert json.loads((tmp_path / "out/a room_depth.json").read_text())["counts_per_metre"] == 1000
     # the same from Python
     predictor = diffperc.load(run / "checkpoints/last.ckpt")
     np.testing.assert_allclose(predictor(photos / "a room.jpg"), depth, rtol=1e-4)

@@ -133,7 +133,7 @@ BAD = {
     "code": "it refers to 'posix.system', which is not plain data and could run code: refused",
     "other": "is none of the known checkpoints",
     "absent": "absent.ckpt: there is no such file",
-    "empty": "empty.ckpt: is no file that torch has written",
+    "empty": "empty.ckpt: is empty; download it again",
     "dataset": "this vpd_depth checkpoint is not one of 'kitti'",
     "folder": "a folder: is a folder, not a file",
     "damaged": "damaged.ckpt: cannot be read as weights, it is damaged or incomplete (",

@@ -193,7 +193,9 @@ def test_persons_are_looked_at_too(tmp_path: Path) -> None:
         entry["keypoints"] = [1000, 1000, 2] * 17
     path.write_text(json.dumps(content))
     sets["train"] = COCOPose("train", str(root))
-    assert any("train: 100% of the labelled keypoints are outside" in note for note in examine_before_training(sets, target)[1])
+    assert any(
+        "train: 100% of the labelled keypoints are outside" in note for note in examine_before_training(sets, target)[1]
+    )
 
     for entry in content["annotations"]:
         entry["keypoints"] = [1, 1, 0] * 17

@@ -13,9 +13,7 @@ def test_no_misspelt_misplaced_or_made_up_key_trains_as_if_nothing_were_wrong() 
     assert [one for one in outcomes if one.result == "traceback"] == []
     keys = [one for one in outcomes if one.kind in ("misspelt", "misplaced", "made up")]
     assert len(keys) > 30
-    # fields of transformers' ViTConfig are compared when the strategy is built
-    assert [one.typed for one in keys if one.result != "refused" and "strategy.vit" not in one.typed] == []
-    assert all(one.said for one in keys)
+    assert [one.typed for one in keys if one.result != "refused" or not one.said] == []
     values = [one for one in outcomes if one.kind == "wrong kind"]
     # a list of devices is as good as their number
     assert [one.typed for one in values if one.result != "refused" and "trainer.devices" not in one.typed] == []

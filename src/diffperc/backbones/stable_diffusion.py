@@ -18,7 +18,7 @@ from diffperc.backbones.unet import Walk
 from diffperc.backbones.vae import initialise_to_keep_image, latents_of, small_vae, vae_encoder
 from diffperc.checks import check_shape
 from diffperc.encoders import ClipImageEncoder, ExpressionEncoder, TextEncoder
-from diffperc.encoders.clip_image import load_image_encoder
+from diffperc.encoders.clip_image import ImageEncoderSource, load_image_encoder
 from diffperc.encoders.clip_text import describe_text_encoder, empty_text_encoder, load_text_encoder
 from diffperc.errors import ConfigError, WeightsError
 from diffperc.types import Conditioning, Features, FeatureSpec
@@ -72,7 +72,7 @@ class StableDiffusionBackbone(Backbone):
         pretrained: str | None = None,
         revision: str | None = None,
         config: str | Mapping[str, Any] | None = None,
-        image_encoder: Mapping[str, Any] | None = None,
+        image_encoder: ImageEncoderSource | None = None,
         vae: str | None = None,
         frozen: bool = False,
         gradient_checkpointing: bool = False,

@@ -78,6 +78,8 @@ def predict_files(cfg: DictConfig) -> None:
 
     predictor = load(cfg.ckpt, cfg.device)
     if cfg.max_side is not None:
+        if predictor.preprocess.person_crop is not None:
+            raise ConfigError("max_side: is not read for persons, which are cut out at one size; leave it out.")
         predictor.preprocess.max_side = cfg.max_side
     foreign = sorted(given.keys() - set(predictor.options))
     if foreign:

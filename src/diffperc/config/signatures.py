@@ -62,6 +62,16 @@ def signature_of(callable_: Callable[..., Any]) -> Signature:
     return Signature(found, True, supplied)
 
 
+def fields_of(annotation: Any) -> Signature | None:
+    """The fields of a mapping whose annotation is a `TypedDict`, or that or None; None for other annotations."""
+    options = typing.get_args(annotation) or (annotation,)
+    fields = next(filter(typing.is_typeddict, options), None)
+    if fields is None:
+        return None
+    hints = typing.get_type_hints(fields, include_extras=True)
+    return Signature({name: Parameter(False, hint) for name, hint in hints.items()}, False, frozenset())
+
+
 def _own_parameters(function: Callable[..., Any]) -> dict[str, Parameter]:
     try:
         hints = typing.get_type_hints(function, include_extras=True)
@@ -91,7 +101,7 @@ def value_problem(annotation: Any, value: Any) -> str | None:
     if kind is typing.Literal:
         choices = typing.get_args(annotation)
         return None if value in choices else " or ".join(map(repr, choices))
-    if kind in _MAPPINGS:
+    if kind in _MAPPINGS or typing.is_typeddict(annotation):
         return None if isinstance(value, dict) else "a mapping"
     if kind in _LISTS:
         return _list_problem(typing.get_args(annotation), value)

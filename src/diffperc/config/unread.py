@@ -18,6 +18,7 @@ from diffperc.errors import did_you_mean, nearest
 _POINTER = re.compile(r"\$\{(?:oc\.select:)?([\w.]+)")
 # numbers that the program reads itself; all others of a recipe are read by what points to them
 _RECIPE = ("batch_size", "eval_batch_size")
+_CROP = "preprocessing.crop"
 _NAMED = ("callbacks", "logger")
 """Nodes whose keys are names, each of one object."""
 
@@ -105,14 +106,12 @@ def _not_objects(name: str, node: dict[str, Any]) -> Iterator[str]:
 
 
 def _unread_numbers(content: dict[str, Any], overrides: Sequence[str]) -> Iterator[str]:
-    """Keys of the recipe to which nothing points, of those that were typed."""
-    read = {*_RECIPE}
-    for value in _texts(content):
-        for pointer in _POINTER.findall(value):
-            node, _, key = pointer.partition(".")
-            if node == "recipe":
-                read.add(key.partition(".")[0])
+    """Keys to which nothing points, of those that were typed and are read by what points to them alone."""
+    pointers = {pointer for value in _texts(content) for pointer in _POINTER.findall(value)}
+    read = {*_RECIPE, *(pointer.split(".")[1] for pointer in pointers if pointer.startswith("recipe."))}
     for key in typed_keys(overrides):
+        if key == _CROP and key not in pointers:
+            yield f"{key}: no transform of preprocessing.augment reads it; leave it out, or add a crop there."
         parts = key.split(".")
         if parts[0] == "recipe" and len(parts) > 1 and parts[1] not in read and parts[1] in content["recipe"]:
             yield f"{'.'.join(parts)}: nothing in this configuration reads recipe.{parts[1]}{did_you_mean(parts[1], read)}"

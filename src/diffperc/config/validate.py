@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -12,10 +13,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from diffperc.config.find import conf_dir
 from diffperc.config.nodes import nodes_of
-from diffperc.config.signatures import SIMPLE, Signature, signature_of, value_problem
+from diffperc.config.signatures import SIMPLE, Signature, fields_of, signature_of, value_problem
 from diffperc.config.unread import typed_keys, unread_problems
 from diffperc.errors import ConfigError, did_you_mean
-from diffperc.ranges import Count, NotNegative, Positive, Range, WholeNumber
+from diffperc.ranges import Count, NotNegative, OnlyWith, Positive, Range, WholeNumber
 
 _HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 _ABSENT = object()
@@ -34,6 +35,9 @@ _OWN: dict[str, Any] = {
     "recipe.epochs": _OrMinusOne,
     "recipe.val_every_steps": Count | None,
     "recipe.val_every_epochs": Count | None,
+    "trainer.accelerator": Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"],
+    "trainer.strategy": str | Mapping[str, Any],
+    "trainer.devices": _OrMinusOne | str | Sequence[WholeNumber],
     "trainer.max_steps": _OrMinusOne,
     "trainer.max_epochs": _OrMinusOne | None,
     "trainer.accumulate_grad_batches": Count,
@@ -62,7 +66,7 @@ def validate(cfg: DictConfig, config_name: str = "train", overrides: Sequence[st
     """
     problems = unread_problems(cfg, config_name, overrides)
     if "task" in cfg:
-        problems += _dataset_problems(cfg, overrides)
+        problems += _task_problems(cfg, overrides)
     # without resolving: what points to a missing value cannot be resolved, and is then checked by its keys alone
     written = dict(nodes_of(OmegaConf.to_container(cfg, resolve=False), ""))
     missing = sorted(path for path, node in written.items() if node == "???")
@@ -77,6 +81,9 @@ def validate(cfg: DictConfig, config_name: str = "train", overrides: Sequence[st
         if isinstance(node, dict) and "_target_" in node:
             found = _node_problems(path, node, written)
             problems += [problem for problem in found if problem.partition(":")[0] not in reported]
+    problems += [
+        problem for problem in _without_effect(content, overrides) if problem.partition(":")[0] not in reported
+    ]
     _raise(problems)
 
 
@@ -122,15 +129,16 @@ def _own_problems(content: Any) -> list[str]:
     return problems
 
 
-def _dataset_problems(cfg: DictConfig, overrides: Sequence[str]) -> list[str]:
-    """Options of the data set that have no meaning for the task.
+def _task_problems(cfg: DictConfig, overrides: Sequence[str]) -> list[str]:
+    """Options of data set and preprocessing that have no meaning for the task.
 
     Raises:
         ConfigError: the data set lacks what the task needs; alone, because numbers of a recipe depend on both.
     """
     try:
-        task = get_object(str(OmegaConf.select(cfg, "task._target_")))
-        dataset = get_object(str(OmegaConf.select(cfg, "dataset._target_")))
+        task, dataset, preprocess = (
+            get_object(str(cfg[node]["_target_"])) for node in ("task", "dataset", "preprocessing")
+        )
         offered = dataset.offers(task.target)
     except Exception:  # a wrong class is reported with all other problems
         return []
@@ -140,11 +148,10 @@ def _dataset_problems(cfg: DictConfig, overrides: Sequence[str]) -> list[str]:
             f"task={task.name} needs the target '{task.target.name}', which the data set {dataset.__name__} does not have; "
             f"it has {has}. Data sets that do: {', '.join(_datasets_with(task.target))}."
         )
-    problems = []
-    for option in dataset.not_read(task.target):
-        if f"dataset.{option}" in typed_keys(overrides):
-            problems.append(f"dataset.{option}: is not read for task={task.name}; leave it out.")
-    return problems
+    typed = typed_keys(overrides)
+    keys = [f"dataset.{option}" for option in dataset.not_read(task.target)]
+    keys += [f"preprocessing.{option}" for option in preprocess.not_read(task.target)]
+    return [f"{key}: is not read for task={task.name}; leave it out." for key in keys if key in typed]
 
 
 def _datasets_with(target: Any) -> list[str]:
@@ -179,9 +186,35 @@ def _key_problems(where: str, key: str, value: Any, target: str, signature: Sign
         if signature.open_ended and key not in signature.parameters:
             return []
         return [f"{where}: {target} takes no '{key}'{did_you_mean(key, takes)}"]
+    fields = fields_of(signature.parameters[key].annotation)
+    if fields is not None and isinstance(value, dict):
+        found = []
+        for name, entry in value.items():
+            found += _key_problems(f"{where}.{name}", name, entry, where, fields)
+        return found
     is_open = isinstance(value, str) and (value == "???" or "${" in value)
     problem = None if is_open else value_problem(signature.parameters[key].annotation, value)
     return [f"{where}: must be {problem}, found {value!r}"] if problem else []
+
+
+def _without_effect(content: Any, overrides: Sequence[str]) -> list[str]:
+    """Arguments that were typed and are read only beside another, which is off."""
+    nodes = dict(nodes_of(content, ""))
+    problems = []
+    for key in typed_keys(overrides):
+        path, _, name = key.rpartition(".")
+        node = nodes.get(path)
+        if not (isinstance(node, dict) and "_target_" in node and name in node):
+            continue
+        try:
+            annotation = signature_of(get_object(node["_target_"])).parameters[name].annotation
+        except Exception:  # a wrong class or argument is reported with all other problems
+            continue
+        for other in getattr(annotation, "__metadata__", ()):
+            if isinstance(other, OnlyWith) and not other.is_read(node.get(other.argument)):
+                shown = json.dumps(node.get(other.argument))
+                problems.append(f"{key}: is read only with another {path}.{other.argument} than {shown}; leave it out.")
+    return problems
 
 
 def _missing_problems(path: str, given: Collection[str], target: str, signature: Signature) -> list[str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -12,22 +11,25 @@ from transformers import ViTConfig, ViTForImageClassification
 
 from diffperc.encoders.from_transformers import load_model
 from diffperc.errors import ConfigError, WeightsError, did_you_mean
+from diffperc.ranges import Count, Positive
 from diffperc.weights.locate import locate_at
 
 _CLASSES = 1000  # of ImageNet
-# fields of the config that must be equal for the weights to fit
-_FIELDS = (
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "image_size",
-    "patch_size",
-    "num_labels",
-    "hidden_act",
-    "layer_norm_eps",
-    "qkv_bias",
-)
+
+
+class ViTFields(TypedDict, total=False):
+    """Fields of transformers' `ViTConfig` that a frozen network has; they must be equal for the weights to fit."""
+
+    hidden_size: Count
+    num_hidden_layers: Count
+    num_attention_heads: Count
+    intermediate_size: Count
+    image_size: Count
+    patch_size: Count
+    num_labels: Count
+    hidden_act: str
+    layer_norm_eps: Positive
+    qkv_bias: bool
 
 
 class ImageClassifier(nn.Module):
@@ -41,11 +43,11 @@ class ImageClassifier(nn.Module):
         ConfigError: a field is unknown, or the fields do not fit together.
     """
 
-    def __init__(self, vit: Mapping[str, Any]) -> None:
+    def __init__(self, vit: ViTFields) -> None:
         super().__init__()
-        known = {*ViTConfig().to_dict(), "num_labels"}
-        unknown = sorted(vit.keys() - known)
+        unknown = sorted(vit.keys() - ViTFields.__annotations__.keys())
         if unknown:
+            known = ViTFields.__annotations__
             raise ConfigError(f"strategy.vit: there is no field '{unknown[0]}'{did_you_mean(unknown[0], known)}")
         try:
             config = ViTConfig(**{"num_labels": _CLASSES, **vit})
@@ -84,7 +86,7 @@ def load_classifier(classifier: ImageClassifier, where: str, key: str) -> None:
     folder = locate_at(where, ["config.json", "model.safetensors"], key, kinds).path
     loaded = load_model(ViTForImageClassification, folder)
     own = classifier.model.config
-    for name in _FIELDS:
+    for name in ViTFields.__annotations__:
         found, expected = getattr(loaded.config, name), getattr(own, name)
         if found != expected:
             raise WeightsError(

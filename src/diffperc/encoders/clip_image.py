@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,13 @@ def normalised(image: Tensor) -> Tensor:
     mean = image.new_tensor(MEAN)[:, None, None]
     std = image.new_tensor(STD)[:, None, None]
     return (image - mean) / std
+
+
+class ImageEncoderSource(TypedDict, total=False):
+    """Where the weights of a CLIP model are, see `StableDiffusionBackbone`."""
+
+    pretrained: str
+    revision: str | None
 
 
 class ClipImageEncoder(nn.Module):
@@ -53,7 +60,7 @@ class ClipImageEncoder(nn.Module):
         return tokens
 
 
-def load_image_encoder(encoder: ClipImageEncoder, source: WeightsSource, fallback: Mapping[str, Any] | None) -> None:
+def load_image_encoder(encoder: ClipImageEncoder, source: WeightsSource, fallback: ImageEncoderSource | None) -> None:
     """Put pretrained weights into an image encoder.
 
     Args:
@@ -76,7 +83,7 @@ def load_image_encoder(encoder: ClipImageEncoder, source: WeightsSource, fallbac
     encoder.model.load_state_dict(loaded.state_dict())
 
 
-def _fallback_folder(fallback: Mapping[str, Any] | None) -> Path:
+def _fallback_folder(fallback: ImageEncoderSource | None) -> Path:
     if fallback is None:
         raise WeightsError("backbone.image_encoder: this strategy needs CLIP's image encoder; set its `pretrained`.")
     patterns = ["config.json", "model.safetensors"]

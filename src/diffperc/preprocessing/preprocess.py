@@ -76,6 +76,11 @@ class Preprocess:
         self.interpolation, self.crop, self.max_side = interpolation, crop, max_side
         self.person_crop, self.augment = person_crop, tuple(augment)
 
+    @classmethod
+    def not_read(cls, target: Target) -> tuple[str, ...]:
+        """Options of the constructor that have no meaning for a kind of ground truth."""
+        return ("short_side", "size", "interpolation", "crop", "max_side") if target.sample == "person" else ()
+
     def check(self, target: Target) -> None:
         """Check that everything here has a meaning for a kind of ground truth.
 

@@ -15,15 +15,13 @@ Differences from the released code (its first version, which the paper describes
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from diffperc.backbones import Backbone
-from diffperc.encoders.classifier import ImageClassifier, load_classifier
+from diffperc.encoders.classifier import ImageClassifier, ViTFields, load_classifier
 from diffperc.layers.blocks import ResidualTokenMLP
 from diffperc.ranges import Positive, Timestep
 from diffperc.strategies.base import Strategy, constant_timestep, expression_length, with_expression
@@ -54,7 +52,7 @@ class ECoDepth(Strategy):
         backbone: Backbone,
         text: TextSpec,
         classifier: str | None = None,
-        vit: Mapping[str, Any] | None = None,
+        vit: ViTFields | None = None,
         timestep: Timestep = 1,
         latent_scale: Positive = 0.18215,
     ) -> None:
@@ -62,7 +60,7 @@ class ECoDepth(Strategy):
         self.out_spec = backbone.spec
         self.source, self.timestep, self.latent_scale = classifier, timestep, latent_scale
         self.count = 1 + expression_length(text)
-        self.classifier = ImageClassifier(vit or {})
+        self.classifier = ImageClassifier(vit or ViTFields())
         self.fc = nn.Sequential(nn.Linear(self.classifier.classes, _HIDDEN), nn.GELU(), nn.Linear(_HIDDEN, _EMBEDDINGS))
         self.embeddings = nn.Parameter(torch.randn(_EMBEDDINGS, backbone.token_dim))
         self.adapter = ResidualTokenMLP(backbone.token_dim)

@@ -31,7 +31,7 @@ from diffperc.backbones import Backbone
 from diffperc.encoders import ClipImageEncoder
 from diffperc.errors import ConfigError
 from diffperc.layers.blocks import ResidualTokenMLP, TokenMLP
-from diffperc.ranges import Count, NotNegative, Timestep
+from diffperc.ranges import Count, NotNegative, Timestep, WithAttention
 from diffperc.strategies.base import Strategy, constant_timestep, expression_length, with_expression
 from diffperc.strategies.parts.attention_maps import append_attention, widened
 from diffperc.strategies.parts.text_table import Templates, TextTable
@@ -95,7 +95,7 @@ class IEDP(Strategy):
         templates: Templates = "a photo of a {}",
         timestep: Timestep = 1,
         attention: Sequence[Count] = (),
-        detach_attention: bool = True,
+        detach_attention: WithAttention = True,
     ) -> None:
         super().__init__()
         width = backbone.token_dim

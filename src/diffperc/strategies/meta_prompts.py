@@ -17,14 +17,14 @@ Differences from the released code:
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 
 from diffperc.backbones import Backbone
 from diffperc.layers.blocks import TokenMLP
-from diffperc.ranges import Count, NotNegative
+from diffperc.ranges import Count, NotNegative, OnlyWith
 from diffperc.strategies.base import Strategy, expression_length, with_expression
 from diffperc.strategies.parts.readout import FusedReadout, PyramidReadout
 from diffperc.types import Batch, Branch, Conditioning, Features, TextSpec
@@ -56,11 +56,11 @@ class MetaPrompts(Strategy):
         text: TextSpec,
         prompts: Count = 50,
         steps: Count = 3,
-        shared: bool = False,
+        shared: Annotated[bool, OnlyWith("steps", least=2)] = False,
         adapter: bool = True,
         readout: Literal["fused", "pyramid"] = "fused",
-        supervise_steps: NotNegative = 0.0,
-        init_std: NotNegative | None = 0.001,
+        supervise_steps: Annotated[NotNegative, OnlyWith("steps", least=2)] = 0.0,
+        init_std: Annotated[NotNegative | None, OnlyWith("readout", equal="fused")] = 0.001,
     ) -> None:
         super().__init__()
         if steps < 1:

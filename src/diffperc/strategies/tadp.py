@@ -33,7 +33,7 @@ from torch import Tensor
 from diffperc.backbones import Backbone
 from diffperc.encoders.captioner import Captioner, load_captioner
 from diffperc.errors import DataError
-from diffperc.ranges import Count, Positive, Timestep
+from diffperc.ranges import Count, Positive, Timestep, WithAttention
 from diffperc.strategies.base import Strategy, constant_timestep, expression_length, with_expression
 from diffperc.strategies.parts.attention_maps import append_attention, widened
 from diffperc.types import Batch, Branch, Conditioning, TextSpec
@@ -66,7 +66,7 @@ class TADP(Strategy):
         timestep: Timestep = 1,
         latent_scale: Positive = 0.18215,
         attention: Sequence[Count] = (),
-        detach_attention: bool = True,
+        detach_attention: WithAttention = True,
     ) -> None:
         super().__init__()
         self.captions, self.captioner = captions, captioner

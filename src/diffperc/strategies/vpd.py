@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from diffperc.backbones import Backbone
 from diffperc.layers.blocks import ResidualTokenMLP
-from diffperc.ranges import Count, Timestep
+from diffperc.ranges import Count, Timestep, WithAttention
 from diffperc.strategies.base import Strategy, constant_timestep
 from diffperc.strategies.parts.attention_maps import append_attention, widened
 from diffperc.strategies.parts.text_table import Templates, TextTable
@@ -53,7 +53,7 @@ class VPD(Strategy):
         templates: Templates = "imagenet",
         class_embeddings: str | None = None,
         attention: Sequence[Count] = (),
-        detach_attention: bool = True,
+        detach_attention: WithAttention = True,
         adapter: bool = True,
     ) -> None:
         super().__init__()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from diffperc.ranges import Count, Positive
+from diffperc.ranges import Count, OnlyWith, Positive
 from diffperc.types import Protocol
 
 
@@ -19,5 +20,5 @@ class SegmentationProtocol(Protocol):
     """
 
     window: Count | None = None
-    stride: Count | None = None
+    stride: Annotated[Count | None, OnlyWith("window")] = None
     ratios: tuple[Positive, ...] = (1.0,)
