@@ -51,7 +51,7 @@ def test_clip_finds_the_caption_of_an_image(scenes: Scenes) -> None:
 @torch.no_grad()
 def test_the_vae_reconstructs_images_from_latents_of_unit_variance(scenes: Scenes) -> None:
     images, _ = scenes
-    vae = AutoencoderKL.from_pretrained(TINY / "vae", torch_dtype=torch.float32).eval()
+    vae = AutoencoderKL.from_pretrained(TINY / "vae").eval()
     latents = vae.encode(images * 2 - 1).latent_dist.mode()
     found = ((vae.decode(latents).sample + 1) / 2).clamp(0, 1)
     assert (-10 * (found - images).square().mean((1, 2, 3)).log10()).mean() >= 26
@@ -65,7 +65,7 @@ def test_the_unet_uses_the_caption_to_remove_noise(scenes: Scenes) -> None:
     """At timestep 850 of 1000: the image's caption beats none, and none beats that of another image."""
     images, sentences = scenes
     backbone = StableDiffusionBackbone(pretrained="tiny").eval()
-    unet = UNet2DConditionModel.from_pretrained(TINY / "unet", torch_dtype=torch.float32).eval()
+    unet = UNet2DConditionModel.from_pretrained(TINY / "unet").eval()
     beta = torch.linspace(SCHEDULE["beta_start"] ** 0.5, SCHEDULE["beta_end"] ** 0.5, 1000, dtype=torch.float64) ** 2
     kept = (1 - beta).cumprod(0)[850].float()
     latents = backbone.encode(images)
@@ -89,7 +89,7 @@ def test_the_unet_uses_the_caption_to_remove_noise(scenes: Scenes) -> None:
 
 def test_diffusers_draws_the_colours_of_a_caption() -> None:
     """Rooms whose walls are blue are bluer than rooms whose walls are red."""
-    pipeline = StableDiffusionPipeline.from_pretrained(TINY, torch_dtype=torch.float32)
+    pipeline = StableDiffusionPipeline.from_pretrained(TINY)
     pipeline.set_progress_bar_config(disable=True)
     blue, red = (
         pipeline(

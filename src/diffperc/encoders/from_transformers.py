@@ -21,7 +21,7 @@ def load_model(kind: Any, folder: Path) -> Any:
     try:
         with quiet_loading():
             model, info = kind.from_pretrained(
-                str(folder), output_loading_info=True, torch_dtype=torch.float32, variant=_variant(folder)
+                str(folder), output_loading_info=True, dtype=torch.float32, variant=_variant(folder)
             )
     except Exception as error:  # transformers raises every kind for a damaged folder
         raise WeightsError(f"{folder}: cannot be loaded ({first_line(error)}).") from error

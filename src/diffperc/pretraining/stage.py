@@ -19,6 +19,8 @@ from diffperc.engine.device import find_device, trainer_options
 from diffperc.engine.trainer import checked_trainer
 from diffperc.weights.architecture import config_folder
 
+_LOG_EVERY = 20  # steps
+
 
 def fit_stage(
     cfg: DictConfig, out: Path, name: str, module: L.LightningModule, train: Any, test: Any
@@ -37,8 +39,8 @@ def fit_stage(
     """
     stage = cfg[name.partition("_")[0]]
     folder = out / "stages" / name
-    trainer = _trainer(cfg.device, stage, folder)
     batches = DataLoader(train, stage.batch_size, shuffle=True, drop_last=True, num_workers=cfg.num_workers)
+    trainer = _trainer(cfg.device, stage, folder, len(batches))
     validation = DataLoader(test, 64)
     last = folder / "last.ckpt"
     state = torch.load(last, weights_only=True) if last.is_file() else None
@@ -58,7 +60,7 @@ def tiny_config(part: str) -> dict[str, Any]:
     return content
 
 
-def _trainer(device: str, stage: DictConfig, folder: Path) -> L.Trainer:
+def _trainer(device: str, stage: DictConfig, folder: Path, epoch: int) -> L.Trainer:
     return checked_trainer(
         L.Trainer,
         **trainer_options(find_device(device)),
@@ -68,7 +70,7 @@ def _trainer(device: str, stage: DictConfig, folder: Path) -> L.Trainer:
         check_val_every_n_epoch=None,
         callbacks=_callbacks(stage, folder),
         logger=CSVLogger(folder, name="curves"),  # one table per start or resumption of the stage
-        log_every_n_steps=20,
+        log_every_n_steps=max(1, min(_LOG_EVERY, epoch)),
         num_sanity_val_steps=0,
         enable_progress_bar=sys.stdout.isatty(),
         enable_model_summary=False,

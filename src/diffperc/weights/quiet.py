@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -21,8 +20,6 @@ def quiet_loading() -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(_quiet(transformers_logging))
         stack.enter_context(_quiet(diffusers_logging))
-        stack.enter_context(warnings.catch_warnings())
-        warnings.filterwarnings("ignore", message=".*torch_dtype.*is deprecated.*")
         yield
 
 
