@@ -41,6 +41,11 @@ class TrainingError(DiffPercError):
     """Training cannot continue, for example because the loss is not finite."""
 
 
+def fixable(error: BaseException) -> DiffPercError | None:
+    """The error that a user can fix: this one, or its cause, as Hydra wraps what a constructor raises; None for a bug."""
+    return next((one for one in (error, error.__cause__) if isinstance(one, DiffPercError)), None)
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A clause that lists the known names, nearest first: ``; did you mean 'vpd'? Known: iedp, vpd``.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -99,6 +100,19 @@ def test_a_checkpoint_of_something_else_is_refused(run: Path, tmp_path: Path) ->
     assert "is of strategy VPD, and the configuration says IEDP" in done.stderr
     done = call("train", last, "strategy=vpd", "task=segmentation", *SMALL, cwd=tmp_path, code=2)
     assert "is of task DepthTask, and the configuration says SegmentationTask" in done.stderr
+
+
+def test_a_checkpoint_that_cannot_be_scored_does_not_stop_the_others(run: Path, tmp_path: Path) -> None:
+    good = run / "checkpoints" / "last.ckpt"
+    (tmp_path / "a.ckpt").write_text("no checkpoint")
+    done = call("evaluate", f"ckpt=[a.ckpt,{good}]", "num_workers=0", "hydra.run.dir=out", cwd=tmp_path, code=2)
+    assert "error: 1 of 2 checkpoints were not scored:\na.ckpt: " in done.stderr
+    with (tmp_path / "out" / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert "torch" in rows[0]["error"]
+    assert (rows[1]["checkpoint"], rows[1]["error"]) == (str(good), "")
+    trained = json.loads((run / "summary.json").read_text())["metrics"]["val/rmse_m"]
+    assert float(rows[1]["rmse_m"]) == pytest.approx(trained, rel=1e-3)
 
 
 def test_a_sweep_ends_in_one_table(tmp_path: Path) -> None:

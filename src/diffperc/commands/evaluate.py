@@ -23,7 +23,7 @@ from diffperc.engine.callbacks import Figures
 from diffperc.engine.datamodule import PerceptionData
 from diffperc.engine.device import find_device, trainer_options
 from diffperc.engine.trainer import checked_trainer, quiet_lightning
-from diffperc.errors import CheckpointError, ConfigError, DiffPercError
+from diffperc.errors import CheckpointError, ConfigError, fixable
 from diffperc.reports.summary import check_scores, print_summary, write_json
 from diffperc.reports.tables import Row, write_table
 from diffperc.tasks import PerceptionTask
@@ -33,18 +33,31 @@ from diffperc.version import __version__
 def evaluate(cfg: DictConfig) -> None:
     """Score the checkpoints of ``cfg.ckpt``; writes figures and a ``summary.json`` for each, and one table of all.
 
+    Of several, one that cannot be scored does not stop the others; the table holds its error.
+
     Raises:
-        CheckpointError: there is none, or one cannot be read or does not fit the data.
+        CheckpointError: there is none, or one cannot be read or does not fit the data; or several could not be scored, for
+            any reason.
         ConfigError: the protocol is not one of the task.
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
     files = checkpoint_files([cfg.ckpt] if isinstance(cfg.ckpt, str) else cfg.ckpt)
-    rows = []
+    rows, failed = [], []
     for i, file in enumerate(files):
         inner = folder if len(files) == 1 else folder / str(i)
-        rows.append(_row(evaluate_one(file, inner, cfg)))
+        try:
+            rows.append(_row(evaluate_one(file, inner, cfg)))
+        except Exception as error:
+            mine = fixable(error)
+            if mine is None or len(files) == 1:
+                raise
+            failed.append(mine.sentence if str(file) in mine.sentence else f"{file}: {mine.sentence}")
+            rows.append({"checkpoint": str(file), "error": mine.sentence})
+            print(f"{file}: not scored: {mine.sentence}", flush=True)
     write_table(rows, folder / "results", "results", show=len(rows) > 1)
     print(f"results:    {folder / 'results'}.csv, .md")
+    if failed:
+        raise CheckpointError("\n".join([f"{len(failed)} of {len(files)} checkpoints were not scored:", *failed]))
 
 
 def checkpoint_files(wanted: Sequence[str] | ListConfig) -> list[Path]:
@@ -137,9 +150,9 @@ def _baseline(task: PerceptionTask, trained: DictConfig, val_set: PerceptionData
     """Metrics of the best prediction that does not look at the image; empty where the training split is not at hand."""
     try:
         return task.baseline(build_dataset(trained, "train"), val_set)
-    except Exception as error:  # Hydra wraps what a constructor raises
-        mine = error if isinstance(error, DiffPercError) else error.__cause__
-        if not isinstance(mine, DiffPercError):
+    except Exception as error:
+        mine = fixable(error)
+        if mine is None:
             raise
         print(f"no baseline, which is made of the training split: {mine.sentence}")
         return {}

@@ -17,7 +17,7 @@ from diffperc.data import PerceptionDataset
 from diffperc.data.diagnostics import Collected
 from diffperc.engine.build import architecture_of, build_dataset, build_preprocess, build_protocol, task_class
 from diffperc.engine.datamodule import PerceptionData
-from diffperc.errors import ConfigError, DataError, DiffPercError, WeightsError
+from diffperc.errors import ConfigError, DataError, WeightsError, fixable
 from diffperc.inspection.examine import grouped, measure, notes_of, problems_of, sentences_cut
 from diffperc.inspection.montage import write_montage
 from diffperc.inspection.report import print_report
@@ -112,9 +112,9 @@ class _Trial:
     def _collecting(self) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # Hydra wraps what a constructor raises
-            mine = error if isinstance(error, DiffPercError) else error.__cause__
-            if not isinstance(mine, DiffPercError):
+        except Exception as error:
+            mine = fixable(error)
+            if mine is None:
                 raise
             self.problems += [] if mine.sentence in self.problems else [mine.sentence]
 
@@ -153,9 +153,9 @@ def _open(cfg: DictConfig, diagnostics: Collected) -> dict[str, PerceptionDatase
     for split in cfg.splits:
         try:
             sets[split] = build_dataset(cfg, split, diagnostics)
-        except Exception as error:  # Hydra wraps what a constructor raises
-            mine = error if isinstance(error, DiffPercError) else error.__cause__
-            if not isinstance(mine, DiffPercError):
+        except Exception as error:
+            mine = fixable(error)
+            if mine is None:
                 raise
             diagnostics.problem(mine.sentence)
     return sets

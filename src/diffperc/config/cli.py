@@ -28,7 +28,7 @@ from diffperc.config.help import help_text, help_wanted
 from diffperc.config.nodes import PATHS
 from diffperc.config.run_folder import PLACE_ERRORS, no_folder
 from diffperc.config.validate import validate
-from diffperc.errors import ConfigError, DiffPercError
+from diffperc.errors import ConfigError, DiffPercError, fixable
 
 USER_ERROR = 2
 # keys whose value is a sentence, in which commas, brackets and equals signs have no meaning
@@ -70,8 +70,9 @@ def entry(config_name: str, run: Callable[[DictConfig], Any], first: str | None 
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if wants_traceback or isinstance(error, InstantiationException):
             raise
-        if isinstance(error.__cause__, DiffPercError):  # of a resolver of ours
-            _leave(error.__cause__.sentence)
+        mine = fixable(error)
+        if mine is not None:  # of a resolver of ours
+            _leave(mine.sentence)
         problems = explain_overrides(conf, config_name, sys.argv[1:])
         # Hydra's for `logger=null`, or a mistake of ours
         if isinstance(error, ValueError) and not problems:
@@ -136,9 +137,7 @@ def _guarded(
         try:
             return checked(cfg)
         except Exception as error:
-            # Hydra wraps what a constructor raises
-            mine = error if isinstance(error, DiffPercError) else error.__cause__
-            shown = mine if isinstance(mine, DiffPercError) else error
+            shown = fixable(error) or error
             if in_sweep:
                 sentence = sweep_jobs.record_failure(shown, Path(hydra_cfg.runtime.output_dir))
                 print(f"error: {sentence}", file=sys.stderr)

@@ -16,7 +16,7 @@ from diffperc.data import PerceptionDataset
 from diffperc.data.diagnostics import STOP, Diagnostics
 from diffperc.encoders.clip_text import describe_tokenizer_of
 from diffperc.engine.optimizer import OptimizerRecipe
-from diffperc.errors import ConfigError, DiffPercError
+from diffperc.errors import ConfigError, fixable
 from diffperc.models import PerceptionModel
 from diffperc.preprocessing import Preprocess
 from diffperc.tasks import PerceptionTask
@@ -83,8 +83,9 @@ def _built(node: DictConfig, key: str) -> Any:
     try:
         return instantiate(node, _convert_="all")
     except InstantiationException as error:
-        if isinstance(error.__cause__, DiffPercError):
-            raise error.__cause__ from None
+        mine = fixable(error)
+        if mine is not None:
+            raise mine from None
         if isinstance(error.__cause__, ValueError | TypeError):
             lines = [line.strip() for line in str(error.__cause__).splitlines() if line.strip()]
             raise ConfigError(f"{key}: {' '.join(lines[:3])}; the object is {str(error).splitlines()[-1]}") from error
