@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from diffperc.data.datasets.coco_pose import COCOPose
 from diffperc.data.datasets.folder import Folder
@@ -140,6 +141,20 @@ def test_depth_that_is_not_counted_is_said_with_its_share(tmp_path: Path) -> Non
     assert "up to 50 m: 25.0% of what was measured is not counted; set dataset.max_depth" in found[0]
     with pytest.raises(DataError, match="no pixel of any image counts"):
         notes(tmp_path, DepthTarget(), max_depth=1.5)
+
+
+def test_depth_files_that_say_their_own_scale_are_named(tmp_path: Path) -> None:
+    """As predictions do; they are then read by it."""
+    root = write(tmp_path, [np.full(SIZE, 2.0, np.float32)] * 3, folder="depth")
+    assert not [note for note in notes(root, DepthTarget(), max_depth=10.0) if "own scale" in note]
+    (root / "depth" / "0.npy").unlink()
+    text = PngInfo()
+    text.add_text("counts_per_metre", "256")
+    Image.fromarray(np.full(SIZE, 512, np.uint16)).save(root / "depth" / "0.png", pnginfo=text)
+    said = notes(root, DepthTarget(), max_depth=10.0)
+    assert [note for note in said if "own scale, 256 counts per metre, which is read instead of" in note]
+    depth = Folder("train", str(root), DepthTarget(), max_depth=10.0)[0].targets["depth"]
+    assert np.unique(depth).tolist() == [2.0]
 
 
 def test_near_twins_on_both_sides_are_said(tmp_path: Path) -> None:

@@ -11,13 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffperc.data.formats.images import read_depth
+from diffperc.data.formats.images import read_depth, written_scale
 from diffperc.errors import ConfigError
 from diffperc.layers.valid import valid_depth
 from diffperc.types import DatasetInfo, DenseTarget, FolderOptions, FolderReader, Panel, Sample, Statistics
 from diffperc.visualization.colours import colormapped
 
 _SPARSE = 0.2
+_SCALE = "depth, counts per metre that the file says"
 _PLAUSIBLE = (0.1, 200.0)  # metres
 
 
@@ -56,6 +57,9 @@ class DepthTarget(DenseTarget):
             # gaps that a file marks by a large number would hide the scale
             values["depth, mean m"] = float((measured[counts] if counts.any() else measured).mean(dtype=np.float64))
             values["depth, largest m"] = float(measured.max())
+        scale = written_scale(sample.files[1]) if len(sample.files) > 1 else None
+        if scale is not None:
+            values[_SCALE] = scale
         return Statistics(values)
 
     def problems(self, summary: Any, info: DatasetInfo, split: str) -> list[str]:
@@ -79,6 +83,13 @@ class DepthTarget(DenseTarget):
                 f"{split}: {beyond:.0%} of the images have depths beyond dataset.max_depth={info.max_depth:g} m, up to "
                 f"{largest:.4g} m: {share:.1%} of what was measured is not counted; set dataset.max_depth to the largest "
                 "depth that the network should express."
+            )
+        if _SCALE in summary.ranges():
+            least, _, largest = summary.ranges()[_SCALE]
+            found = f"{least:g}" if least == largest else f"{least:g} to {largest:g}"
+            notes.append(
+                f"{split}: depth files say their own scale, {found} counts per metre, which is read instead of "
+                "dataset.depth_scale."
             )
         empty = 1 - summary.share_above("depth, measured share", 0)
         if empty:

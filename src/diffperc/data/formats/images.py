@@ -111,11 +111,23 @@ def _read_counts(path: Path) -> tuple[NDArray[Any], float | None]:
     image = _open(path)
     if image.mode in ("1", "L", "P"):
         raise DataError(f"{path}: has 8 bits, too few for depth; save it with 16, or as an npy file of metres.")
+    return np.asarray(image), _scale_in(image)
+
+
+def _scale_in(image: Image.Image) -> float | None:
     try:
         written = float(image.info.get(COUNTS_PER_METRE, "nan"))
     except (TypeError, ValueError):
         written = math.nan
-    return np.asarray(image), written if written > 0 else None
+    return written if written > 0 else None
+
+
+def written_scale(path: Path) -> float | None:
+    """The counts per metre that a file of depth says itself; None if it says none."""
+    if path.suffix.lower() == ".npy":
+        return None
+    with Image.open(path) as image:
+        return _scale_in(image)
 
 
 def read_array(path: Path) -> NDArray[Any]:
