@@ -29,6 +29,7 @@ from diffperc.config.find import conf_dir
 from diffperc.config.nodes import nodes_of
 from diffperc.config.validate import validate
 from diffperc.engine.build import build_optimizer, build_preprocess, build_protocol
+from diffperc.engine.trainer import check_trainer, quiet_lightning
 from diffperc.errors import DiffPercError
 
 _TASKS = ("depth", "segmentation", "referring", "pose", "normals")
@@ -121,6 +122,7 @@ def outcome(kind: str, groups: list[str], typed: str) -> Outcome:
         build_preprocess(cfg)
         build_optimizer(cfg)
         build_protocol(cfg)
+        check_trainer(cfg)
     except DiffPercError as error:
         result, said = "refused", error.sentence
     except (HydraException, OmegaConfBaseException) as error:
@@ -133,6 +135,7 @@ def outcome(kind: str, groups: list[str], typed: str) -> Outcome:
 
 def outcomes(count: int, seed: int = 0) -> list[Outcome]:
     """Of that many mistakes."""
+    quiet_lightning()
     return [outcome(*mistake) for mistake in itertools.islice(mistakes(seed), count)]
 
 

@@ -68,6 +68,12 @@ class OnlyWith:
 Finite = Annotated[float, Range()]
 Positive = Annotated[float, Range(0, above=True)]
 NotNegative = Annotated[float, Range(0)]
+Weight = Annotated[float, Range(0, 1000)]
+"""Of a term in a loss."""
+Power = Annotated[float, Range(0, 100)]
+"""Of a polynomial that the learning rate follows."""
+Depth = Annotated[float, Range(0, 1e6, above=True)]
+"""Metres."""
 Share = Annotated[float, Range(0, 1)]
 Count = Annotated[int, Range(1)]
 WholeNumber = Annotated[int, Range(0)]

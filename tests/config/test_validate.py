@@ -296,7 +296,7 @@ def test_keys_with_effect_are_taken(overrides: list[str]) -> None:
         ("recipe.lr=0", "recipe.lr: must be more than 0 and at most 100, found 0"),
         ("recipe.lr=-1", "recipe.lr: must be more than 0 and at most 100, found -1"),
         ("recipe.lr=nan", "recipe.lr: must be more than 0 and at most 100, found nan"),
-        ("recipe.weight_decay=-0.1", "recipe.weight_decay: must be at least 0, found -0.1"),
+        ("recipe.weight_decay=-0.1", "recipe.weight_decay: must be at least 0 and at most 100, found -0.1"),
         ("backbone.config=[a]", "backbone.config: must be a text or a mapping or null, found ['a']"),
         ("ema_decay=1.5", "ema_decay: must be at least 0 and less than 1 or null, found 1.5"),
         ("ema_decay=1", "ema_decay: must be at least 0 and less than 1"),

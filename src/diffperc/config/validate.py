@@ -16,7 +16,7 @@ from diffperc.config.nodes import nodes_of
 from diffperc.config.signatures import SIMPLE, Signature, fields_of, signature_of, value_problem
 from diffperc.config.unread import typed_keys, unread_problems
 from diffperc.errors import ConfigError, did_you_mean
-from diffperc.ranges import Count, NotNegative, OnlyWith, Positive, Range, WholeNumber
+from diffperc.ranges import Count, NotNegative, OnlyWith, Range, WholeNumber
 
 _HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 _ABSENT = object()
@@ -46,7 +46,7 @@ _OWN: dict[str, Any] = {
     "trainer.precision": Literal["32-true", "16-mixed", "bf16-mixed", "32", 32],
     "trainer.gradient_clip_val": NotNegative | None,
     "trainer.log_every_n_steps": Count,
-    "trainer.val_check_interval": Positive | None,
+    "trainer.val_check_interval": Annotated[float, Range(0, 1, above=True)] | Count | None,
     "trainer.check_val_every_n_epoch": Count | None,
     "trainer.num_sanity_val_steps": Annotated[int, Range(0, also=-1)] | None,
 }

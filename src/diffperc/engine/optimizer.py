@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from diffperc.errors import ConfigError
-from diffperc.ranges import NotNegative, Positive, Range, Share, WholeNumber
+from diffperc.ranges import Power, Range, Share, WholeNumber
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,8 @@ class Rule:
     """
 
     pattern: str = ""
-    lr: NotNegative = 1.0
-    weight_decay: NotNegative | None = None
+    lr: Annotated[float, Range(0, 1000)] = 1.0
+    weight_decay: Annotated[float, Range(0, 100)] | None = None
     max_ndim: WholeNumber | None = None
 
     def __post_init__(self) -> None:
@@ -61,9 +61,9 @@ class PowerOneCycle:
         power: 0.9 as published.
     """
 
-    min_lr: NotNegative
+    min_lr: Annotated[float, Range(0, 100)]
     warmup: Share = 0.48
-    power: Positive = 0.9
+    power: Power = 0.9
 
     def factor(self, step: int, total: int, max_lr: float) -> float:
         """Learning rate at a step, as a fraction of `max_lr`."""
@@ -86,8 +86,8 @@ class Poly:
         warmup_ratio: the first step's rate, as a fraction of the rate without warm-up.
     """
 
-    min_lr: NotNegative = 0.0
-    power: NotNegative = 1.0
+    min_lr: Annotated[float, Range(0, 100)] = 0.0
+    power: Power = 1.0
     warmup_steps: WholeNumber = 0
     warmup_ratio: Share = 1e-6
 
@@ -115,7 +115,7 @@ class OptimizerRecipe:
     def __init__(
         self,
         lr: Annotated[float, Range(0, 100, above=True)],
-        weight_decay: NotNegative,
+        weight_decay: Annotated[float, Range(0, 100)],
         schedule: Any,
         rules: Sequence[Rule] = (),
         optimizer: Callable[..., Optimizer] = torch.optim.AdamW,

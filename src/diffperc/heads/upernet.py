@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from diffperc.heads.base import Auxiliary, Head
 from diffperc.layers.blocks import convolution_norm_relu
 from diffperc.layers.resize import resize_bilinear
-from diffperc.ranges import Count, NotNegative, Share
+from diffperc.ranges import Count, Share, Weight
 from diffperc.types import Features, FeatureSpec
 
 
@@ -34,7 +34,7 @@ class UPerHead(Head):
         channels: Count = 512,
         pools: Sequence[Count] = (1, 2, 3, 6),
         dropout: Share = 0.0,
-        auxiliary_weight: NotNegative = 0.4,
+        auxiliary_weight: Weight = 0.4,
     ) -> None:
         super().__init__()
         if len(spec.channels) < 2:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffperc.errors import ConfigError
-from diffperc.ranges import Count, NotNegative, Positive, Range, Share, WholeNumber
+from diffperc.ranges import Count, Range, Share, WholeNumber
 from diffperc.types import KeypointSpec, Person, Sample
 
 Matrix = tuple[tuple[float, float, float], tuple[float, float, float]]
@@ -77,12 +77,12 @@ class PersonCrop:
         self,
         size: Sequence[Count] = (256, 192),
         stride: Count = 4,
-        sigma: Positive = 2.0,
-        padding: Positive = 1.25,
+        sigma: Annotated[float, Range(0, 100, above=True)] = 2.0,
+        padding: Annotated[float, Range(0, 10, above=True)] = 1.25,
         flip: Share = 0.5,
         half_body: Share = 0.3,
         half_body_joints: WholeNumber = 8,
-        rotation: NotNegative = 40.0,
+        rotation: Annotated[float, Range(0, 180)] = 40.0,
         rotation_probability: Share = 0.6,
         scale: Annotated[float, Range(0, 1, below=True)] = 0.5,
     ) -> None:

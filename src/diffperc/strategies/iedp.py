@@ -31,7 +31,7 @@ from diffperc.backbones import Backbone
 from diffperc.encoders import ClipImageEncoder
 from diffperc.errors import ConfigError
 from diffperc.layers.blocks import ResidualTokenMLP, TokenMLP
-from diffperc.ranges import Count, NotNegative, Timestep, WithAttention
+from diffperc.ranges import Count, Timestep, Weight, WithAttention
 from diffperc.strategies.base import Strategy, constant_timestep, expression_length, with_expression
 from diffperc.strategies.parts.attention_maps import append_attention, widened
 from diffperc.strategies.parts.text_table import Templates, TextTable
@@ -91,7 +91,7 @@ class IEDP(Strategy):
         text: TextSpec,
         queries: Count | None = None,
         heads: Count = 8,
-        explicit_weight: NotNegative = 1.0,
+        explicit_weight: Weight = 1.0,
         templates: Templates = "a photo of a {}",
         timestep: Timestep = 1,
         attention: Sequence[Count] = (),

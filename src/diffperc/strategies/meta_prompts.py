@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from diffperc.backbones import Backbone
 from diffperc.layers.blocks import TokenMLP
-from diffperc.ranges import Count, NotNegative, OnlyWith
+from diffperc.ranges import Count, NotNegative, OnlyWith, Weight
 from diffperc.strategies.base import Strategy, expression_length, with_expression
 from diffperc.strategies.parts.readout import FusedReadout, PyramidReadout
 from diffperc.types import Batch, Branch, Conditioning, Features, TextSpec
@@ -59,7 +59,7 @@ class MetaPrompts(Strategy):
         shared: Annotated[bool, OnlyWith("steps", least=2)] = False,
         adapter: bool = True,
         readout: Literal["fused", "pyramid"] = "fused",
-        supervise_steps: Annotated[NotNegative, OnlyWith("steps", least=2)] = 0.0,
+        supervise_steps: Annotated[Weight, OnlyWith("steps", least=2)] = 0.0,
         init_std: Annotated[NotNegative | None, OnlyWith("readout", equal="fused")] = 0.001,
     ) -> None:
         super().__init__()

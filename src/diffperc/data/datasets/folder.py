@@ -29,7 +29,7 @@ from diffperc.data.formats.persons import Persons
 from diffperc.data.formats.split import Splitting
 from diffperc.data.shared_list import SharedList
 from diffperc.errors import ConfigError, DataError, did_you_mean
-from diffperc.ranges import Length, Positive
+from diffperc.ranges import Depth, Length, Positive
 from diffperc.types import COCO_KEYPOINTS, DatasetInfo, DenseTarget, FolderOptions, Sample, Target
 
 # options that are read for some kinds of ground truth alone
@@ -84,7 +84,7 @@ class Folder(PerceptionDataset):
         classes: Any = None,
         ignore: Sequence[int] = (255,),
         depth_scale: Positive = 1000.0,
-        max_depth: Positive = 10.0,
+        max_depth: Depth = 10.0,
         scenes: Sequence[str] | None = None,
         keypoints: str = "keypoints.json",
         expression_length: Length = 40,

@@ -24,7 +24,7 @@ from diffperc.data.base import Split
 from diffperc.data.datasets.paired import DepthDataset, read_pairs
 from diffperc.data.diagnostics import STOP, Diagnostics
 from diffperc.errors import DataError
-from diffperc.ranges import Positive
+from diffperc.ranges import Depth
 
 _LISTS = {"train": "eigen_train_list.txt", "val": "eigen_test_list.txt"}
 _PLACES = (
@@ -45,7 +45,7 @@ class KITTI(DepthDataset):
     name = "kitti"
     counts_per_metre = 256.0
 
-    def __init__(self, split: Split, root: str, max_depth: Positive = 80.0, diagnostics: Diagnostics = STOP) -> None:
+    def __init__(self, split: Split, root: str, max_depth: Depth = 80.0, diagnostics: Diagnostics = STOP) -> None:
         super().__init__(split, root, max_depth, diagnostics=diagnostics)
 
     def list_pairs(self, root: Path) -> list[tuple[Path, Path]]:

@@ -17,7 +17,7 @@ from diffperc.data.base import Split
 from diffperc.data.datasets.paired import DepthDataset, read_pairs
 from diffperc.data.diagnostics import STOP, Diagnostics
 from diffperc.data.formats.files import Listing
-from diffperc.ranges import Positive
+from diffperc.ranges import Depth
 
 _LISTS = {"train": "train_list.txt", "val": "test_list.txt"}
 _BASES = {"train": "sync", "val": "official_splits/test"}
@@ -37,7 +37,7 @@ class NYUv2(DepthDataset):
         self,
         split: Split,
         root: str,
-        max_depth: Positive = 10.0,
+        max_depth: Depth = 10.0,
         scenes: Sequence[str] = (),
         diagnostics: Diagnostics = STOP,
     ) -> None:

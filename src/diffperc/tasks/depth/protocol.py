@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from diffperc.errors import ConfigError
-from diffperc.ranges import Count, NotNegative, Positive, WholeNumber
+from diffperc.ranges import Count, Depth, Range, WholeNumber
 from diffperc.types import Protocol
 
 
@@ -22,8 +23,8 @@ class DepthProtocol(Protocol):
             predicts the whole image at once.
     """
 
-    min_depth: NotNegative
-    max_depth: Positive
+    min_depth: Annotated[float, Range(0, 1e6)]
+    max_depth: Depth
     crop: tuple[WholeNumber, WholeNumber, WholeNumber, WholeNumber] | None = None
     crop_size: tuple[Count, Count] | None = None
     windows: Count = 1

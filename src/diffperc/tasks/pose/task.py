@@ -6,13 +6,13 @@ that of ViTPose: heatmaps at a quarter of the crop's size, mean squared error wi
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from torch import Tensor
 
 from diffperc.data import PerceptionDataset
 from diffperc.metrics import KeypointMetrics
-from diffperc.ranges import Positive
+from diffperc.ranges import Range
 from diffperc.targets import KeypointsTarget
 from diffperc.tasks.base import PerceptionTask
 from diffperc.tasks.pose.baseline import pose_baseline
@@ -42,7 +42,7 @@ class PoseTask(PerceptionTask):
     out_stride = 4
     predictor = PosePredictor
 
-    def __init__(self, loss_scale: Positive = 1.0, **kwargs: Any) -> None:
+    def __init__(self, loss_scale: Annotated[float, Range(0, 1e6, above=True)] = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.loss_scale = loss_scale
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from diffperc.data import PerceptionDataset
 from diffperc.losses import cross_entropy
 from diffperc.metrics import ReferringMetrics
-from diffperc.ranges import NotNegative
+from diffperc.ranges import Weight
 from diffperc.targets import ReferentTarget
 from diffperc.tasks.base import PerceptionTask
 from diffperc.tasks.referring.baseline import referring_baseline
@@ -35,7 +35,7 @@ class ReferringTask(PerceptionTask):
     monitor: ClassVar[tuple[str, str]] = ("val/oiou", "max")
     predictor = ReferringPredictor
 
-    def __init__(self, class_weights: Sequence[NotNegative] = (0.9, 1.1), **kwargs: Any) -> None:
+    def __init__(self, class_weights: Sequence[Weight] = (0.9, 1.1), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.class_weights = tuple(class_weights)
 

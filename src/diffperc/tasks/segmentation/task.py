@@ -11,7 +11,7 @@ from diffperc.data import PerceptionDataset
 from diffperc.errors import ConfigError
 from diffperc.losses import cross_entropy, lovasz_softmax
 from diffperc.metrics import SegmentationMetrics
-from diffperc.ranges import NotNegative
+from diffperc.ranges import Weight
 from diffperc.targets import MaskTarget
 from diffperc.tasks.base import PerceptionTask
 from diffperc.tasks.segmentation.baseline import segmentation_baseline
@@ -35,7 +35,7 @@ class SegmentationTask(PerceptionTask):
     monitor: ClassVar[tuple[str, str]] = ("val/miou", "max")
     predictor = SegmentationPredictor
 
-    def __init__(self, lovasz: NotNegative = 0.0, **kwargs: Any) -> None:
+    def __init__(self, lovasz: Weight = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.lovasz = lovasz
 
