@@ -20,7 +20,7 @@ from tests.helpers import call_all, composed
 
 SMALL = ["preprocessing.short_side=24", "preprocessing.crop=24", "step_seconds=1000"]
 Done = tuple[Path, dict[str, tuple[int, str]]]
-QUICK = ["num_workers=0", "seconds=0.1"]
+QUICK = ["num_workers=0", "seconds=0.1", "recipe.batch_size=2"]
 
 
 def report(folder: Path) -> dict[str, Any]:
@@ -39,9 +39,10 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
         "persons": ["dataset=coco_pose", f"dataset.root={write_coco(place / 'coco')}", "task=pose"],
         "half": ["dataset=camvid", f"dataset.root={place / 'good data'}", "task=segmentation", *SMALL, "splits=[val]"],
         "wrong": ["dataset=scenes", "samples=0"],
+        "few": ["dataset=camvid", f"dataset.root={place / 'good data'}", "task=segmentation", "recipe.batch_size=3"],
         "empty": ["dataset=folder", "dataset.root=leer ü", "task=referring"],
     }
-    jobs = [("inspect", [*o, *QUICK, f"hydra.run.dir={name}"]) for name, o in options.items()]
+    jobs = [("inspect", [*QUICK, *o, f"hydra.run.dir={name}"]) for name, o in options.items()]
     return place, dict(zip(options, call_all(jobs, place), strict=True))
 
 
@@ -79,7 +80,7 @@ def test_good_data_is_counted_measured_and_drawn(done: Done) -> None:
     assert {name: c["share"] for name, c in train["counts"].items() if c["samples"]} == {"road": 0.5, "car": 0.5}
     assert [c["samples"] for c in found["splits"]["val"]["counts"].values()] == [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
     assert found["notes"][0].startswith("train: 9 of 11 classes do not occur: sky, building, pole, pavement")
-    assert found["loader"]["images_per_second"] > found["loader"]["needed_per_second"] == 0.016
+    assert found["loader"]["images_per_second"] > found["loader"]["needed_per_second"] == 0.002
     assert np.asarray(Image.open(place / "good/montage.png")).std() > 10
 
 
@@ -111,6 +112,14 @@ def test_missing_images_of_persons_are_listed_and_the_rest_can_be_used(done: Don
     notes = [n for n in found["notes"] if "lists the image '000000000003.jpg', which is not in" in n]
     assert len(notes) == 2  # of either split
     assert [c["count"] for c in found["splits"]["train"]["counts"].values()][:4] == [3, 3, 3, 2]
+
+
+def test_fewer_samples_than_a_batch_are_a_problem_as_in_training(done: Done) -> None:
+    place, results = done
+    assert results["few"][0] == 2
+    assert report(place / "few")["problems"] == [
+        "train: has 2 samples, fewer than recipe.batch_size=3; set recipe.batch_size=2, or less."
+    ]
 
 
 def test_an_empty_folder_is_a_sentence(done: Done) -> None:

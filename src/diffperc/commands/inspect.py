@@ -54,7 +54,7 @@ def inspect(cfg: DictConfig) -> None:
         speed = _speed(sets, summaries, cfg)
     except KeyboardInterrupt:
         stopped, tried = True, _Trial(cfg, {}, {})
-    problems = [*diagnostics.problems, *problems_of(sets, summaries, target), *tried.problems]
+    problems = [*diagnostics.problems, *problems_of(sets, summaries, target), *_few(cfg, sets), *tried.problems]
     report = {
         **_names(cfg),
         "complete": not stopped and cfg.samples is None,
@@ -63,7 +63,7 @@ def inspect(cfg: DictConfig) -> None:
         },
         "loader": speed,
         "truth_as_prediction": tried.scores,
-        "notes": [*diagnostics.left_out, *notes_of(sets, summaries, target), *_few(cfg, sets), *tried.notes],
+        "notes": [*diagnostics.left_out, *notes_of(sets, summaries, target), *tried.notes],
         "problems": problems,
     }
     _write(report, sets, target, 0 if stopped else int(cfg.pictures), folder, diagnostics.drafts)
@@ -194,11 +194,13 @@ def _speed(sets: dict[str, PerceptionDataset], summaries: dict[str, Summary], cf
 
 
 def _few(cfg: DictConfig, sets: dict[str, PerceptionDataset]) -> list[str]:
-    """A note if there are fewer training samples than in a batch."""
-    if "train" not in sets or len(sets["train"]) >= cfg.recipe.batch_size:
+    """A problem if there are fewer training samples than in a batch."""
+    count = len(sets["train"]) if "train" in sets else cfg.recipe.batch_size
+    if count >= cfg.recipe.batch_size:
         return []
     return [
-        f"train: has {len(sets['train'])} samples; training needs at least recipe.batch_size={cfg.recipe.batch_size}."
+        f"train: has {count} samples, fewer than recipe.batch_size={cfg.recipe.batch_size}; set recipe.batch_size={count}, "
+        "or less."
     ]
 
 
