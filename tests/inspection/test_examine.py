@@ -18,6 +18,7 @@ from diffperc.errors import DataError
 from diffperc.inspection.examine import examine_before_training, grouped
 from diffperc.inspection.scoring import scores_of_the_truth, scoring_problem
 from diffperc.targets import DepthTarget, KeypointsTarget, MaskTarget, ReferentTarget
+from diffperc.tasks.normals.target import NormalsTarget
 from diffperc.tasks.segmentation import SegmentationTask
 from diffperc.types import DenseTarget
 from tests.fakes import coco_pose, refcoco
@@ -157,6 +158,58 @@ def test_depth_files_that_say_their_own_scale_are_named(tmp_path: Path) -> None:
     assert np.unique(depth).tolist() == [2.0]
 
 
+@pytest.mark.parametrize(
+    ("metres", "max_depth", "expected"),
+    [
+        (
+            (2000.0, 2000.0, 2000.0),
+            1e4,
+            "the median of the images' mean depths is 2e+03 m; is dataset.depth_scale right",
+        ),
+        ((2.0, 2000.0, 2.0), 1e4, "the mean depths of the images are between 2 and 2e+03 m; are the units mixed?"),
+        ((1.0, 1.0, 1.0), 10.0, "the largest depth of every image is 1; if each was scaled"),
+        ((2.0, 2.0, 2.0), 100.0, "no depth is beyond 2 m, and dataset.max_depth=100 m"),
+        ((2.0, 3.0, 2.0), 10.0, None),
+    ],
+)
+def test_depth_in_other_units_is_said(
+    tmp_path: Path, metres: tuple[float, ...], max_depth: float, expected: str | None
+) -> None:
+    root = write(tmp_path, [np.full(SIZE, value, np.float32) for value in metres], folder="depth")
+    said = [note for note in notes(root, DepthTarget(), max_depth=max_depth) if note.startswith("train")]
+    assert any(expected in note for note in said) if expected else not said
+
+
+@pytest.mark.parametrize(
+    ("channels", "expected"),
+    [
+        (lambda n: n[..., ::-1], "of the normals point away from the camera"),
+        (lambda n: (n + 1) / 2, "no component of any normal is negative"),
+        (lambda n: n, None),
+    ],
+)
+def test_normals_of_another_convention_are_said(tmp_path: Path, channels: Any, expected: str | None) -> None:
+    across = np.linspace(-0.6, 0.6, SIZE[1], dtype=np.float32)
+    x, y = np.meshgrid(across, across)
+    normals = np.stack([x, y, np.sqrt(1 - x**2 - y**2)], -1)
+    root = write(tmp_path, [channels(normals).astype(np.float32)] * 3, folder="normals")
+    said = [note for note in notes(root, NormalsTarget()) if note.startswith("train")]
+    assert any(expected in note for note in said) if expected else not said
+
+
+def test_boxes_given_as_two_corners_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = coco_pose.write_root(tmp_path)
+    path = root / "annotations" / "person_keypoints_train2017.json"
+    content = json.loads(path.read_text())
+    COCOPose("train", str(root))
+    assert "reach beyond" not in caplog.text
+    for entry in content["annotations"]:
+        entry["bbox"] = [10, 10, coco_pose.WIDTH - 1, coco_pose.HEIGHT - 1]
+    path.write_text(json.dumps(content))
+    COCOPose("train", str(root))
+    assert "boxes reach beyond their images and are cut there; COCO's boxes are x, y, width and height" in caplog.text
+
+
 def test_near_twins_on_both_sides_are_said(tmp_path: Path) -> None:
     root = write(tmp_path, [halves(0, 1)] * 4)
     assert notes(root) == []
@@ -169,7 +222,7 @@ def test_near_twins_on_both_sides_are_said(tmp_path: Path) -> None:
 
 def test_problems_that_differ_in_the_file_alone_are_one() -> None:
     problems = ["a.png: is bad.", "b.png: is bad.", "c.png: is worse.", "no file at all"]
-    assert grouped(problems) == ["a.png: is bad. (2 files, b.png among them)", "c.png: is worse.", "no file at all"]
+    assert grouped(problems) == ["a.png: is bad. (2 like it, b.png among them)", "c.png: is worse.", "no file at all"]
 
 
 def test_the_truth_scores_best_or_the_reason_is_said(tmp_path: Path) -> None:

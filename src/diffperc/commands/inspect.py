@@ -89,7 +89,7 @@ class _Trial:
         self.scores: dict[str, float] = {}
         self.problems: list[str] = []
         self.notes: list[str] = []
-        if not sets or any(summary.problems for summary in summaries.values()):
+        if not all(map(len, sets.values())) or any(summary.problems for summary in summaries.values()) or not sets:
             return
         with self._collecting():
             build_preprocess(cfg)
@@ -221,5 +221,6 @@ def _write(
         written.append(f"{name} (a draft; complete it and put it into the data set)")
     if pictures and sets and write_montage(sets, target, pictures, folder / "montage.png"):
         written.append("montage.png")
-    print_report({**report, "problems": grouped(report["problems"])}, target.counted)
+    shown = {"problems": grouped(report["problems"]), "notes": grouped(report["notes"])}
+    print_report({**report, **shown}, target.counted)
     print(f"written: {folder}/ {', '.join(written)}")

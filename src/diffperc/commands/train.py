@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from diffperc.checkpoints import check_fits, checkpoint_in, load, read_checkpoint
 from diffperc.config.nodes import with_absolute_paths
 from diffperc.config.run_folder import check_free
+from diffperc.data.diagnostics import SaidOnce
 from diffperc.engine.build import build_dataset, build_preprocess, build_protocol, build_task, task_class
 from diffperc.engine.callbacks import CostMonitor
 from diffperc.engine.datamodule import PerceptionData
@@ -89,7 +90,8 @@ def train_run(
     preprocess = build_preprocess(cfg)
     resumed = None if cfg.ckpt is None else checkpoint_in(cfg.ckpt, "last")
     check_free(folder, resumed)
-    train_set, val_set = build_dataset(cfg, "train"), build_dataset(cfg, "val")
+    diagnostics = SaidOnce()
+    train_set, val_set = build_dataset(cfg, "train", diagnostics), build_dataset(cfg, "val", diagnostics)
     sets = {"train": train_set, "val": val_set}
     summaries, notes = examine_before_training(sets, task_class(cfg).target)
     if resumed is not None:

@@ -37,6 +37,18 @@ class Diagnostics:
             log.warning("%s", sentences[0])
 
 
+class SaidOnce(Diagnostics):
+    """The same, for several splits of one data set: what each of them finds is said once."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def unused(self, sentences: Sequence[str]) -> None:
+        new = [sentence for sentence in sentences if sentence not in self._said]
+        self._said.update(new)
+        super().unused(new)
+
+
 class Collected(Diagnostics):
     """Keeps everything.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -133,20 +134,19 @@ def examine_before_training(sets: Sets, target: Target) -> tuple[Summaries, list
 
 
 def grouped(sentences: Sequence[str]) -> list[str]:
-    """One sentence for those that differ in the file alone, which they begin with."""
-    files_of: dict[str, list[str]] = {}
+    """One sentence for those that differ in the file alone, which they begin with and may name again."""
+    alike: dict[str, list[str]] = {}
     for sentence in sentences:
         file, colon, rest = sentence.partition(": ")
-        is_file = bool(colon) and Path(file).suffix != ""
-        files_of.setdefault(rest if is_file else sentence, []).append(file if is_file else sentence)
-    found = []
-    for text, files in files_of.items():
-        if files[0] == text:
-            found.append(text)
-        elif len(files) == 1:
-            found.append(f"{files[0]}: {text}")
+        if colon and Path(file).suffix:
+            rest = re.sub(rf"(?<!\w){re.escape(Path(file).stem)}(?!\w)", "*", rest)
+            alike.setdefault(rest, []).append(sentence)
         else:
-            found.append(f"{files[0]}: {text} ({len(files)} files, {files[1]} among them)")
+            alike.setdefault(sentence, []).append(sentence)
+    found = []
+    for group in alike.values():
+        second = f" ({len(group)} like it, {group[1].partition(': ')[0]} among them)" if len(group) > 1 else ""
+        found.append(f"{group[0]}{second}")
     return found
 
 

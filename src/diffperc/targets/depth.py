@@ -19,6 +19,8 @@ from diffperc.visualization.colours import colormapped
 
 _SPARSE = 0.2
 _SCALE = "depth, counts per metre that the file says"
+_MIXED = 50.0  # factor between the mean depths of two images
+_RANGE_USED = 0.1  # of max_depth, below which it may be a mistake
 _PLAUSIBLE = (0.1, 200.0)  # metres
 
 
@@ -74,7 +76,11 @@ class DepthTarget(DenseTarget):
         notes = []
         _, median, _ = summary.ranges().get("depth, mean m", (1, 1, 1))
         if not _PLAUSIBLE[0] < median < _PLAUSIBLE[1]:
-            notes.append(f"{split}: half of the images have a mean depth beyond {median:.3g} m; is the scale right?")
+            notes.append(
+                f"{split}: the median of the images' mean depths is {median:.3g} m; is dataset.depth_scale right, and are "
+                "arrays in metres?"
+            )
+        notes += _units(summary, info, split)
         beyond = summary.share_above("depth, largest m", info.max_depth or np.inf)
         if beyond:
             _, _, largest = summary.ranges()["depth, largest m"]
@@ -109,3 +115,26 @@ class DepthTarget(DenseTarget):
             points = cv2.dilate(measured.astype(np.uint8), brush)[..., None] > 0
             picture = np.where(points, cv2.dilate(picture, brush), sample.image // 3).astype(np.uint8)
         return Panel(f"depth {low:.1f} to {high:.1f} m, {measured.mean():.0%} measured", picture)
+
+
+def _units(summary: Any, info: DatasetInfo, split: str) -> list[str]:
+    """Notes about depth that may not be in metres, or not in those that `max_depth` suggests."""
+    ranges, notes = summary.ranges(), []
+    if "depth, largest m" not in ranges:
+        return []
+    least, _, largest = ranges["depth, mean m"]
+    if largest > _MIXED * least:
+        notes.append(
+            f"{split}: the mean depths of the images are between {least:.3g} and {largest:.3g} m; are the units mixed?"
+        )
+    first, _, last = ranges["depth, largest m"]
+    if first == last == 1.0 and summary.count > 1:
+        notes.append(
+            f"{split}: the largest depth of every image is 1; if each was scaled to [0, 1], it is no depth in metres."
+        )
+    if info.max_depth is not None and last < _RANGE_USED * info.max_depth:
+        notes.append(
+            f"{split}: no depth is beyond {last:.3g} m, and dataset.max_depth={info.max_depth:g} m; set it to the largest "
+            "depth that the network should express, for a finer resolution."
+        )
+    return notes

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from numpy.typing import NDArray
-from omegaconf import OmegaConf
 from torch import Tensor
 
+from diffperc.data.formats.files import read_text
 from diffperc.data.formats.headers import read_ids
 from diffperc.data.formats.images import read_mask
 from diffperc.errors import ConfigError, DataError
@@ -155,14 +156,44 @@ def _names_by_id(options: FolderOptions) -> dict[int, str]:
     if given is None or isinstance(given, str):
         file = options.root / (given or "classes.yaml")
         where, given = str(file), _read_classes(file)
-    by_id = _by_id(given)
-    allowed = set(range(_IDS)).difference(options.ignore)
-    if not by_id or not allowed.issuperset(by_id) or not _are_names(list(by_id.values())):
+    by_id = dict(enumerate(given)) if isinstance(given, list | tuple) else given
+    problem = _wrong_classes(by_id, options.ignore)
+    if problem:
         raise ConfigError(
-            f"{where}: must be different names in the order of their ids, or names by id from 0 to 255, none of them among "
-            f"dataset.ignore={list(options.ignore)}; in yaml a word such as yes needs quotes."
+            f"{where}: {problem}. Give a list of different names in the order of their ids, as in [road, sky], or names by "
+            "id, as in {0: road, 7: sky}."
         )
-    return dict(sorted(by_id.items()))
+    return {int(number): name for number, name in sorted(by_id.items(), key=lambda item: int(item[0]))}
+
+
+def _wrong_classes(by_id: Any, ignore: Sequence[int]) -> str | None:
+    """What is wrong with names by id, as a clause."""
+    if not by_id:
+        return "names no class"
+    if not isinstance(by_id, Mapping):
+        return "holds a single value, not a list"
+    named: dict[str, int] = {}
+    numbers: set[int] = set()
+    for key, name in by_id.items():
+        if not str(key).isdigit() or int(key) >= _IDS:
+            return f"has the id {key!r}; ids are whole numbers from 0 to 255"
+        number = int(key)
+        if number in numbers:
+            return f"names the id {number} twice"
+        if number in ignore:
+            rest = ",".join(str(i) for i in ignore if i != number)
+            return (
+                f"names the id {number}, which is not counted because it is in dataset.ignore; if it is a class, set "
+                f"dataset.ignore=[{rest}]"
+            )
+        if not isinstance(name, str) or not name.strip():
+            shown = f" ({name!r})" if isinstance(name, str | int | float) else ""
+            return f"gives the id {number} no name{shown}; in yaml a word such as yes or 7 needs quotes"
+        if name in named:
+            return f"has the name {name!r} for the ids {named[name]} and {number}"
+        named[name] = number
+        numbers.add(number)
+    return None
 
 
 def _read_classes(file: Path) -> Any:
@@ -171,24 +202,20 @@ def _read_classes(file: Path) -> Any:
             f"Folder: there is no file '{file}'. It names the classes, in the order of their ids in the masks "
             "(- road), or by id (7: road); write it, or set dataset.classes=[road,sky]."
         )
+    text = read_text(file)
     try:
-        return OmegaConf.to_container(OmegaConf.load(file))
-    except Exception as error:  # from yaml, OmegaConf, or decoding
-        raise DataError(f"{file}: cannot be read as yaml ({str(error).splitlines()[0]}).") from error
-
-
-def _by_id(given: Any) -> dict[int, Any]:
-    """The entries by id; empty if an id is no whole number, or occurs twice (as 1 and "1")."""
-    if isinstance(given, list | tuple):
-        return dict(enumerate(given))
-    if not isinstance(given, Mapping) or not all(map(str.isdigit, map(str, given))):
-        return {}
-    by_id = {int(label): name for label, name in given.items()}
-    return by_id if len(by_id) == len(given) else {}
-
-
-def _are_names(names: Sequence[Any]) -> bool:
-    """Whether all are different texts that are not blank."""
-    if not all(isinstance(name, str) for name in names):
-        return False
-    return all(map(str.strip, names)) and len(set(names)) == len(names)
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        content = loader.construct_document(node) if node is not None else None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        place = getattr(error, "problem_mark", None)
+        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise DataError(
+            f"{file}: cannot be read as yaml ({reason}{f', line {place.line + 1}' if place else ''})."
+        ) from error
+    # of equal keys yaml would take the last
+    keys = [key.value for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice is not None:
+        raise DataError(f"{file}: names the id {twice} twice.")
+    return content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -13,7 +14,7 @@ from PIL import Image
 
 from diffperc.data import Folder
 from diffperc.data.diagnostics import Collected
-from diffperc.data.formats.images import read_depth
+from diffperc.data.formats.images import read_depth, read_mask, read_region
 from diffperc.data.formats.split import Splitting
 from diffperc.errors import ConfigError, DataError
 from diffperc.targets import DepthTarget, KeypointsTarget, MaskTarget, ReferentTarget
@@ -222,22 +223,61 @@ def test_bad_folders_get_a_sentence(root: Path, case: str) -> None:
         names_of(open_(root, target))
 
 
-def test_wrong_classes_are_a_sentence(root: Path) -> None:
-    for classes in (
-        {"road": "red"},
-        {300: "x"},
-        [],
-        ["a", "a"],
-        ["a", " "],
-        ["a", True],
-        {0: "a", 255: "b"},
-        5,
-        {"00": "a", "0": "b"},
-    ):
-        with pytest.raises(
-            ConfigError, match=r"dataset\.classes: must be different names in the order of their ids, or names by id"
-        ):
-            open_(root, MASK, classes=classes)
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        ({"road": "red"}, "has the id 'road'; ids are whole numbers from 0 to 255"),
+        ({300: "x"}, "has the id 300; ids are whole numbers"),
+        ([], "names no class"),
+        (["a", "a"], "has the name 'a' for the ids 0 and 1"),
+        (["a", " "], "gives the id 1 no name"),
+        (["a", True], "gives the id 1 no name (True); in yaml a word such as yes or 7 needs quotes"),
+        (
+            {0: "a", 255: "b"},
+            "names the id 255, which is not counted because it is in dataset.ignore; if it is a class, set ",
+        ),
+        (5, "holds a single value, not a list"),
+        ({"00": "a", "0": "b"}, "names the id 0 twice"),
+    ],
+)
+def test_wrong_classes_are_a_sentence(root: Path, classes: Any, expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        open_(root, MASK, classes=classes)
+    assert caught.value.sentence.startswith(f"dataset.classes: {expected}")
+
+
+# each name is twice the one before: written out, gigabytes
+BOMB = "a: &a [x,x]\n" + "".join(
+    f"{b}: &{b} [*{a},*{a}]\n" for a, b in itertools.pairwise("abcdefghijklmnopqrstuvwxyz")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0: road\n0: sky\n", "names the id 0 twice"),
+        ("\t- road\n", "cannot be read as yaml \\(found character .*, line 1\\)"),
+        ("- road\n- [\n", "cannot be read as yaml \\(.*, line 3\\)"),
+        ("road\n", "holds a single value, not a list"),
+        ("- road\n- no\n", "gives the id 1 no name \\(False\\)"),
+        ("", "is empty"),
+        (BOMB, "has the id 'a'"),
+    ],
+)
+def test_a_wrong_file_of_classes_is_a_sentence(root: Path, text: str, expected: str) -> None:
+    (root / "classes.yaml").write_text(text)
+    with pytest.raises((ConfigError, DataError), match=rf"classes\.yaml: .*{expected}"):
+        open_(root, MASK)
+
+
+def test_files_with_other_suffixes_are_said(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A photo of a phone among the images, and masks that were exported as jpg, too."""
+    (root / "images" / "phone.HEIC").write_bytes(b"x")
+    for name in ("a.jpg", "b.jpg"):
+        (root / "masks" / name).write_bytes(b"x")
+    open_(root, MASK)
+    assert "images: 1 files end in '.HEIC', such as phone.HEIC, which are not read; images are .jpg, " in caplog.text
+    assert "masks: 2 files end in '.jpg', such as a.jpg, which are not read; files of mask are .png." in caplog.text
 
 
 def test_an_image_in_two_rows_and_a_mask_without_image_are_said(root: Path) -> None:
@@ -427,3 +467,42 @@ def test_sentinels_of_any_width_are_not_measured(tmp_path: Path, dtype: type) ->
     counts = np.array([[0, 1000, np.iinfo(dtype).max, 65535]], dtype)
     np.save(tmp_path / "d.npy", counts)
     assert read_depth(tmp_path / "d.npy", 1000.0).tolist() == [[0, 1, 0, 0]]
+
+
+def test_lists_that_are_not_read_are_said(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (root / "train.txt").write_text(f"{NAMES[0]}\n")
+    open_(root, MASK, val=0.5)
+    assert "train.txt: is not read; the fraction decides which images are for validation." in caplog.text
+    with pytest.raises(DataError, match=r"group_by=folder: is not read, because train\.txt decides"):
+        open_(root, MASK, val="train.txt", group_by="folder")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        (
+            "metadata.csv",
+            "file_name,mask,mask\na.jpg,a.png,b.png\n",
+            "metadata.csv: has the column 'mask' more than once",
+        ),
+        (
+            "metadata.jsonl",
+            '{"file_name": "a.jpg", "file_name": "b.jpg"}\n',
+            "the key 'file_name' occurs more than once",
+        ),
+    ],
+)
+def test_a_column_that_occurs_twice_is_refused(root: Path, name: str, text: str, expected: str) -> None:
+    (root / name).write_text(text)
+    with pytest.raises(DataError, match=expected):
+        open_(root, MASK)
+
+
+def test_a_mask_saved_as_jpg_is_refused(root: Path) -> None:
+    """Its compression leaves other ids, and values that are not 0, along the borders."""
+    file = root / "masks" / "a.jpg"
+    Image.new("L", SIZE).save(file)
+    with pytest.raises(DataError, match=r"a\.jpg: is a jpg, which changes the values"):
+        read_mask(file, 2)
+    with pytest.raises(DataError, match=r"a\.jpg: is a jpg, which changes the values"):
+        read_region(file)

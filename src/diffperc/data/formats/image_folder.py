@@ -97,9 +97,11 @@ class _Reading:
     def records(self) -> list[Record]:
         """All of them, sorted; files that are not used are reported."""
         tables = self._tables()
-        present = _files(self.images, IMAGE_SUFFIXES) if self.images != self.root else []
+        present: list[Path] = []
+        if self.images != self.root:
+            present = _files(self.images, IMAGE_SUFFIXES, "images", self.diagnostics)
         rows = self._rows_of_tables(tables) if tables else self._rows_of_files(present)
-        self.of_stem = _by_stem(self.targets, self.target.suffixes, self.diagnostics)
+        self.of_stem = _by_stem(self.targets, self.target, self.diagnostics)
         found = list(filter(None, map(self._record, rows)))
         self._report_unused(found, present if tables else [])
         return sorted(found, key=lambda record: (record.name, str(record.target)))
@@ -214,9 +216,13 @@ class _Reading:
         self.diagnostics.unused(unused)
 
 
-def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
-    """Files at any depth, also behind links; hidden ones, such as macOS's ``._1.jpg``, are skipped."""
+def _files(folder: Path, suffixes: Sequence[str], kind: str, diagnostics: Diagnostics) -> list[Path]:
+    """Files at any depth, also behind links; hidden ones, such as macOS's ``._1.jpg``, are skipped.
+
+    Files with other suffixes, tables excepted, are reported, one sentence for each suffix.
+    """
     found: list[Path] = []
+    others: dict[str, list[Path]] = {}
     visited = set()
     for place, inner, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
@@ -229,6 +235,15 @@ def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
             file = Path(place, name)
             if file.suffix.lower() in suffixes:
                 found.append(file)
+            elif name not in (*TABLES, *SENTENCES):
+                others.setdefault(file.suffix, []).append(file)
+    for suffix, files in sorted(others.items()):
+        diagnostics.unused(
+            [
+                f"{folder}: {len(files)} files end in '{suffix}', such as {min(files).relative_to(folder)}, which are not "
+                f"read; {kind} are {', '.join(suffixes)}."
+            ]
+        )
     return sorted(found)
 
 
@@ -236,9 +251,9 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".")
 
 
-def _by_stem(folder: Path, suffixes: Sequence[str], diagnostics: Diagnostics) -> dict[str, Path]:
+def _by_stem(folder: Path, target: DenseTarget, diagnostics: Diagnostics) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for file in _files(folder, suffixes):
+    for file in _files(folder, target.suffixes, f"files of {target.name}", diagnostics):
         first = found.setdefault(_stem(file, folder), file)
         if first != file:
             diagnostics.problem(f"{file}: {first.name} is beside it, and an image has one target. Remove one of them.")

@@ -155,10 +155,19 @@ def read_region(path: Path) -> NDArray[np.uint8]:
     Raises:
         DataError: missing, damaged, or with several channels.
     """
-    pixels = np.asarray(_open(path))
+    image = _open(path)
+    _check_lossless(image, path)
+    pixels = np.asarray(image)
     if pixels.ndim != 2:
         raise DataError(f"{path}: a mask of one object has one channel, this one has {pixels.shape[-1]}.")
     return (pixels != 0).astype(np.uint8)
+
+
+def _check_lossless(image: Image.Image, path: Path) -> None:
+    if image.format == "JPEG":
+        raise DataError(
+            f"{path}: is a jpg, which changes the values along the borders of a mask; save the original as png."
+        )
 
 
 def read_mask(path: Path, classes: int | Mapping[int, int], ignore: Collection[int] = ()) -> NDArray[np.uint8]:
@@ -173,6 +182,7 @@ def read_mask(path: Path, classes: int | Mapping[int, int], ignore: Collection[i
         DataError: missing, damaged, not an index image, or with an id that is neither a class nor ignored.
     """
     image = _open(path)
+    _check_lossless(image, path)
     if image.mode not in ("L", "P"):
         raise DataError(
             f"{path}: a mask holds class ids in one 8-bit channel (L or P), this image has mode {image.mode}; save the ids."

@@ -19,6 +19,7 @@ from diffperc.types import Person, Sample
 from diffperc.types.keypoints import COCO_KEYPOINTS
 
 _PERSON = 1  # COCO's category
+_FEW_BEYOND = 0.4
 _NUMBERS = 3 * len(COCO_KEYPOINTS.names)
 
 
@@ -138,6 +139,7 @@ def _annotated(
     file: Path, content: Mapping[str, Any], images: Mapping[int, _Image], diagnostics: Diagnostics
 ) -> Iterator[Person]:
     unused: list[str] = []
+    persons, beyond = 0, 0
     for entry in content["annotations"]:
         image = images.get(entry["image_id"])
         if image is None or entry["iscrowd"] or not entry["num_keypoints"]:
@@ -155,8 +157,16 @@ def _annotated(
                 f"{file.name}: the box of annotation {entry['id']} covers no pixel of its image; it is left out."
             )
             continue
+        left, top, width, height = entry["bbox"]
+        persons += 1
+        beyond += left + width > image.size[1] + 1 or top + height > image.size[0] + 1
         rows = np.reshape(entry["keypoints"], (-1, 3)).tolist()
         yield Person(box, tuple(map(tuple, rows)), entry["area"], entry["image_id"], entry["id"])
+    if beyond > _FEW_BEYOND * persons:
+        unused.append(
+            f"{file.name}: {beyond} of {persons} boxes reach beyond their images and are cut there; COCO's boxes are x, y, "
+            "width and height, not two corners."
+        )
     diagnostics.unused(unused)
 
 

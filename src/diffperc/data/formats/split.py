@@ -47,6 +47,7 @@ class Splitting:
         """
         known = set(names)
         folder = _validation_folder(known) if self.val is None else None
+        self._report_unread(folder)
         if folder is not None:
             train, chosen = _by_folders(known, folder, self.diagnostics)
         else:
@@ -58,6 +59,23 @@ class Splitting:
                 "validation, and both need some; add images, or set dataset.val to a fraction or a list."
             )
         return train, chosen
+
+    def _report_unread(self, folder: str | None) -> None:
+        """Say which lists and options have no meaning beside what decides."""
+        listed = self.val if isinstance(self.val, str) else None
+        if self.val is None and folder is None and (self.root / "val.txt").is_file():
+            listed = "val.txt"
+        decides = listed or (f"the folder '{folder}'" if folder else "the fraction")
+        for name in ("train.txt", "val.txt"):
+            if name != listed and (self.root / name).is_file():
+                self.diagnostics.unused(
+                    [f"{self.root / name}: is not read; {decides} decides which images are for validation."]
+                )
+        if self.group_by and (folder or listed):
+            raise DataError(
+                f"dataset.group_by={self.group_by}: is not read, because {decides} decides which images are for "
+                "validation; leave it out, or set dataset.val to a fraction."
+            )
 
     def _chosen(self, known: Set[str]) -> set[str]:
         val = self.val

@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -131,6 +132,10 @@ def _csv_lines(table: Path, text: str, diagnostics: Diagnostics) -> Iterator[tup
         found = ", ".join(map(str, columns)) or "none"
         diagnostics.problem(f"{table}: has no column '{_IMAGE}' but {found}; columns are separated by commas.")
         return
+    twice = [name for name, count in Counter(columns).items() if count > 1]
+    if twice:
+        diagnostics.problem(f"{table}: has the column '{twice[0]}' more than once; remove or rename all but one.")
+        return
     for number, row in enumerate(rows, 2):
         where = f"{table}, line {number}: "
         if row.pop(None, None):
@@ -147,11 +152,20 @@ def _json_lines(table: Path, text: str, diagnostics: Diagnostics) -> Iterator[tu
         if not line.strip():
             continue
         try:
-            values = json.loads(line)
+            values = json.loads(line, object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:
             diagnostics.problem(f"{where}is not valid json ({str(error)[:80]}).")
         else:
             yield where, values
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; of equal keys json would take the last."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+        raise ValueError(f"the key '{twice[0]}' occurs more than once")
+    return values
 
 
 def texts_of(row: Row, keys: Sequence[str], diagnostics: Diagnostics) -> tuple[str, ...]:

@@ -20,6 +20,8 @@ from diffperc.errors import DataError
 from diffperc.tasks.normals.colours import normal_colours
 from diffperc.types import DatasetInfo, DenseTarget, FolderOptions, FolderReader, Panel, Sample, Statistics
 
+_AWAY, _LEAST = "normals, share that points away", "normals, least component"
+_FEW_AWAY = 0.2
 _LENGTHS = (0.5, 1.5)  # of a vector that was measured; files hold zero, black or grey elsewhere
 
 
@@ -57,6 +59,8 @@ class NormalsTarget(DenseTarget):
             mean = normals[measured].mean(0)
             for axis, component in zip(("x", "y", "z"), mean, strict=True):
                 values[f"normals, mean {axis}"] = float(component)
+            values[_AWAY] = float((normals[measured][:, 2] < 0).mean())
+            values[_LEAST] = float(normals[measured].min())
         return Statistics(values)
 
     def problems(self, summary: Any, info: DatasetInfo, split: str) -> list[str]:
@@ -70,9 +74,15 @@ class NormalsTarget(DenseTarget):
     def notes(self, summary: Any, info: DatasetInfo, split: str) -> list[str]:
         notes = []
         ranges = summary.ranges()
-        if "normals, mean z" in ranges and ranges["normals, mean z"][1] < 0:
+        if _AWAY in ranges and ranges[_AWAY][1] > _FEW_AWAY:
             notes.append(
-                f"{split}: most normals point away from the camera; x must point right, y up and z towards the viewer."
+                f"{split}: {ranges[_AWAY][1]:.0%} of the normals point away from the camera, and what is seen faces it; x "
+                "must point right, y up and z towards the viewer; are channels swapped, as in BGR?"
+            )
+        if _LEAST in ranges and ranges[_LEAST][0] >= 0:
+            notes.append(
+                f"{split}: no component of any normal is negative; arrays hold the vectors themselves, not (n + 1) / 2 of "
+                "them."
             )
         empty = 1 - summary.share_above("normals, measured share", 0)
         if empty:
