@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from diffperc.config import compose
 from diffperc.config.cli import quoted
-from diffperc.config.explain import explain_overrides
+from diffperc.config.explain import explain_overrides, flags_first
 from diffperc.config.find import conf_dir
 from diffperc.config.nodes import with_absolute_paths
 from diffperc.config.validate import validate
@@ -353,3 +353,26 @@ def test_a_folder_of_the_configuration_is_absolute(tmp_path: Path, monkeypatch: 
     cfg = with_absolute_paths(composed("dataset=folder", "dataset.root=data"))
     assert cfg.dataset.root == str(tmp_path / "data")
     assert cfg.backbone.pretrained == "tiny"
+
+
+def test_a_key_at_the_top_may_have_been_meant_elsewhere() -> None:
+    """Newcomers type batch_size=4."""
+    for typed, meant in (("batch_size=4", "recipe.batch_size"), ("lr=0.1", "recipe.lr")):
+        (problem,) = explain_overrides(conf_dir(), "train", [typed])
+        assert problem.endswith(f"did you mean '{meant}'?")
+        with pytest.raises(ConfigError, match=f"did you mean '{meant}'"):
+            validate(composed(f"+{typed}"), "train", [f"+{typed}"])
+
+
+def test_options_may_stand_anywhere() -> None:
+    typed = ["task=depth", "--config-dir", "conf", "strategy=vpd", "-m", "-cn", "mine", "seed=1"]
+    expected = ["--config-dir", "conf", "-m", "-cn", "mine", "task=depth", "strategy=vpd", "seed=1"]
+    assert flags_first(typed) == expected
+
+
+def test_a_group_replaced_by_its_name_is_explained() -> None:
+    """As in a file of one's own with ``strategy: vpd``."""
+    cfg = composed()
+    cfg.strategy = "vpd"
+    with pytest.raises(ConfigError, match=r"strategy: is 'vpd' where its configuration belongs; .*- override strategy"):
+        validate(cfg)

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, InstantiationException
@@ -22,7 +23,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from diffperc.config import sweep_jobs
-from diffperc.config.explain import explain_overrides
+from diffperc.config.explain import explain_overrides, flags_first
 from diffperc.config.find import conf_dir
 from diffperc.config.help import help_text, help_wanted
 from diffperc.config.nodes import PATHS
@@ -59,7 +60,7 @@ def entry(config_name: str, run: Callable[[DictConfig], Any], first: str | None 
     if first is not None and arguments:
         arguments[0] = _with_key(first, arguments[0])
     multirun = not {"-m", "--multirun"}.isdisjoint(arguments)
-    sys.argv[1:] = [quoted(argument, multirun) for argument in arguments]
+    sys.argv[1:] = flags_first([quoted(argument, multirun) for argument in arguments])
     started: list[str] = []
     try:
         if help_wanted(sys.argv[1:]):
@@ -67,6 +68,10 @@ def entry(config_name: str, run: Callable[[DictConfig], Any], first: str | None 
             return
         job = _guarded(run, config_name, wants_traceback, started)
         hydra.main(version_base="1.3", config_path=str(conf), config_name=config_name)(job)()
+    except yaml.MarkedYAMLError as error:  # of a configuration file of the user's
+        if wants_traceback:
+            raise
+        _leave(_yaml_problem(error))
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if wants_traceback or isinstance(error, InstantiationException):
             raise
@@ -77,7 +82,7 @@ def entry(config_name: str, run: Callable[[DictConfig], Any], first: str | None 
         # Hydra's for `logger=null`, or a mistake of ours
         if isinstance(error, ValueError) and not problems:
             raise
-        _leave("\n".join(problems) or str(error).splitlines()[0])
+        _leave("\n".join(problems) or _hydra_problem(error))
     except OSError as error:
         if wants_traceback or error.errno not in PLACE_ERRORS:
             raise
@@ -89,6 +94,23 @@ def entry(config_name: str, run: Callable[[DictConfig], Any], first: str | None 
         _leave(
             f"{len(sweep_jobs.failed)} jobs of the sweep failed: {', '.join(sweep_jobs.failed)}; the table shows why."
         )
+
+
+def _yaml_problem(error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    where = f"{mark.name}, line {mark.line + 1}: " if mark is not None else ""
+    return f"{where}cannot be read as yaml ({error.problem or error.context})."
+
+
+def _hydra_problem(error: Exception) -> str:
+    """What Hydra says, in one sentence."""
+    first = str(error).splitlines()[0]
+    ambiguous = re.fullmatch(r"Ambiguous value for argument '(.*)'", first)
+    if ambiguous:
+        return (
+            f"{ambiguous[1]}: a comma separates the values of a sweep; add -m, or write a decimal number with a point."
+        )
+    return first
 
 
 def _place_problem(error: OSError) -> str:
@@ -138,6 +160,8 @@ def _guarded(
             return checked(cfg)
         except Exception as error:
             shown = fixable(error) or error
+            if isinstance(error, OmegaConfBaseException):  # such as a reference to a key that is not there
+                shown = ConfigError(f"{error.full_key or 'configuration'}: {str(error).splitlines()[0]}")
             if in_sweep:
                 sentence = sweep_jobs.record_failure(shown, Path(hydra_cfg.runtime.output_dir))
                 print(f"error: {sentence}", file=sys.stderr)

@@ -18,6 +18,8 @@ from diffperc.config.unread import known_keys
 from diffperc.errors import did_you_mean
 
 _FOLDER_FLAGS = ("--config-dir", "-cd")
+# Hydra's options that are followed by a value
+_WITH_VALUE = (*_FOLDER_FLAGS, "--config-name", "-cn", "--config-path", "-cp", "--package", "-p", "--cfg", "-c")
 # groups without which a command runs
 _OPTIONAL = ("debug", "experiment", "hparams_search", "protocol")
 
@@ -50,14 +52,24 @@ def explain_overrides(conf: Path, config_name: str, overrides: Sequence[str]) ->
 
 
 def without_flags(arguments: Sequence[str]) -> list[str]:
-    """Without options such as ``-m``, and without the folder behind ``--config-dir``."""
+    """Without options such as ``-m``, and without the values of options, such as the folder behind ``--config-dir``."""
     kept = []
     previous = ""
     for argument in arguments:
-        if not argument.startswith("-") and previous not in _FOLDER_FLAGS:
+        is_value = previous in _WITH_VALUE or (previous in ("--info", "-i") and "=" not in argument)
+        if not argument.startswith("-") and not is_value:
             kept.append(argument)
         previous = argument
     return kept
+
+
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """Options before overrides: Hydra's parser takes no override that stands behind an option if others stand before it."""
+    overrides = without_flags(arguments)
+    flags = list(arguments)
+    for override in overrides:
+        flags.remove(override)
+    return [*flags, *overrides]
 
 
 def further_folders(arguments: Sequence[str]) -> list[Path]:
@@ -121,9 +133,9 @@ def _key_problems(values: Sequence[Override], keys: set[str]) -> list[str]:
         may_be_new = override.is_add() or key.startswith("hydra.")
         if keys and key not in keys and not may_be_new:
             near = [known for known in keys if known.count(".") <= key.count(".") + 1]
-            problems.append(
-                f"{override.input_line}: there is no key '{key}' in this configuration{_nearest(key, near)}"
-            )
+            named = [known for known in keys if "." not in key and known.rpartition(".")[2] == key]
+            meant = f"; did you mean '{min(named, key=len)}'?" if named else _nearest(key, near)
+            problems.append(f"{override.input_line}: there is no key '{key}' in this configuration{meant}")
     return problems
 
 

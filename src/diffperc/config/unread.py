@@ -66,13 +66,16 @@ def _unknown(node: dict[str, Any], known: dict[str, Any], path: str, paths: Sequ
     for key, value in node.items():
         here = f"{path}.{key}" if path else str(key)
         if key not in known:
-            yield f"{here}: nothing reads this key{_meant(str(key), known, paths)}"
+            yield f"{here}: nothing reads this key{_meant(str(key), known, [path for path in paths if path != here])}"
         elif isinstance(value, dict) and known[key]:
             yield from _unknown(value, known[key], here, paths)
 
 
 def _meant(key: str, known: Iterable[str], paths: Sequence[str]) -> str:
     """A clause: the nearest of the keys beside it, or else a key of that name anywhere."""
+    same = [path for path in paths if "." in path and path.rpartition(".")[2] == key]
+    if same:
+        return f"; did you mean '{min(same, key=len)}'?"
     elsewhere = [
         path for path in paths if "." in path and path.rpartition(".")[2] in nearest(key, [path.rpartition(".")[2]])
     ]

@@ -38,6 +38,7 @@ _OWN: dict[str, Any] = {
     "trainer.accelerator": Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"],
     "trainer.strategy": str | Mapping[str, Any],
     "trainer.devices": _OrMinusOne | str | Sequence[WholeNumber],
+    "trainer.max_time": str | Mapping[str, Any] | None,
     "trainer.max_steps": _OrMinusOne,
     "trainer.max_epochs": _OrMinusOne | None,
     "trainer.accumulate_grad_batches": Count,
@@ -64,6 +65,7 @@ def validate(cfg: DictConfig, config_name: str = "train", overrides: Sequence[st
         ConfigError: lists every unread key, missing value, unknown class, unknown or missing argument, and value of a
             wrong type or out of its range; or alone, a target that the data set does not have.
     """
+    _check_groups(cfg)
     problems = unread_problems(cfg, config_name, overrides)
     if "task" in cfg:
         problems += _task_problems(cfg, overrides)
@@ -85,6 +87,17 @@ def validate(cfg: DictConfig, config_name: str = "train", overrides: Sequence[st
         problem for problem in _without_effect(content, overrides) if problem.partition(":")[0] not in reported
     ]
     _raise(problems)
+
+
+def _check_groups(cfg: DictConfig) -> None:
+    """Raise a `ConfigError` where a group's configuration was replaced by a single value, as in a file of one's own."""
+    for group in ("task", "dataset", "backbone", "strategy", "head", "optimizer", "preprocessing", "recipe", "trainer"):
+        node = cfg.get(group) if not OmegaConf.is_missing(cfg, group) else None
+        if group in cfg and not isinstance(node, DictConfig):
+            raise ConfigError(
+                f"{group}: is {node!r} where its configuration belongs; choose it by {group}=... on the command line, or by "
+                f"'- override {group}: ...' in the defaults of a file."
+            )
 
 
 def validate_like(cfg: DictConfig, config_name: str, may_be_zero: Collection[str] = ()) -> None:

@@ -89,6 +89,8 @@ def _built(node: DictConfig, key: str) -> Any:
         if isinstance(error.__cause__, ValueError | TypeError):
             lines = [line.strip() for line in str(error.__cause__).splitlines() if line.strip()]
             raise ConfigError(f"{key}: {' '.join(lines[:3])}; the object is {str(error).splitlines()[-1]}") from error
+        if error.__cause__ is None:  # a class that Hydra does not make
+            raise ConfigError(f"{key}: {' '.join(str(error).split())}") from error
         raise
 
 

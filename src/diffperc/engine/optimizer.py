@@ -160,7 +160,10 @@ class OptimizerRecipe:
         named = list(parameters)
         for rule in self.unmatched(named):
             log.warning("recipe.rules: no parameter's name matches '%s'; the rule is without effect.", rule.pattern)
-        optimizer = self.optimizer(self.groups(named), lr=self.lr)
+        try:
+            optimizer = self.optimizer(self.groups(named), lr=self.lr)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"optimizer.optimizer: cannot be made ({error}).") from error
         if not isinstance(self.schedule, PowerOneCycle | Poly):
             return optimizer, self.schedule(optimizer)
         curve = self.schedule

@@ -67,7 +67,7 @@ def build_trainer(
     )
 
 
-def _in_batches(cfg: DictConfig, samples: int) -> dict[str, int]:
+def _in_batches(cfg: DictConfig, samples: int) -> dict[str, Any]:
     """Options of the Trainer that it counts in batches, and the configuration in optimiser steps."""
     accumulated = cfg.trainer.accumulate_grad_batches
     epoch = max(1, samples // cfg.recipe.batch_size * accumulated)
@@ -75,9 +75,12 @@ def _in_batches(cfg: DictConfig, samples: int) -> dict[str, int]:
         if type(limit) is int and limit > 0:
             epoch = min(epoch, limit)
     # a longer interval than an epoch would log nothing
-    options = {"log_every_n_steps": min(cfg.trainer.log_every_n_steps, epoch)}
+    options: dict[str, Any] = {"log_every_n_steps": min(cfg.trainer.log_every_n_steps, epoch)}
     if type(cfg.trainer.val_check_interval) is int:
-        options["val_check_interval"] = cfg.trainer.val_check_interval * accumulated
+        interval = cfg.trainer.val_check_interval * accumulated
+        options["val_check_interval"] = interval
+        if interval > epoch:  # counted over epochs then
+            options["check_val_every_n_epoch"] = None
     return options
 
 
