@@ -229,7 +229,7 @@ BAD = {
         ["recipe.batch_size=0", "recipe.eval_batch_size=all"],
         "recipe.batch_size: must be at least 1, found 0\nrecipe.eval_batch_size: must be a whole number, found 'all'",
     ),
-    "accelerator": (["trainer.accelerator=tpus"], "lightning.Trainer: You selected an invalid accelerator name"),
+    "accelerator": (["trainer.accelerator=tpus"], "trainer.accelerator: must be 'auto' or 'cpu'"),
     "precision": (["trainer.precision=half"], "trainer.precision: must be '32-true' or '16-mixed' or 'bf16-mixed'"),
     "batch": (["recipe.batch_size=99", "dataset.train_size=8"], "fewer than recipe.batch_size=99"),
 }
