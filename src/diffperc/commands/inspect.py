@@ -196,7 +196,7 @@ def _speed(sets: dict[str, PerceptionDataset], summaries: dict[str, Summary], cf
 def _few(cfg: DictConfig, sets: dict[str, PerceptionDataset]) -> list[str]:
     """A problem if there are fewer training samples than in a batch."""
     count = len(sets["train"]) if "train" in sets else cfg.recipe.batch_size
-    if count >= cfg.recipe.batch_size:
+    if not 0 < count < cfg.recipe.batch_size:  # none at all is a problem of its own
         return []
     return [
         f"train: has {count} samples, fewer than recipe.batch_size={cfg.recipe.batch_size}; set recipe.batch_size={count}, "
