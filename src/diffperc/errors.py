@@ -6,7 +6,9 @@ The entry points print the sentence and exit with code 2. Any other exception is
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class DiffPercError(Exception):
@@ -39,6 +41,28 @@ class CheckpointError(DiffPercError):
 
 class TrainingError(DiffPercError):
     """Training cannot continue, for example because the loss is not finite."""
+
+
+class Stopped(BaseException):
+    """Training was told to stop by a signal; not an error, and nothing that ``except Exception`` should catch.
+
+    Args:
+        number: of the signal.
+        step: optimiser steps taken.
+        checkpoint: ``last.ckpt`` of the run folder.
+        problem: why that could not be written.
+
+    Attributes:
+        exit_code: 128 + number, as shells have it: 143 for SIGTERM, 130 for SIGINT.
+    """
+
+    def __init__(self, number: int, step: int, checkpoint: Path, problem: Exception | None = None) -> None:
+        kept = (
+            f"training so far is in {checkpoint}; to continue it, add to the same command: "
+            f"hydra.run.dir={checkpoint.parent.parent} resume=auto"
+        )
+        super().__init__(f"stopped by {signal.Signals(number).name} after step {step}. {problem or kept}")
+        self.exit_code = 128 + number
 
 
 def fixable(error: BaseException) -> DiffPercError | None:

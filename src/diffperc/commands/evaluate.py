@@ -19,7 +19,7 @@ from diffperc.checkpoints import check_classes, check_fits, checkpoint_in, load_
 from diffperc.config.run_folder import check_free
 from diffperc.data import PerceptionDataset
 from diffperc.engine.build import build_dataset, build_preprocess
-from diffperc.engine.callbacks import Figures
+from diffperc.engine.callbacks import EndAtOnce, Figures
 from diffperc.engine.datamodule import PerceptionData
 from diffperc.engine.device import find_device, trainer_options
 from diffperc.engine.trainer import checked_trainer, quiet_lightning
@@ -122,7 +122,7 @@ def evaluate_one(file: Path, folder: Path, cfg: DictConfig) -> dict[str, Any]:
         L.Trainer,
         **trainer_options(find_device(cfg.device)),
         logger=False,
-        callbacks=[Figures(folder / "figures")],
+        callbacks=[Figures(folder / "figures"), EndAtOnce()],
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,

@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from diffperc.checkpoints import check_fits, checkpoint_in, load, read_checkpoint
+from diffperc.checkpoints import check_fits, checkpoint_in, load, newest_sound, read_checkpoint
 from diffperc.config.nodes import with_absolute_paths
 from diffperc.config.run_folder import check_free
 from diffperc.data.diagnostics import SaidOnce
@@ -88,14 +88,17 @@ def train_run(
     check_trainer(cfg)
     build_protocol(cfg)
     preprocess = build_preprocess(cfg)
-    resumed = None if cfg.ckpt is None else checkpoint_in(cfg.ckpt, "last")
+    resumed = _resumed(cfg, folder)
     check_free(folder, resumed)
     diagnostics = SaidOnce()
     train_set, val_set = build_dataset(cfg, "train", diagnostics), build_dataset(cfg, "val", diagnostics)
     sets = {"train": train_set, "val": val_set}
     summaries, notes = examine_before_training(sets, task_class(cfg).target)
+    first_step = 0
     if resumed is not None:
-        check_fits(resumed, read_checkpoint(resumed), cfg, train_set.info)
+        content = read_checkpoint(resumed)
+        check_fits(resumed, content, cfg, train_set.info)
+        first_step = content["global_step"]
     task = build_task(cfg, train_set.info)
     expression = task.model.expression
     if expression is not None:
@@ -112,7 +115,7 @@ def train_run(
         cfg.seed,
     )
     cost = CostMonitor()
-    trainer = build_trainer(cfg, task, folder, cost, callbacks, len(train_set))
+    trainer = build_trainer(cfg, task, folder, cost, callbacks, len(train_set), first_step)
     trainable, total = _parameters(task)
     if trainer.is_global_zero:
         folder.mkdir(parents=True, exist_ok=True)
@@ -127,17 +130,23 @@ def train_run(
             total / 1e6,
             folder,
         )
+        if resumed is not None:
+            log.info("resuming from %s, after step %d", resumed, first_step)
         for line in listed(notes).splitlines():
             log.warning("note: %s", line)
     trainer.fit(task, data, ckpt_path=resumed, weights_only=True)
+    if trainer.global_step == first_step:
+        log.warning("note: nothing was trained: the run was finished. To train on, raise recipe.steps or recipe.epochs.")
     if task.validated_step != trainer.global_step:
         trainer.validate(task, data, verbose=False, weights_only=True)
     checkpoint = folder / "checkpoints" / "last.ckpt"
-    trainer.save_checkpoint(checkpoint)
     best: Any = trainer.checkpoint_callback
     # without a validation while training, an older run's best would be taken for this one's
     if not best.best_model_path or best.check_monitor_top_k(trainer, trainer.callback_metrics.get(task.monitor[0])):
         trainer.save_checkpoint(checkpoint.with_name("best.ckpt"))
+    io: Any = trainer.strategy.checkpoint_io
+    if io.problem is not None:
+        raise io.problem
     metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
     summary: dict[str, Any] = {}
     if trainer.is_global_zero:
@@ -160,6 +169,20 @@ def train_run(
         print_summary(summary, val_set.info.name, len(val_set), folder)
     check_scores(metrics, summary.get("baseline", {}), task.monitor[0])
     return Run(folder, metrics, summary)
+
+
+def _resumed(cfg: DictConfig, folder: Path) -> Path | None:
+    """The checkpoint from which the run resumes; None: it begins anew."""
+    if cfg.resume == "auto":
+        found = newest_sound(folder)
+        if found is None:
+            log.info("resume=auto: %s holds no checkpoint yet, the run begins", folder)
+        if found is not None or cfg.ckpt is None:
+            return found
+    if cfg.ckpt is None:
+        return None
+    path = Path(str(cfg.ckpt)).expanduser()
+    return (newest_sound(path) if path.is_dir() else None) or checkpoint_in(path, "last")
 
 
 def _parameters(task: PerceptionTask) -> tuple[int, int]:

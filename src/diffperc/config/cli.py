@@ -29,7 +29,7 @@ from diffperc.config.help import help_text, help_wanted
 from diffperc.config.nodes import PATHS
 from diffperc.config.run_folder import PLACE_ERRORS, no_folder
 from diffperc.config.validate import validate
-from diffperc.errors import ConfigError, DiffPercError, fixable
+from diffperc.errors import ConfigError, DiffPercError, Stopped, fixable
 
 USER_ERROR = 2
 # keys whose value is a sentence, in which commas, brackets and equals signs have no meaning
@@ -87,6 +87,9 @@ def entry(config_name: str, run: Callable[[DictConfig], Any], first: str | None 
         if wants_traceback or error.errno not in PLACE_ERRORS:
             raise
         _leave(no_folder(error.filename, error) if not started else _place_problem(error))
+    except Stopped as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(stop.exit_code)
     except KeyboardInterrupt:
         print("\nstopped.", file=sys.stderr)
         sys.exit(130)

@@ -16,7 +16,7 @@ from diffperc.config.nodes import nodes_of
 from diffperc.config.signatures import SIMPLE, Signature, fields_of, signature_of, value_problem
 from diffperc.config.unread import typed_keys, unread_problems
 from diffperc.errors import ConfigError, did_you_mean
-from diffperc.ranges import Count, NotNegative, OnlyWith, Range, WholeNumber
+from diffperc.ranges import Count, NotNegative, OnlyWith, Positive, Range, WholeNumber
 
 _HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 _ABSENT = object()
@@ -29,6 +29,9 @@ _OWN: dict[str, Any] = {
     "num_workers": WholeNumber,
     "eval_batch_size": Count | None,
     "ema_decay": Annotated[float, Range(0, 1, below=True)] | None,
+    "resume": Literal["auto"] | None,
+    "checkpoint.every_minutes": Positive | None,
+    "checkpoint.on_failed_write": Literal["continue", "stop"],
     "recipe.batch_size": Count,
     "recipe.eval_batch_size": Count,
     "recipe.steps": _OrMinusOne,

@@ -11,7 +11,7 @@ from diffperc.data.datasets.nyuv2 import NYUv2
 from diffperc.data.datasets.refcoco import RefCOCO
 from diffperc.data.datasets.scenes import Scenes
 from diffperc.data.pipeline import PreparedDataset, collate
-from diffperc.data.sampler import Draw, SeededSampler
+from diffperc.data.sampler import Draw, ResumableLoader, SeededSampler
 
 __all__ = [
     "ADE20K",
@@ -25,6 +25,7 @@ __all__ = [
     "PerceptionDataset",
     "PreparedDataset",
     "RefCOCO",
+    "ResumableLoader",
     "Scenes",
     "SeededSampler",
     "collate",

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import signal
 import cv2
 import lightning as L
 from lightning.pytorch.accelerators import CUDAAccelerator
-from torch.utils.data import DataLoader
 
-from diffperc.data import PerceptionDataset, PreparedDataset, SeededSampler, collate
-from diffperc.data.pipeline import Item
+from diffperc.data import PerceptionDataset, PreparedDataset, ResumableLoader, SeededSampler, collate
 from diffperc.errors import ConfigError
 from diffperc.preprocessing import Preprocess
 from diffperc.types import Protocol, Target
 
 
+_SECONDS_AFTER_SIGTERM = 60
+
+
 def start_worker(_: int) -> None:
-    """Run first in every loader process: loader processes share the cores with training, so each uses one thread."""
+    """Run first in every loader process: it shares the cores with training, so it uses one thread.
+
+    Control-C and SIGTERM reach loader processes too. They go on while training takes its last step and writes a checkpoint,
+    and are ended by it, or after a minute by the system.
+    """
     cv2.setNumThreads(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(_SECONDS_AFTER_SIGTERM))
 
 
 class PerceptionData(L.LightningDataModule):
@@ -31,6 +39,9 @@ class PerceptionData(L.LightningDataModule):
         eval_batch_size: images per batch and process in evaluation where all have one size; otherwise 1.
         num_workers: loader processes of each process; 0 loads in the training process.
         seed: of the order of samples and the augmentation.
+
+    Attributes:
+        start: where training begins, as `ResumableLoader.state_dict` gives it; empty: at the beginning.
     """
 
     def __init__(
@@ -50,9 +61,10 @@ class PerceptionData(L.LightningDataModule):
         self.preprocess, self.target, self.protocol = preprocess, target, protocol
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.num_workers, self.seed = num_workers, seed
+        self.start: dict[str, int] = {}
 
-    def train_dataloader(self) -> DataLoader[Item]:
-        """Batches of this process; the last, incomplete one is left out."""
+    def train_dataloader(self) -> ResumableLoader:
+        """Batches of this process; what is left of an epoch after its last whole optimiser step is left out."""
         assert self.trainer is not None
         assert self.train is not None
         parts = self.trainer.world_size * self.trainer.accumulate_grad_batches
@@ -67,12 +79,31 @@ class PerceptionData(L.LightningDataModule):
                 f"the training split has {len(self.train)} samples, fewer than recipe.batch_size={self.batch_size}; set "
                 f"recipe.batch_size={len(self.train)}, or less."
             )
-        return self.loader(self.train, self.batch_size // parts, training=True)
+        loader = self.loader(self.train, self.batch_size // parts, training=True)
+        loader.load_state_dict(self.start)
+        return loader
 
-    def val_dataloader(self) -> DataLoader[Item]:
+    def order(self) -> dict[str, int]:
+        """The numbers that decide which samples a step reads; a run that resumes must have the same to be the same run."""
+        return {"seed": self.seed, "batch_size": self.batch_size, "samples": 0 if self.train is None else len(self.train)}
+
+    def batches_per_epoch(self) -> int:
+        """Training batches of this process in an epoch, within the limits of the Trainer."""
+        assert self.trainer is not None
+        batches, limit = len(self.train_dataloader()), self.trainer.limit_train_batches
+        return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+
+    def val_dataloader(self) -> ResumableLoader:
         """Every validation image once, over all processes."""
-        batch_size = self.eval_batch_size if self._share_a_size() else 1
-        return self.loader(self.val, batch_size, training=False)
+        return self.loader(self.val, self._val_batch_size(), training=False)
+
+    def shared_val_batches(self) -> int:
+        """Validation batches that every process has at least."""
+        assert self.trainer is not None
+        return len(self.val) // self.trainer.world_size // self._val_batch_size()
+
+    def _val_batch_size(self) -> int:
+        return self.eval_batch_size if self._share_a_size() else 1
 
     def _share_a_size(self) -> bool:
         """Whether all images of the evaluation have one size, and all ground truth too, so that they can share a batch."""
@@ -80,17 +111,19 @@ class PerceptionData(L.LightningDataModule):
         persons = self.target.sample == "person"
         return self.val.one_size or persons or resized
 
-    def loader(self, dataset: PerceptionDataset, batch_size: int, training: bool) -> DataLoader[Item]:
+    def loader(self, dataset: PerceptionDataset, batch_size: int, training: bool) -> ResumableLoader:
         """Batches of this process, `batch_size` samples each."""
         rank, world, on_cuda = 0, 1, False
         if self.trainer is not None:
             rank, world = self.trainer.global_rank, self.trainer.world_size
             on_cuda = isinstance(self.trainer.accelerator, CUDAAccelerator)
         prepared = PreparedDataset(dataset, self.preprocess, self.target, self.protocol.resizes_target)
-        return DataLoader(
+        return ResumableLoader(
             prepared,
             batch_size=batch_size,
-            sampler=SeededSampler(len(prepared), self.seed, shuffle=training, rank=rank, world=world),
+            sampler=SeededSampler(
+                len(prepared), self.seed, training, rank, world, multiple=self.batch_size if training else 1
+            ),
             num_workers=self.num_workers,
             collate_fn=collate,
             drop_last=training,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -12,11 +13,21 @@ from typing import Any
 import lightning as L
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from omegaconf import DictConfig, OmegaConf
 
-from diffperc.engine.callbacks import CostMonitor, EmergencyCheckpoint, Figures, PlainProgress, RichProgress
+from diffperc.engine.callbacks import (
+    Checkpointing,
+    CostMonitor,
+    EndAtOnce,
+    ExactResume,
+    Figures,
+    PlainProgress,
+    RichProgress,
+    WeightAverage,
+)
+from diffperc.engine.checkpoint_io import AtomicCheckpointIO
+from diffperc.engine.metrics_file import MetricsFile
 from diffperc.errors import ConfigError
 from diffperc.tasks import PerceptionTask
 
@@ -28,43 +39,61 @@ def build_trainer(
     cost: CostMonitor,
     callbacks: Sequence[L.Callback] = (),
     samples: int = 0,
+    from_step: int = 0,
 ) -> L.Trainer:
     """The configured Trainer with our callbacks and loggers, which all write below `folder`.
 
     Args:
-        cfg: nodes ``trainer``, ``callbacks``, ``logger``, ``ema_decay``.
+        cfg: nodes ``trainer``, ``callbacks``, ``checkpoint``, ``logger``, ``ema_decay``.
         task: whose metric chooses the best checkpoint.
         folder: of the run.
         cost: the callback whose numbers the summary reads.
         callbacks: further ones.
         samples: of the training split.
+        from_step: the optimiser step after which a run in this folder resumes.
 
     Raises:
         ConfigError: Lightning does not take the options on this machine.
     """
     metric, mode = task.monitor
-    checkpoints = folder / "checkpoints"
+    checkpoints = Path(os.path.realpath(folder)) / "checkpoints"
+    io = AtomicCheckpointIO()
+    best = ModelCheckpoint(
+        checkpoints,
+        "best",
+        monitor=metric,
+        mode=mode,
+        save_last=True,
+        enable_version_counter=False,
+        # as soon as there is a score: at the end of an epoch too, other callbacks may take their time first
+        save_on_train_epoch_end=False,
+    )
     own: list[L.Callback] = [
-        ModelCheckpoint(checkpoints, "best", monitor=metric, mode=mode, save_last=True, enable_version_counter=False),
-        EmergencyCheckpoint(checkpoints),
+        best,
+        Checkpointing(checkpoints / "last.ckpt", io, cfg.checkpoint.every_minutes, cfg.checkpoint.on_failed_write),
+        ExactResume(),
+        EndAtOnce(),
         LearningRateMonitor("step"),
         cost,
         Figures(folder / "figures"),
         RichProgress() if sys.stdout.isatty() else PlainProgress(),
     ]
     if cfg.ema_decay is not None:
-        own.append(EMAWeightAveraging(decay=cfg.ema_decay))
+        own.append(WeightAverage(decay=cfg.ema_decay))
     for node in filter(None, (cfg.get("callbacks") or {}).values()):
         built = instantiate(node, _convert_="all")
         # a callback with _partial_: true monitors the task's metric
         own.append(built(monitor=metric, mode=mode) if node.get("_partial_") else built)
-    return checked_trainer(
+    trainer = checked_trainer(
         instantiate(cfg.trainer, _partial_=True, _convert_="all"),
         callbacks=[*own, *callbacks],
-        logger=_loggers(cfg, folder),
+        logger=_loggers(cfg, folder, from_step),
         enable_progress_bar=sys.stdout.isatty(),
+        default_root_dir=str(checkpoints),
         **_in_batches(cfg, samples),
     )
+    trainer.strategy.checkpoint_io = io
+    return trainer
 
 
 def _in_batches(cfg: DictConfig, samples: int) -> dict[str, Any]:
@@ -84,9 +113,9 @@ def _in_batches(cfg: DictConfig, samples: int) -> dict[str, Any]:
     return options
 
 
-def _loggers(cfg: DictConfig, folder: Path) -> list[Any]:
+def _loggers(cfg: DictConfig, folder: Path, from_step: int) -> list[Any]:
     """``metrics.csv`` always, and the configured ones."""
-    loggers: list[Any] = [CSVLogger(folder, name="", version="")]
+    loggers: list[Any] = [MetricsFile(folder, from_step)]
     for node in filter(None, (cfg.get("logger") or {}).values()):
         loggers.append(instantiate(node, _convert_="all")(save_dir=str(folder)))
     return loggers

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from diffperc.heads.base import Head
 from diffperc.layers.blocks import convolution_norm_relu
+from diffperc.layers.dropout import Dropout2d
 from diffperc.layers.resize import resize_bilinear
 from diffperc.ranges import Count, Share
 from diffperc.types import Features, FeatureSpec
@@ -35,7 +36,7 @@ class FPNHead(Head):
             while len(blocks) < level:
                 blocks.append(convolution_norm_relu(channels, channels, bias=False))
             self.levels.append(nn.ModuleList(blocks))
-        self.dropout = nn.Dropout2d(dropout)
+        self.dropout = Dropout2d(dropout)
         self.classify = nn.Conv2d(channels, out_channels, 1)
 
     def forward(self, features: Features) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from diffperc.heads.base import Auxiliary, Head
 from diffperc.layers.blocks import convolution_norm_relu
+from diffperc.layers.dropout import Dropout2d
 from diffperc.layers.resize import resize_bilinear
 from diffperc.ranges import Count, Share, Weight
 from diffperc.types import Features, FeatureSpec
@@ -50,13 +51,13 @@ class UPerHead(Head):
         self.laterals = nn.ModuleList(block(c, 1) for c in fine)
         self.smooth = nn.ModuleList(block(channels, 3) for _ in fine)
         self.fuse = block(len(spec.channels) * channels, 3)
-        self.classify = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(channels, out_channels, 1))
+        self.classify = nn.Sequential(Dropout2d(dropout), nn.Conv2d(channels, out_channels, 1))
         self.auxiliary_weight = auxiliary_weight
         self.auxiliary_level = min(2, len(fine))
         if auxiliary_weight:
             self.fcn = nn.Sequential(
                 block(spec.channels[self.auxiliary_level], 3),
-                nn.Dropout2d(dropout),
+                Dropout2d(dropout),
                 nn.Conv2d(channels, out_channels, 1),
             )
 

@@ -25,8 +25,8 @@ class BatchNorm2d(nn.BatchNorm2d):
     def forward(self, input: Tensor) -> Tensor:
         if not (self.training and is_distributed()):
             return super().forward(input)
-        # one reduction of (count, sum, sum of squares), in float32, because the input may be in half precision
-        x = input.float()
+        # one reduction of (count, sum, sum of squares), at least in float32, because the input may be in half precision
+        x = input.to(torch.promote_types(input.dtype, torch.float32))
         count = x.new_full((1,), float(x.numel() // x.shape[1]))
         local = torch.cat([count, x.sum((0, 2, 3)), (x * x).sum((0, 2, 3))])
         total = global_sums(local)

@@ -46,3 +46,10 @@ def global_sums(sums: Tensor) -> Tensor:
         return sums
     total: Tensor = _AllReduce.apply(sums)
     return total
+
+
+def process_of() -> tuple[int, int]:
+    """The rank of this process and the number of processes."""
+    if not is_distributed():
+        return 0, 1
+    return torch.distributed.get_rank(), torch.distributed.get_world_size()

@@ -1,8 +1,20 @@
 """Lightning callbacks."""
 
+from diffperc.engine.callbacks.checkpointing import Checkpointing
 from diffperc.engine.callbacks.cost_monitor import CostMonitor
-from diffperc.engine.callbacks.emergency_checkpoint import EmergencyCheckpoint
+from diffperc.engine.callbacks.end_at_once import EndAtOnce
+from diffperc.engine.callbacks.exact_resume import ExactResume
 from diffperc.engine.callbacks.figures import Figures
 from diffperc.engine.callbacks.progress import PlainProgress, RichProgress
+from diffperc.engine.callbacks.weight_average import WeightAverage
 
-__all__ = ["CostMonitor", "EmergencyCheckpoint", "Figures", "PlainProgress", "RichProgress"]
+__all__ = [
+    "Checkpointing",
+    "CostMonitor",
+    "EndAtOnce",
+    "ExactResume",
+    "Figures",
+    "PlainProgress",
+    "RichProgress",
+    "WeightAverage",
+]

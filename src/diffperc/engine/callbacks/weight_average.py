@@ -1,0 +1,30 @@
+"""An exponential moving average of the weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import EMAWeightAveraging
+
+
+class WeightAverage(EMAWeightAveraging):
+    """Lightning's average, by which validation and prediction are made, from whose checkpoints training resumes exactly.
+
+    Lightning's replaces the trained weights with their average when training ends, and in the checkpoints that are written
+    during a validation: training would go on from the average.
+    """
+
+    _swapped = False
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Keep both; a checkpoint's ``state_dict`` is the average."""
+
+    def _swap_models(self, pl_module: L.LightningModule) -> None:
+        super()._swap_models(pl_module)
+        self._swapped = not self._swapped
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        if self._swapped:  # in a validation that is being stopped; the tensors of the checkpoint are those of the model
+            self._swap_models(pl_module)
+        super().on_save_checkpoint(trainer, pl_module, checkpoint)
