@@ -74,6 +74,10 @@ def test_classes_in_the_current_folder_are_found(tmp_path: Path) -> None:
     assert trained.returncode == 0, trained.stderr
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    lost = diffperc("evaluate", "ckpt=../run", cwd=elsewhere)
+    refused = diffperc("evaluate", "ckpt=run", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "its strategy is mine.Mine, which is no part of diffperc" in refused.stderr
+    assert "add trust=[mine]" in refused.stderr
+    lost = diffperc("evaluate", "ckpt=../run", "trust=[mine]", cwd=elsewhere)
     assert lost.returncode == 2
     assert "its strategy is mine.Mine, which cannot be imported; run this in the folder that holds it" in lost.stderr

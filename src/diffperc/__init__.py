@@ -102,6 +102,7 @@ def evaluate(
     num_workers: int = 1,
     device: str = "auto",
     folder: str | Path | None = None,
+    trust: Sequence[str] = (),
 ) -> dict[str, float]:
     """Score a checkpoint on the validation split of its data set.
 
@@ -113,6 +114,7 @@ def evaluate(
         num_workers: loader processes.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``.
         folder: for figures and ``summary.json``; None: a new one below ``runs/evaluate``.
+        trust: packages besides diffperc whose classes the checkpoint may name; their code is run.
 
     Returns:
         Metrics such as ``val/rmse_m``.
@@ -122,7 +124,8 @@ def evaluate(
     """
     from diffperc.commands.api import evaluate_from_python
 
-    values = {"root": root, "eval_batch_size": batch_size, "num_workers": num_workers, "device": device}
+    options: dict[str, Any] = {"eval_batch_size": batch_size, "num_workers": num_workers, "device": device}
+    values = {"root": root, **options, "trust": list(trust)}
     return evaluate_from_python(ckpt, protocol, values, folder)
 
 
@@ -156,7 +159,7 @@ def create_model(
     return create_model_from_python(names, classes, overrides)
 
 
-def load(path: str | Path, device: str = "auto", which: str | None = None) -> Predictor:
+def load(path: str | Path, device: str = "auto", which: str | None = None, *, trust: Sequence[str] = ()) -> Predictor:
     """A trained model that predicts images, from a checkpoint or a run folder.
 
     >>> predictor = diffperc.load("runs/mine")
@@ -167,13 +170,14 @@ def load(path: str | Path, device: str = "auto", which: str | None = None) -> Pr
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``: a GPU where there is one.
         which: of a run folder, ``best`` by the validation metric, or ``last``; None: the best, or the last where training
             was stopped before its first validation.
+        trust: packages besides diffperc whose classes the checkpoint may name; their code is run.
 
     Raises:
         DiffPercError: there is no such checkpoint, or it cannot be read; the message is a sentence.
     """
     from diffperc.checkpoints import load as load_checkpoint
 
-    return load_checkpoint(path, device, which)
+    return load_checkpoint(path, device, which, trust)
 
 
 def list_tasks() -> list[str]:

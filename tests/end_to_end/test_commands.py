@@ -269,7 +269,7 @@ def test_a_corrupt_image_in_the_middle_of_an_epoch_is_named_and_nothing_is_lost(
     done = call("train", "dataset=nyuv2", f"dataset.root={root}", *small, cwd=tmp_path, code=2)
     assert f"error: {bad}: cannot be read as an image" in done.stderr
     assert "Traceback" not in done.stderr
-    rescued = tmp_path / "run/checkpoints/interrupted.ckpt"
+    rescued = tmp_path / "run/checkpoints/last.ckpt"
     # it is drawn in the first epoch; unless it came first, the steps before it are kept
     assert rescued.is_file() == ("training so far is saved" in done.stdout)
     # a depth map of another size than its image

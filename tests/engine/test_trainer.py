@@ -11,12 +11,13 @@ import pytest
 import torch
 import yaml
 from lightning.pytorch.callbacks import EarlyStopping
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
 from diffperc.commands.train import train_run
 from diffperc.config.validate import validate
 from diffperc.engine.build import build_dataset, build_task
 from diffperc.engine.callbacks import CostMonitor
+from diffperc.engine.metrics_file import MetricsFile
 from diffperc.engine.trainer import build_trainer
 from diffperc.errors import ConfigError
 from tests.helpers import call_all, composed
@@ -56,13 +57,13 @@ def test_a_callback_of_ones_own_is_built(tmp_path: Path) -> None:
 def test_loggers_are_chosen_together_beside_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     trainer = trainer_of(tmp_path, "logger=[tensorboard,wandb]")
-    assert [type(logger) for logger in trainer.loggers] == [CSVLogger, TensorBoardLogger, WandbLogger]
+    assert [type(logger) for logger in trainer.loggers] == [MetricsFile, TensorBoardLogger, WandbLogger]
     table, board, _ = trainer.loggers
     assert (Path(str(table.log_dir)), Path(str(board.log_dir))) == (tmp_path, tmp_path / "tensorboard")
 
 
 def test_csv_alone_is_one_logger(tmp_path: Path) -> None:
-    assert [type(logger) for logger in trainer_of(tmp_path, "logger=csv").loggers] == [CSVLogger]
+    assert [type(logger) for logger in trainer_of(tmp_path, "logger=csv").loggers] == [MetricsFile]
 
 
 def test_a_run_leaves_learning_rates_and_its_configuration(tmp_path: Path) -> None:

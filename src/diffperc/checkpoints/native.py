@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import get_object
-from omegaconf import DictConfig, OmegaConf
+import torch
+from omegaconf import DictConfig
 from torch import Tensor
 
-from diffperc.config.nodes import nodes_of
+from diffperc.checkpoints.provenance import read_names, read_provenance
 from diffperc.engine.build import FORMAT, build_preprocess, build_task
 from diffperc.engine.device import find_device
-from diffperc.errors import CheckpointError, WeightsError, did_you_mean
+from diffperc.errors import CheckpointError, WeightsError, did_you_mean, fixable
 from diffperc.inference.predictor import Predictor
 from diffperc.tasks import PerceptionTask
 from diffperc.types import DatasetInfo
 from diffperc.version import __version__
-from diffperc.weights.read import check_finite, read_file
+from diffperc.weights.read import check_finite, first_line, read_file
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -33,10 +32,11 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         content = read_file(path)
     except WeightsError as error:
         raise CheckpointError(str(error)) from error
-    if not isinstance(content, dict) or "diffperc" not in content or "state_dict" not in content:
+    parts = ("diffperc", "state_dict")
+    if not isinstance(content, dict) or not all(isinstance(content.get(part), Mapping) for part in parts):
         raise CheckpointError(f"{path}: is a torch file, but was not written by diffperc.")
     if content["diffperc"].get("format") != FORMAT:
-        version = content["diffperc"].get("version", "unknown")
+        version = str(content["diffperc"].get("version", "unknown"))[:40]
         raise CheckpointError(
             f"{path}: was written by another version of diffperc ({version}) in a form that {__version__} does not "
             "read; use it with that version, or train anew."
@@ -56,13 +56,13 @@ def check_fits(path: str | Path, content: dict[str, Any], cfg: DictConfig, info:
     Raises:
         CheckpointError: it has another task, strategy or number of classes.
     """
-    kept = OmegaConf.create(content["diffperc"]["config"])
+    kept = read_names(path, content["diffperc"])
     for node in ("task", "strategy"):
-        was = kept[node]._target_.rpartition(".")[2]
+        was = kept.cfg[node]._target_.rpartition(".")[2]
         now = cfg[node]._target_.rpartition(".")[2]
         if was != now:
             raise CheckpointError(f"{path}: is of {node} {was}, and the configuration says {now}.")
-    was, now = len(content["diffperc"]["info"]["classes"]), len(info.classes)
+    was, now = len(kept.info.classes), len(info.classes)
     # an imported referring model has no categories and needs none
     if was and was != now:
         raise CheckpointError(
@@ -92,53 +92,59 @@ def empty_task(
     return build_task(cfg, info, weights=False)
 
 
-def check_classes(path: str | Path, cfg: DictConfig, nodes: Sequence[str]) -> None:
-    """Check that the classes in a checkpoint's configuration, which may be a user's own, can be imported.
-
-    Args:
-        path: the checkpoint, for the message.
-        cfg: its configuration.
-        nodes: of the configuration, such as ``strategy``; those below them are checked too.
-
-    Raises:
-        CheckpointError: one cannot.
-    """
-    for key, node in nodes_of(OmegaConf.to_container(cfg), ""):
-        if key.partition(".")[0] not in nodes or not isinstance(node, dict) or "_target_" not in node:
-            continue
-        try:
-            get_object(node["_target_"])
-        except Exception as error:  # hydra wraps whatever importing raised
-            raise CheckpointError(
-                f"{path}: its {key} is {node['_target_']}, which cannot be imported; run this in the folder that holds "
-                "it, or add that folder to PYTHONPATH."
-            ) from error
-
-
-def load_task(path: str | Path) -> tuple[PerceptionTask, DictConfig]:
+def load_task(
+    path: str | Path, trust: Collection[str] = (), needs: Collection[str] = ()
+) -> tuple[PerceptionTask, DictConfig]:
     """The task with its trained model in evaluation mode, and the configuration with which it was trained.
 
+    Args:
+        path: the checkpoint.
+        trust: packages besides this one whose classes the checkpoint may name, and whose code is run then.
+        needs: nodes of the configuration that the caller builds besides, such as ``dataset``.
+
     Raises:
-        CheckpointError: see `read_checkpoint`; or a class cannot be imported, or its tensors are not those of its
-            configuration.
+        CheckpointError: see `read_checkpoint` and `read_provenance`; or its tensors are not those of its configuration.
     """
     content = read_checkpoint(path)
-    kept = content["diffperc"]
-    cfg = OmegaConf.create(kept["config"])
-    assert isinstance(cfg, DictConfig)
-    check_classes(path, cfg, ("task", "strategy", "head", "fit", "preprocessing"))
-    channels_last = cfg.backbone.get("channels_last", False)
-    task = empty_task(cfg, json.loads(kept["architecture"]), DatasetInfo.from_dict(kept["info"]), channels_last)
+    kept, state = content["diffperc"], content["state_dict"]
+    cfg, architecture, info = read_provenance(path, kept, trust, needs).parts
+    # what training alone does; it would be built for nothing
+    cfg.preprocessing.augment = []
+    channels_last = bool(cfg.backbone.get("channels_last", False))
     try:
-        check_finite(content["state_dict"], str(path))
+        # shapes first: a wrong one could ask for any amount of memory
+        with torch.device("meta"):
+            expected = empty_task(cfg, architecture, info, channels_last).state_dict()
+        _check_shapes(path, expected, state)
+        check_finite(state, str(path))
+        task = empty_task(cfg, architecture, info, channels_last)
         # strategies and heads are allocated, the backbone is not: assign serves both
-        task.load_state_dict(_in_own_precision(task, content["state_dict"]), assign=True)
+        task.load_state_dict(_in_own_precision(task, state), assign=True)
     except WeightsError as error:
         raise CheckpointError(f"{error.sentence} Take an earlier checkpoint.") from error
-    except RuntimeError as error:
-        raise CheckpointError(f"{path}: its tensors do not fit its own configuration: {str(error)[:300]}") from error
-    task.provenance = kept
+    except CheckpointError:
+        raise
+    except Exception as error:  # constructors raise every kind for values that training has never written
+        reason = fixable(error) or error.__cause__ or error
+        raise CheckpointError(
+            f"{path}: its configuration describes no model ({first_line(reason)}); it is damaged."
+        ) from error
+    task.provenance = dict(kept)
     return task.eval().requires_grad_(False), cfg
+
+
+def _check_shapes(path: str | Path, expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
+    """Raise a `CheckpointError` if tensors are missing, left over, or of another shape than the model's."""
+    fit = f"{path}: its tensors do not fit its own configuration:"
+    for name, tensor in expected.items():
+        if name not in state:
+            raise CheckpointError(f"{fit} '{name}' is missing.")
+        if not isinstance(state[name], Tensor) or state[name].shape != tensor.shape:
+            found = tuple(getattr(state[name], "shape", ()))
+            raise CheckpointError(f"{fit} '{name}' is {found} and should be {tuple(tensor.shape)}.")
+    unused = sorted(map(str, state.keys() - expected.keys()))
+    if unused:
+        raise CheckpointError(f"{fit} nothing uses '{unused[0]}' ({len(unused)} in all).")
 
 
 def _in_own_precision(task: PerceptionTask, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -170,7 +176,7 @@ def checkpoint_in(path: str | Path, which: str | None = None) -> Path:
     raise CheckpointError(f"{path}: has no checkpoints/{wanted[0]}.ckpt{did_you_mean(wanted[0], known)}")
 
 
-def load(path: str | Path, device: str = "auto", which: str | None = None) -> Predictor:
+def load(path: str | Path, device: str = "auto", which: str | None = None, trust: Collection[str] = ()) -> Predictor:
     """A model that predicts.
 
     >>> predictor = diffperc.load("runs/mine")
@@ -180,11 +186,12 @@ def load(path: str | Path, device: str = "auto", which: str | None = None) -> Pr
         path: a checkpoint, or the folder of a run.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``.
         which: of a run folder, ``best`` or ``last``; see `checkpoint_in`.
+        trust: see `load_task`.
 
     Raises:
         CheckpointError: see `load_task` and `checkpoint_in`.
         ConfigError: there is no such device.
     """
     place = find_device(device)
-    task, cfg = load_task(checkpoint_in(path, which))
+    task, cfg = load_task(checkpoint_in(path, which), trust)
     return task.predictor(task.model.to(place), task.info, task.protocol, build_preprocess(cfg))

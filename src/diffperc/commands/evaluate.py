@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig
 
-from diffperc.checkpoints import check_classes, check_fits, checkpoint_in, load_task
+from diffperc.checkpoints import check_fits, checkpoint_in, load_task
 from diffperc.config.run_folder import check_free
 from diffperc.data import PerceptionDataset
 from diffperc.engine.build import build_dataset, build_preprocess
@@ -84,15 +84,15 @@ def evaluate_one(file: Path, folder: Path, cfg: DictConfig) -> dict[str, Any]:
     Args:
         file: the checkpoint.
         folder: for figures and summary.
-        cfg: ``root``, ``protocol``, ``eval_batch_size``, ``num_workers``, ``device``, as in ``conf/evaluate.yaml``.
+        cfg: ``root``, ``protocol``, ``eval_batch_size``, ``num_workers``, ``device``, ``trust``, as in
+            ``conf/evaluate.yaml``.
 
     Raises:
         CheckpointError, ConfigError: see `evaluate`; or a number is too small, or the data set has no folder.
     """
     quiet_lightning()
     check_free(folder)
-    task, trained = load_task(file)
-    check_classes(file, trained, ("dataset",))
+    task, trained = load_task(file, cfg.trust, needs=("dataset",))
     if cfg.root is not None:
         if "root" not in trained.dataset:
             raise ConfigError(

@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from diffperc.checkpoints import check_fits, checkpoint_in, load, newest_sound, read_checkpoint
-from diffperc.config.nodes import with_absolute_paths
+from diffperc.config.nodes import nodes_of, with_absolute_paths
 from diffperc.config.run_folder import check_free
 from diffperc.data.diagnostics import SaidOnce
 from diffperc.engine.build import build_dataset, build_preprocess, build_protocol, build_task, task_class
@@ -42,15 +42,17 @@ class Run:
         folder: configuration, log, ``metrics.csv``, figures, checkpoints, ``summary.json``.
         metrics: from the last validation, such as ``val/rmse_m``.
         summary: the content of ``summary.json``.
+        trust: packages besides this one whose classes were trained.
     """
 
     folder: Path
     metrics: dict[str, float]
     summary: dict[str, Any]
+    trust: tuple[str, ...] = ()
 
     def predictor(self, device: str = "auto") -> Predictor:
         """The best checkpoint as a model that predicts, see `diffperc.load`."""
-        return load(self.folder, device)
+        return load(self.folder, device, trust=self.trust)
 
 
 def train(cfg: DictConfig) -> float:
@@ -136,7 +138,9 @@ def train_run(
             log.warning("note: %s", line)
     trainer.fit(task, data, ckpt_path=resumed, weights_only=True)
     if trainer.global_step == first_step:
-        log.warning("note: nothing was trained: the run was finished. To train on, raise recipe.steps or recipe.epochs.")
+        log.warning(
+            "note: nothing was trained: the run was finished. To train on, raise recipe.steps or recipe.epochs."
+        )
     if task.validated_step != trainer.global_step:
         trainer.validate(task, data, verbose=False, weights_only=True)
     checkpoint = folder / "checkpoints" / "last.ckpt"
@@ -168,7 +172,7 @@ def train_run(
         write_json(folder / "summary.json", summary)
         print_summary(summary, val_set.info.name, len(val_set), folder)
     check_scores(metrics, summary.get("baseline", {}), task.monitor[0])
-    return Run(folder, metrics, summary)
+    return Run(folder, metrics, summary, _packages(cfg))
 
 
 def _resumed(cfg: DictConfig, folder: Path) -> Path | None:
@@ -183,6 +187,13 @@ def _resumed(cfg: DictConfig, folder: Path) -> Path | None:
         return None
     path = Path(str(cfg.ckpt)).expanduser()
     return (newest_sound(path) if path.is_dir() else None) or checkpoint_in(path, "last")
+
+
+def _packages(cfg: DictConfig) -> tuple[str, ...]:
+    """The packages besides this one and its libraries whose classes a configuration names."""
+    nodes = [node for _, node in nodes_of(OmegaConf.to_container(cfg), "") if isinstance(node, dict)]
+    roots = {str(node["_target_"]).partition(".")[0] for node in nodes if "_target_" in node}
+    return tuple(sorted(roots - {"diffperc", "albumentations", "lightning", "torch"}))
 
 
 def _parameters(task: PerceptionTask) -> tuple[int, int]:

@@ -28,6 +28,7 @@ _OWN: dict[str, Any] = {
     "seed": _Seed | None,
     "num_workers": WholeNumber,
     "eval_batch_size": Count | None,
+    "trust": Sequence[str],
     "ema_decay": Annotated[float, Range(0, 1, below=True)] | None,
     "resume": Literal["auto"] | None,
     "checkpoint.every_minutes": Positive | None,

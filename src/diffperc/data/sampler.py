@@ -1,4 +1,4 @@
-"""Order and randomness of samples: functions of seed, epoch and position alone, whatever the number of processes or workers."""
+"""Order and randomness of samples: functions of seed, epoch and position, whatever the number of processes."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ class SeededSampler(Sampler[Draw]):
         position: the number of samples of that epoch, over all processes, before which the next iteration begins.
     """
 
-    def __init__(
-        self, length: int, seed: int, shuffle: bool, rank: int = 0, world: int = 1, multiple: int = 1
-    ) -> None:
+    def __init__(self, length: int, seed: int, shuffle: bool, rank: int = 0, world: int = 1, multiple: int = 1) -> None:
         self.length, self.seed, self.shuffle, self.rank, self.world = length, seed, shuffle, rank, world
         self.multiple = multiple
         self.epoch = self.position = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+
 import cv2
 import lightning as L
 from lightning.pytorch.accelerators import CUDAAccelerator
@@ -11,7 +12,6 @@ from diffperc.data import PerceptionDataset, PreparedDataset, ResumableLoader, S
 from diffperc.errors import ConfigError
 from diffperc.preprocessing import Preprocess
 from diffperc.types import Protocol, Target
-
 
 _SECONDS_AFTER_SIGTERM = 60
 
@@ -85,7 +85,11 @@ class PerceptionData(L.LightningDataModule):
 
     def order(self) -> dict[str, int]:
         """The numbers that decide which samples a step reads; a run that resumes must have the same to be the same run."""
-        return {"seed": self.seed, "batch_size": self.batch_size, "samples": 0 if self.train is None else len(self.train)}
+        return {
+            "seed": self.seed,
+            "batch_size": self.batch_size,
+            "samples": 0 if self.train is None else len(self.train),
+        }
 
     def batches_per_epoch(self) -> int:
         """Training batches of this process in an epoch, within the limits of the Trainer."""

@@ -47,7 +47,9 @@ class MetricsFile(CSVLogger):
             super().save()
         except OSError as error:
             if not self._said:
-                log.warning("note: %s cannot be written (%s); training goes on.", Path(self.log_dir) / NAME, error.strerror)
+                log.warning(
+                    "note: %s cannot be written (%s); training goes on.", Path(self.log_dir) / NAME, error.strerror
+                )
             self._said = True
 
 

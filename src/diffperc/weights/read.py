@@ -81,20 +81,60 @@ def read_file(path: Path) -> Any:
         read = _unpickled
     else:
         raise WeightsError(f"{path}: is no file that torch has written; is the download complete, and the right file?")
+    packed = _packed(path)
+    if packed:
+        raise WeightsError(f"{path}: {packed}.")
     try:
-        return read(path)
+        content = read(path)
+        hollow = _hollow(content, path.stat().st_size)
     except Exception as error:  # torch and safetensors raise every kind for damaged files
         raise WeightsError(f"{path}: {_why_unreadable(error)}") from error
+    if hollow:
+        raise WeightsError(f"{path}: {hollow}.")
+    return content
 
 
-def unwrapped(content: Any) -> dict[str, Tensor]:
+def _packed(path: Path) -> str:
+    """Why an archive is none that torch writes, in which everything has its own size; empty if it is one, or no archive."""
+    if not zipfile.is_zipfile(path):
+        return ""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return ""  # reading it says why
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        return "is a compressed archive, which torch does not write: refused, as it could unpack to any size"
+    return ""
+
+
+def _hollow(content: Any, size: int) -> str:
+    """What in a file's content is larger than the file, or no plain tensor; empty if nothing is.
+
+    A tensor is a view of stored numbers, and a view can repeat one number a million million times.
+    """
+    pending, seen = [content], set()
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Tensor):
+            if value.layout != torch.strided or value.is_meta or value.is_quantized:
+                return f"holds a tensor that is not stored plainly ({value.layout}, {value.device}, {value.dtype})"
+            if value.numel() * value.element_size() > size:
+                return f"holds a tensor of shape {tuple(value.shape)}, which is larger than the file: refused"
+        elif isinstance(value, Mapping | list | tuple) and id(value) not in seen:
+            seen.add(id(value))
+            pending += value.values() if isinstance(value, Mapping) else value
+    return ""
+
+
+def unwrapped(content: Any, depth: int = 8) -> dict[str, Tensor]:
     """The named tensors of a file's content, from below keys such as ``state_dict``."""
-    if not isinstance(content, Mapping):
+    if not isinstance(content, Mapping) or depth == 0:
         return {}
     for wrapper in _WRAPPERS:
         inner = content.get(wrapper)
         if isinstance(inner, Mapping) and inner:
-            return unwrapped(inner)
+            return unwrapped(inner, depth - 1)
     tensors = {}
     for name, value in content.items():
         if isinstance(name, str) and isinstance(value, Tensor):
@@ -180,6 +220,6 @@ def _why_unreadable(error: Exception) -> str:
     return f"cannot be read as weights, it is damaged or incomplete ({reason})."
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of a library's message, for use in our own."""
     return (str(error) or type(error).__name__).splitlines()[0][:120]

@@ -68,9 +68,13 @@ class Checkpointing(L.Callback):
         self._signal = number
         again = "; control-C again ends it at once" if number == signal.SIGINT else ""
         # print may be interrupted in the middle of itself
-        os.write(2, f"{signal.Signals(number).name}: training ends after this step, with a checkpoint{again}\n".encode())
+        os.write(
+            2, f"{signal.Signals(number).name}: training ends after this step, with a checkpoint{again}\n".encode()
+        )
 
-    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         if batch_idx % trainer.accumulate_grad_batches == 0:
             self._statistics = _running_statistics(pl_module)
             self._act(trainer)
@@ -79,7 +83,7 @@ class Checkpointing(L.Callback):
         self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         # the processes of a distributed run may have different numbers of batches, and agree in those that all have
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data: Any = trainer.datamodule
         if trainer.state.fn == "fit" and batch_idx < data.shared_val_batches():
             self._act(trainer, at_once=True)
 

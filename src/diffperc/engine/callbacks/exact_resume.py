@@ -67,7 +67,7 @@ class ExactResume(L.Callback):
 
 
 def _data_of(trainer: L.Trainer) -> Any:
-    return trainer.datamodule  # type: ignore[attr-defined]
+    return trainer.datamodule
 
 
 def _seed_all(*numbers: int) -> None:
@@ -79,7 +79,7 @@ def _seed_all(*numbers: int) -> None:
 
 
 def _place(steps: int, batches: int, accumulated: int, due: bool) -> tuple[int, int]:
-    """The epoch after a number of steps, and how many of its batches are done; one is done whole if its validation is due."""
+    """The epoch after a number of steps, and how many of its batches are done: all, if its validation is due."""
     per_epoch = math.ceil(batches / accumulated)
     epoch, done = divmod(steps, per_epoch)
     if due and done == 0 and epoch > 0:
