@@ -12,7 +12,7 @@ ROOT = TESTS.parent / "src" / "diffperc"
 # each may import what stands in a line above
 LAYERS = [
     ["errors", "ranges", "version"],
-    ["checks"],
+    ["checks", "foreign"],
     ["types"],
     ["assets", "layers", "visualization", "weights"],
     ["encoders", "losses", "metrics", "preprocessing", "scenes"],

@@ -1,6 +1,7 @@
 """Errors that a user can fix. Each message is a sentence: what was wrong, where, what to do now.
 
-The entry points print the sentence and exit with code 2. Any other exception is a bug in diffperc and keeps its traceback.
+The entry points print the sentence and exit with code 2. What libraries and the system raise becomes one in
+`diffperc.foreign`; any other exception is a mistake of diffperc's, and ends with exit code 1 and a file to report.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Stopped(BaseException):
 
     def __init__(self, number: int, step: int, checkpoint: Path, problem: Exception | None = None) -> None:
         kept = (
-            f"training so far is in {checkpoint}; to continue it, add to the same command: "
+            f"Training so far is in {checkpoint}; to continue it, add to the same command: "
             f"hydra.run.dir={checkpoint.parent.parent} resume=auto"
         )
         super().__init__(f"stopped by {signal.Signals(number).name} after step {step}. {problem or kept}")

@@ -23,7 +23,8 @@ from diffperc.engine.callbacks import EndAtOnce, Figures
 from diffperc.engine.datamodule import PerceptionData
 from diffperc.engine.device import find_device, trainer_options
 from diffperc.engine.trainer import checked_trainer, quiet_lightning
-from diffperc.errors import CheckpointError, ConfigError, fixable
+from diffperc.errors import CheckpointError, ConfigError
+from diffperc.foreign import translated
 from diffperc.reports.summary import check_scores, print_summary, write_json
 from diffperc.reports.tables import Row, write_table
 from diffperc.tasks import PerceptionTask
@@ -48,7 +49,7 @@ def evaluate(cfg: DictConfig) -> None:
         try:
             rows.append(_row(evaluate_one(file, inner, cfg)))
         except Exception as error:
-            mine = fixable(error)
+            mine = translated(error)
             if mine is None or len(files) == 1:
                 raise
             failed.append(mine.sentence if str(file) in mine.sentence else f"{file}: {mine.sentence}")
@@ -151,7 +152,7 @@ def _baseline(task: PerceptionTask, trained: DictConfig, val_set: PerceptionData
     try:
         return task.baseline(build_dataset(trained, "train"), val_set)
     except Exception as error:
-        mine = fixable(error)
+        mine = translated(error)
         if mine is None:
             raise
         print(f"no baseline, which is made of the training split: {mine.sentence}")

@@ -17,7 +17,8 @@ from diffperc.data import PerceptionDataset
 from diffperc.data.diagnostics import Collected
 from diffperc.engine.build import architecture_of, build_dataset, build_preprocess, build_protocol, task_class
 from diffperc.engine.datamodule import PerceptionData
-from diffperc.errors import ConfigError, DataError, WeightsError, fixable
+from diffperc.errors import ConfigError, DataError, WeightsError
+from diffperc.foreign import translated
 from diffperc.inspection.examine import grouped, measure, notes_of, problems_of, sentences_cut
 from diffperc.inspection.montage import write_montage
 from diffperc.inspection.report import print_report
@@ -113,7 +114,7 @@ class _Trial:
         try:
             yield
         except Exception as error:
-            mine = fixable(error)
+            mine = translated(error)
             if mine is None:
                 raise
             self.problems += [] if mine.sentence in self.problems else [mine.sentence]
@@ -154,7 +155,7 @@ def _open(cfg: DictConfig, diagnostics: Collected) -> dict[str, PerceptionDatase
         try:
             sets[split] = build_dataset(cfg, split, diagnostics)
         except Exception as error:
-            mine = fixable(error)
+            mine = translated(error)
             if mine is None:
                 raise
             diagnostics.problem(mine.sentence)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import sys
 from types import ModuleType
 from typing import NoReturn
 
 from diffperc.errors import ConfigError, DiffPercError, did_you_mean
+from diffperc.foreign import report_unforeseen, translated
 
 DATASETS = ("ade20k", "cityscapes", "coco", "kitti", "nyuv2", "refcoco")
-_USER_CAN_FIX = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
+OWN_MISTAKE = 1
 
 
 def run(arguments: list[str]) -> None:
@@ -34,11 +34,12 @@ def run(arguments: list[str]) -> None:
         raise SystemExit(130) from None
     except DiffPercError as error:
         _leave(error.sentence)
-    except OSError as error:
-        if error.errno not in _USER_CAN_FIX:
-            raise
-        place = error.filename or "writing"
-        _leave(f"{place}: {error.strerror}. Fix that and run the same command again to resume.")
+    except Exception as error:
+        mine = translated(error)
+        if mine is not None:
+            _leave(f"{mine.sentence} Run the same command again to resume.")
+        print(f"error: {report_unforeseen(error, f'diffperc prepare {name}')}", file=sys.stderr)
+        raise SystemExit(OWN_MISTAKE) from error
 
 
 def overview() -> str:

@@ -30,8 +30,9 @@ from diffperc.config.nodes import PATHS
 from diffperc.config.run_folder import PLACE_ERRORS, no_folder
 from diffperc.config.validate import validate
 from diffperc.errors import ConfigError, DiffPercError, Stopped, fixable
+from diffperc.foreign import report_unforeseen, translated
 
-USER_ERROR = 2
+USER_ERROR, OWN_MISTAKE = 2, 1
 # keys whose value is a sentence, in which commas, brackets and equals signs have no meaning
 _SENTENCES = ("caption", "expression")
 
@@ -45,7 +46,8 @@ def entry(config_name: str, run: Callable[[DictConfig], Any], first: str | None 
         first: the key of a first argument that has none, as in ``diffperc.convert model.ckpt``.
 
     ``--help`` prints the help of the command instead. Exits with code 2 and a sentence on stderr for errors that a user
-    can fix, or with the traceback if HYDRA_FULL_ERROR=1.
+    can fix, with code 1 and a file that describes it for a mistake of diffperc's, or with the traceback if
+    HYDRA_FULL_ERROR=1.
     """
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
     # Hydra would otherwise print its own shortened traceback and leave with code 1
@@ -73,21 +75,29 @@ def entry(config_name: str, run: Callable[[DictConfig], Any], first: str | None 
             raise
         _leave(_yaml_problem(error))
     except (HydraException, OmegaConfBaseException, ValueError) as error:
-        if wants_traceback or isinstance(error, InstantiationException):
+        if wants_traceback:
             raise
         mine = fixable(error)
         if mine is not None:  # of a resolver of ours
             _leave(mine.sentence)
         problems = explain_overrides(conf, config_name, sys.argv[1:])
         # Hydra's for `logger=null`, or a mistake of ours
-        if isinstance(error, ValueError) and not problems:
-            raise
+        if isinstance(error, ValueError | InstantiationException) and not problems:
+            _leave_foreign(error, config_name)
         _leave("\n".join(problems) or _hydra_problem(error))
     except OSError as error:
-        if wants_traceback or error.errno not in PLACE_ERRORS:
+        if wants_traceback:
             raise
-        _leave(no_folder(error.filename, error) if not started else _place_problem(error))
+        if error.errno in PLACE_ERRORS and not started:
+            _leave(no_folder(error.filename, error))
+        _leave_foreign(error, config_name)
+    except Exception as error:
+        if wants_traceback:
+            raise
+        _leave_foreign(error, config_name)
     except Stopped as stop:
+        if os.environ.get("LOCAL_RANK", "0") != "0":  # the first process says it for all
+            sys.exit(0)
         print(stop, file=sys.stderr)
         sys.exit(stop.exit_code)
     except KeyboardInterrupt:
@@ -114,12 +124,6 @@ def _hydra_problem(error: Exception) -> str:
             f"{ambiguous[1]}: a comma separates the values of a sweep; add -m, or write a decimal number with a point."
         )
     return first
-
-
-def _place_problem(error: OSError) -> str:
-    """A sentence about a file that cannot be written or read; of those that a user can fix."""
-    place = error.filename or "writing"
-    return f"{place}: {error.strerror}. What was written so far is kept."
 
 
 def _with_key(key: str, argument: str) -> str:
@@ -162,15 +166,17 @@ def _guarded(
         try:
             return checked(cfg)
         except Exception as error:
-            shown = fixable(error) or error
+            shown = translated(error) or error
             if isinstance(error, OmegaConfBaseException):  # such as a reference to a key that is not there
                 shown = ConfigError(f"{error.full_key or 'configuration'}: {str(error).splitlines()[0]}")
             if in_sweep:
                 sentence = sweep_jobs.record_failure(shown, Path(hydra_cfg.runtime.output_dir))
                 print(f"error: {sentence}", file=sys.stderr)
                 return math.nan
-            if wants_traceback or not isinstance(shown, DiffPercError):
+            if wants_traceback:
                 raise
+            if not isinstance(shown, DiffPercError):
+                _leave_foreign(error, config_name, Path(hydra_cfg.runtime.output_dir))
             _leave(shown.sentence)
 
     return job
@@ -225,6 +231,15 @@ def in_quotes(text: str) -> str:
     """A text in single quotes as Hydra's grammar reads it; there a backslash is itself, unless a quote follows it."""
     escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)
     return f"'{escaped}'"
+
+
+def _leave_foreign(error: BaseException, config_name: str, folder: Path | None = None) -> NoReturn:
+    """Leave for an error of a library or the system with its sentence, and for a mistake of ours with exit code 1."""
+    mine = translated(error)
+    if mine is not None:
+        _leave(mine.sentence)
+    print(f"error: {report_unforeseen(error, f'diffperc {config_name}', folder)}", file=sys.stderr)
+    sys.exit(OWN_MISTAKE)
 
 
 def _leave(sentence: str) -> NoReturn:

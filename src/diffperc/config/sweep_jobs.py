@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from diffperc.errors import DiffPercError
+from diffperc.foreign import report_unforeseen
 
 ERROR_FILE = "error.txt"
 failed: list[str] = []
@@ -18,9 +18,7 @@ failed: list[str] = []
 
 def record_failure(error: BaseException, folder: Path) -> str:
     """Write what ended a job into its folder; returns it as a sentence."""
-    if not isinstance(error, DiffPercError):
-        traceback.print_exception(error)
-    sentence = error.sentence if isinstance(error, DiffPercError) else f"{type(error).__name__}: {error}"
+    sentence = error.sentence if isinstance(error, DiffPercError) else report_unforeseen(error, "a job of the sweep", folder)
     (folder / ERROR_FILE).write_text(sentence + "\n", encoding="utf-8")
     return sentence
 

@@ -13,14 +13,14 @@ from diffperc.errors import ConfigError
 from diffperc.preprocessing import Preprocess
 from diffperc.types import Protocol, Target
 
-_SECONDS_AFTER_SIGTERM = 60
+_SECONDS_AFTER_SIGTERM = 20
 
 
 def start_worker(_: int) -> None:
     """Run first in every loader process: it shares the cores with training, so it uses one thread.
 
     Control-C and SIGTERM reach loader processes too. They go on while training takes its last step and writes a checkpoint,
-    and are ended by it, or after a minute by the system.
+    and are ended by it, or soon after by the system.
     """
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -3,6 +3,7 @@
 from diffperc.engine.callbacks.checkpointing import Checkpointing
 from diffperc.engine.callbacks.cost_monitor import CostMonitor
 from diffperc.engine.callbacks.end_at_once import EndAtOnce
+from diffperc.engine.callbacks.end_together import EndTogether
 from diffperc.engine.callbacks.exact_resume import ExactResume
 from diffperc.engine.callbacks.figures import Figures
 from diffperc.engine.callbacks.progress import PlainProgress, RichProgress
@@ -12,6 +13,7 @@ __all__ = [
     "Checkpointing",
     "CostMonitor",
     "EndAtOnce",
+    "EndTogether",
     "ExactResume",
     "Figures",
     "PlainProgress",

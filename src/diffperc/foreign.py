@@ -1,0 +1,133 @@
+"""Errors of libraries and of the system that a user can do something about, as sentences.
+
+One place for all commands: what is not translated here is a mistake of diffperc's, see `report_unforeseen`.
+"""
+
+from __future__ import annotations
+
+import errno
+import platform
+import re
+import shlex
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+from diffperc.errors import DataError, DiffPercError, TrainingError, fixable
+from diffperc.version import __version__
+
+_ISSUES = "https://github.com/diffperc/diffperc/issues"
+_OF_PLACES = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EACCES: "choose a place where you may read and write",
+    errno.EPERM: "choose a place where you may read and write",
+    errno.EROFS: "choose a place where you may write",
+    errno.ENOENT: "it may have been moved or deleted meanwhile",
+    errno.ENOTDIR: "choose another place",
+    errno.EISDIR: "a file is needed there",
+    errno.EEXIST: "choose another place",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EMFILE: "raise the limit of open files (ulimit -n), or lower num_workers",
+    errno.ENFILE: "close other programs",
+    errno.EIO: "the disk or the network does not answer",
+    errno.ESTALE: "the disk or the network does not answer",
+    errno.ETIMEDOUT: "the disk or the network does not answer",
+}
+"""Kinds of `OSError` that are about a place and not about the program, and what helps."""
+_LESS_MEMORY = "lower recipe.batch_size, recipe.eval_batch_size, the size of images, or num_workers"
+
+
+def translated(error: BaseException) -> DiffPercError | None:
+    """The error as one that a user can fix; None: it is a mistake of this program."""
+    for one in _chain(error):
+        mine = fixable(one) or _of_system(one) or _of_torch(one)
+        if mine is not None:
+            return mine
+    return None
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The error and what it was raised from: libraries wrap what they are given."""
+    chain: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in chain and len(chain) < 10:
+        chain.append(current)
+        current = current.__cause__
+    return chain
+
+
+def _of_system(error: BaseException) -> DiffPercError | None:
+    if isinstance(error, OSError) and error.errno in _OF_PLACES:
+        place = error.filename if error.filename is not None else "a file"
+        return DataError(
+            f"{_short(place)}: {error.strerror}; {_OF_PLACES[error.errno]}. What was written before is kept."
+        )
+    if isinstance(error, MemoryError):
+        return DataError(f"memory is exhausted ({_line(error)}); {_LESS_MEMORY}.")
+    return None
+
+
+def _of_torch(error: BaseException) -> DiffPercError | None:
+    """torch raises RuntimeError for nearly everything."""
+    text = str(error)
+    if type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text:
+        return TrainingError(f"memory is exhausted ({_line(error)}); {_LESS_MEMORY}, or use trainer.precision=bf16-mixed.")
+    if not isinstance(error, RuntimeError):
+        return None
+    worker = re.search(r"DataLoader worker \(pid[^)]*\) (.*)", text)
+    if worker:
+        return TrainingError(
+            f"a loader process ended ({worker[1].splitlines()[0][:80]}), mostly because memory was exhausted; lower "
+            "num_workers, or set num_workers=0 to see an error of its own."
+        )
+    if "shared memory" in text or "torch_shm_manager" in text:
+        return TrainingError(f"there is no room for loader processes ({_line(error)}); set num_workers=0, or enlarge /dev/shm.")
+    if re.search(r"gloo|NCCL|Connection (closed|reset) by peer|ProcessGroup", text):
+        return TrainingError(f"the connection to another process of this run is lost; see its message ({_line(error)}).")
+    if "CUDA error" in text or "cuDNN error" in text:
+        return TrainingError(f"the GPU reports: {_line(error)}. The same run on device=cpu or accelerator=cpu tells more.")
+    return None
+
+
+def _line(error: BaseException) -> str:
+    """The first line of a message."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+
+
+def _short(place: object) -> str:
+    text = str(place)
+    return text if len(text) <= 200 else f"{text[:120]}...{text[-40:]}"
+
+
+def report_unforeseen(error: BaseException, doing: str, folder: Path | None = None) -> str:
+    """Write what is needed to find a mistake of this program into a file, and say so.
+
+    Args:
+        error: that nothing else has handled.
+        doing: the command, such as ``diffperc train``.
+        folder: of the run; None, or a folder that is gone: the system's folder for temporary files.
+
+    Returns:
+        The sentences to print.
+    """
+    name = f"crash-{time.strftime('%Y%m%d-%H%M%S')}.txt"
+    lines = [
+        f"{doing}: {shlex.join(sys.argv)}",
+        f"diffperc {__version__}, Python {platform.python_version()}, {platform.platform()}",
+        "".join(traceback.format_exception(error)),
+    ]
+    where = "could not be written to a file, set HYDRA_FULL_ERROR=1 to see it"
+    for place in filter(None, (folder, Path(tempfile.gettempdir()))):
+        try:
+            (place / name).write_text("\n".join(lines), encoding="utf-8", errors="backslashreplace")
+        except OSError:
+            continue
+        where = f"is in {place / name}"
+        break
+    return (
+        f"{doing} met an error that it does not foresee: {type(error).__name__}: {_line(error)}. This is a mistake of "
+        f"diffperc's. The traceback {where}; please report it with that file: {_ISSUES}. What was written before is kept."
+    )
