@@ -227,7 +227,7 @@ def test_a_damaged_architecture_is_a_sentence(sound: dict[str, Any], tmp_path: P
         '{"unet": 3}': "the parts of a network belong there",
         "[" * 100_000: "its part 'architecture' is damaged",
         "{}": "its configuration describes no model",
-        architecture(sound, layers_per_block=10**6): "unet.layers_per_block is a number of 7 digits",
+        architecture(sound, layers_per_block=10**6): "'layers_per_block' is a number of 7 digits",
         architecture(sound, block_out_channels=[10**9]): "is a number of 10 digits",
         architecture(sound, block_out_channels=["a", "b"]): "x.ckpt",
         architecture(sound, cross_attention_dim=65_536): "' is (",

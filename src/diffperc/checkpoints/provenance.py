@@ -33,6 +33,7 @@ from diffperc.strategies.base import Strategy
 from diffperc.tasks import PerceptionTask
 from diffperc.types import DatasetInfo, KeypointSpec, Protocol
 from diffperc.weights.architecture import Architecture
+from diffperc.weights.read import oversized
 
 _OWN = "diffperc"
 _TRANSFORM = (A.BasicTransform, A.BaseCompose)
@@ -232,13 +233,9 @@ def _architecture(path: str | Path, text: Any) -> Architecture:
         raise _damaged(path, "architecture", str(error)[:120]) from error
     if not isinstance(content, dict) or not all(isinstance(part, dict) for part in content.values()):
         raise _damaged(path, "architecture", "the parts of a network belong there")
-    for key, value in nodes_of(content, ""):
-        # numbers of layers are far smaller, and each costs time
-        if type(value) is int and abs(value) > (64 if "layers" in key else 10 * _LARGEST_SIZE):
-            raise _damaged(path, "architecture", f"{key[:80]} is a number of {len(str(abs(value)))} digits")
-        # a tokenizer brings its vocabulary
-        if isinstance(value, list) and len(value) > 64 and not key.startswith("tokenizer"):
-            raise _damaged(path, "architecture", f"{key[:80]} has {len(value)} entries")
+    problem = oversized(content)
+    if problem:
+        raise _damaged(path, "architecture", problem)
     return content
 
 

@@ -54,7 +54,7 @@ def read_boxes(boxes: Any) -> Mapping[str, list[Any]] | list[Any] | None:
     path = Path(str(boxes)).expanduser()
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"boxes: {path} cannot be read as json ({type(error).__name__}).") from error
     if not isinstance(content, dict | list):
         raise DataError(f'boxes: {path} must hold {{"image.jpg": [[x, y, width, height], ...]}} or a list of boxes.')

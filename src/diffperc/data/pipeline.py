@@ -19,6 +19,9 @@ from diffperc.preprocessing import Preprocess, image_tensor
 from diffperc.types import Batch, DenseTarget, Sample, SampleMeta, Target
 
 
+_LONGEST = 100
+
+
 @dataclass(frozen=True)
 class Item:
     """One sample as tensors: image (3, H, W) in [0, 1], targets and labels without the batch axis."""
@@ -65,6 +68,7 @@ class PreparedDataset(Dataset[Item]):
         """A draw of a `SeededSampler`; or a bare index, whose augmentation is then always the same."""
         index, seed = (draw.index, draw.seed) if isinstance(draw, Draw) else (draw, draw)
         sample = self.dataset[index]
+        check_elongation(sample)
         if isinstance(self.target, DenseTarget):
             return self._image(sample, self.target, seed)
         return self._person(sample, seed)
@@ -107,6 +111,20 @@ class PreparedDataset(Dataset[Item]):
             SampleMeta(sample.path, size, sample.person, done.matrix),
             labels=torch.from_numpy(done.visible),
             targets={"heatmap": torch.from_numpy(done.heatmap), "heatmap_weight": torch.from_numpy(done.weight)},
+        )
+
+
+def check_elongation(sample: Sample) -> None:
+    """Check that an image is no strip, whose long side training would enlarge to any size with its short one.
+
+    Raises:
+        DataError: it is one.
+    """
+    height, width = sample.image.shape[:2]
+    if max(height, width) > _LONGEST * min(height, width):
+        raise DataError(
+            f"{sample.path}: is {width}x{height} pixels, more than {_LONGEST} times longer on one side than on the other; "
+            "cut it, or leave it out."
         )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from diffperc.data import PerceptionDataset
+from diffperc.data.pipeline import check_elongation
 from diffperc.data.formats.headers import image_facts
 from diffperc.errors import DataError
 from diffperc.inspection.twins import thumbnail
@@ -57,6 +58,7 @@ class MeasuredDataset(Dataset[Measured]):
     def __getitem__(self, index: int) -> Measured:
         try:
             sample = self.dataset[index]
+            check_elongation(sample)
         except DataError as error:
             return Measured(index, problems=self._problems(index, error.sentence))
         found = self.target.statistics(sample, self.dataset.info)

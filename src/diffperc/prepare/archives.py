@@ -25,6 +25,7 @@ from diffperc.errors import DataError
 from diffperc.prepare.download import CHUNK, Source, fetch, part_of, progress, size_of
 
 # raised by zipfile and tarfile for a file that is truncated, changed, encrypted or compressed by another method
+_LARGEST_FACTOR, _ALWAYS_ALLOWED = 50, 10**8
 _DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -164,6 +165,7 @@ class _Unpacking:
         with zipfile.ZipFile(self.archive) as z:
             chosen = [info for info in z.infolist() if not info.is_dir() and self.choose(info.filename)]
             total = sum(map(attrgetter("file_size"), chosen))
+            self._check_size(total)
             with progress(f"unpacking {self.archive.name}", total) as count:
                 for info in chosen:
                     self._write(info.filename, info.file_size, partial(z.open, info))
@@ -171,14 +173,27 @@ class _Unpacking:
 
     def _read_tar(self) -> None:
         """In the order of the file: a tar.gz has no random access."""
+        unpacked = 0
         with tarfile.open(self.archive) as tar, progress(f"unpacking {self.archive.name}", None) as count:
             for member in tar:
+                unpacked += member.size
+                self._check_size(unpacked)
                 if member.isfile():
                     # None is only returned for members that are no files
                     open_member = cast("Callable[[], IO[bytes]]", partial(tar.extractfile, member))
                     self._write(member.name, member.size, open_member)
                     count(member.size)
             _check_end(tar)
+
+    def _check_size(self, unpacked: int) -> None:
+        """Raise a `DataError` if an archive unpacks to more than images, which are compressed themselves, can."""
+        packed = size_of(self.archive)
+        if unpacked > _ALWAYS_ALLOWED + _LARGEST_FACTOR * packed:
+            self._remove_written()
+            raise DataError(
+                f"{self.archive}: has {packed / 1e6:.0f} MB and would unpack to {unpacked / 1e9:.1f} GB or more, as no data set "
+                "does: refused. Get the archive from the official place."
+            )
 
     def _write(self, name: str, size: int, open_member: Callable[[], IO[bytes]]) -> None:
         path = self.choose(name)

@@ -153,7 +153,7 @@ def _depth(data: bytes) -> bytes:
     import numpy as np
     from PIL import Image
 
-    image = Image.open(BytesIO(data))
+    image = Image.open(BytesIO(data), formats=("PNG", "TIFF"))
     if image.mode == "F":
         millimetres = np.round(np.nan_to_num(np.asarray(image)) * 1000)
     elif image.mode.startswith("I"):

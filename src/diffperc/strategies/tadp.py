@@ -150,7 +150,7 @@ def read_captions(path: str) -> dict[str, str]:
     """
     try:
         content = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(
             f"strategy.captions: {path} cannot be read as json ({type(error).__name__}); scripts/caption_images.py writes "
             "such a file."

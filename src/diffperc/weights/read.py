@@ -30,6 +30,8 @@ _WRONG = {
     b"<html": "is a web page, such as one that asks for a login; download the file itself",
     b"gguf": "is a quantised model (GGUF), which is not read; take the .safetensors of the model",
 }
+# of a vocabulary, the largest size of a model; it has fewer layers, each of which takes time
+_LARGEST_SIZE, _MOST_LAYERS, _MOST_ENTRIES = 1_000_000, 256, 256
 # types that training programs store beside tensors: records and numbers, none of which runs code
 _NUMPY_TYPES = [type(np.dtype(code)) for code in "efdbhilBHIL?"]
 _NUMPY_SCALAR = np.float64(0).__reduce__()[0]
@@ -181,7 +183,26 @@ def read_config(file: Path) -> dict[str, Any]:
         raise WeightsError(f"{file}: is missing or damaged; not a diffusers folder.") from error
     if not isinstance(config, dict):
         raise WeightsError(f"{file}: must hold the fields of a model, found {type(config).__name__}.")
+    problem = oversized(config)
+    if problem:
+        raise WeightsError(f"{file}: {problem}, which is no model's: refused.")
     return config
+
+
+def oversized(config: Any) -> str:
+    """A number or list in a model's config that would take any amount of time or memory; empty if there is none."""
+    pending: list[tuple[str, Any]] = [("", config)]
+    while pending:
+        key, value = pending.pop()
+        if isinstance(value, dict):
+            pending += [(str(name), inner) for name, inner in value.items() if name != "tokenizer"]
+        elif isinstance(value, list):
+            if len(value) > _MOST_ENTRIES:
+                return f"'{key[:60]}' has {len(value)} entries"
+            pending += [(key, inner) for inner in value]
+        elif type(value) is int and abs(value) > (_MOST_LAYERS if "layers" in key or key == "depth" else _LARGEST_SIZE):
+            return f"'{key[:60]}' is a number of {len(str(abs(value)))} digits"
+    return ""
 
 
 def _wrong_content(path: Path) -> str:

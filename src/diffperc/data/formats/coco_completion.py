@@ -22,7 +22,7 @@ def persons_only(content: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list
     categories: list[dict[str, Any]] = content["categories"]
     named = [entry for entry in categories if entry.get("name") == "person"]
     persons = named or [entry for entry in categories if entry.get("keypoints")] or categories
-    ids = {entry.get("id") for entry in persons}
+    ids = [entry.get("id") for entry in persons]  # of any kind, before they are checked
     kept = [entry for entry in content["annotations"] if not ids or entry.get("category_id") in ids]
     return persons, kept, len(content["annotations"]) - len(kept)
 

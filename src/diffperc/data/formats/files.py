@@ -27,6 +27,8 @@ def reading(path: Path, kind: str, *errors: type[Exception]) -> Iterator[None]:
     damage: tuple[type[Exception], ...] = (OSError, *errors)
     try:
         yield
+    except DataError:
+        raise
     except FileNotFoundError as error:
         raise DataError(f"{path}: there is no such file.") from error
     except IsADirectoryError as error:

@@ -153,7 +153,13 @@ class _Reading:
         file, key = self._target_of(row, name)
         first = self.seen.get(key)
         problem = None
-        if image not in self.listing:
+        outside = next((path for path in (image, file) if path is not None and not self._is_inside(path)), None)
+        if outside is not None:
+            problem = (
+                f"names '{outside}', which is outside of {self.root}; a table names files of its own folder. Move them "
+                "there, or make a link."
+            )
+        elif image not in self.listing:
             problem = f"there is no image '{image}'. Add it, or remove the line."
         elif first is not None and not self.per_expression:
             problem = f"{image} and {first} are one image, or share one target. Remove one of them."
@@ -170,6 +176,9 @@ class _Reading:
             self.diagnostics.problem(f"{row.where}{problem}")
             return None
         return self._described(row, name, image, file)
+
+    def _is_inside(self, path: Path) -> bool:
+        return path.is_relative_to(os.path.normpath(self.root))
 
     def _target_of(self, row: Row, name: str) -> tuple[Path | None, str]:
         """The file of ground truth, None if there is none; and what two images must not share."""

@@ -18,6 +18,8 @@ from diffperc.errors import DataError
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+"""What files of images may contain. Pillow opens others too, of which some start programs, as PostScript does."""
 TWELVE_BITS = 4095
 COUNTS_PER_METRE = "counts_per_metre"
 """The text of a png of depth that holds its scale."""
@@ -35,9 +37,9 @@ def open_image(file: Path | BinaryIO, name: str) -> Image.Image:
     Raises:
         DataError: missing, damaged, too large, or not an image.
     """
-    with reading(Path(name), "an image", SyntaxError, ValueError):
+    with reading(Path(name), "an image", Exception):  # damaged images raise nearly anything
         try:
-            image = Image.open(file)
+            image = Image.open(file, formats=FORMATS)
         except UnidentifiedImageError as error:  # whose message repeats the path
             raise ValueError("not an image") from error
         except Image.DecompressionBombError as error:
@@ -126,7 +128,7 @@ def written_scale(path: Path) -> float | None:
     """The counts per metre that a file of depth says itself; None if it says none."""
     if path.suffix.lower() == ".npy":
         return None
-    with Image.open(path) as image:
+    with Image.open(path, formats=FORMATS) as image:
         return _scale_in(image)
 
 
@@ -136,12 +138,14 @@ def read_array(path: Path) -> NDArray[Any]:
     Raises:
         DataError: missing, damaged, or of another kind.
     """
-    with reading(path, "an npy file", ValueError, EOFError):
-        array = np.load(path, allow_pickle=False)
+    with reading(path, "an npy file", Exception):  # a damaged header raises nearly anything
+        # mapped: a header that promises more than the file has allocates nothing
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     if not isinstance(array, np.ndarray):
         raise DataError(f"{path}: must hold one array of numbers, found several arrays.")
     if array.dtype.kind not in "fiu":
         raise DataError(f"{path}: must hold one array of numbers, found {array.dtype}.")
+    array = np.array(array)
     if array.ndim == 3 and len(array) == 1:
         return array[0]
     if array.shape[2:] == (1,):
