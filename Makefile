@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: train test test-slow lint pretrain clean
+.PHONY: train test test-slow fuzz lint pretrain clean
 
 # the stamp is older than pyproject.toml whenever a dependency changed
 $(VENV)/.stamp: pyproject.toml
@@ -22,6 +22,10 @@ test: $(VENV)/.stamp
 
 test-slow: $(VENV)/.stamp
 	$(BIN)/python -m pytest -m slow -n auto --dist loadfile
+
+# every parser with files that nobody has written, longer than in the tests: about an hour
+fuzz: $(VENV)/.stamp
+	FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest tests/fuzz -n auto
 
 lint: $(VENV)/.stamp
 	$(BIN)/ruff check .

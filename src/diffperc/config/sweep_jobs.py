@@ -18,7 +18,9 @@ failed: list[str] = []
 
 def record_failure(error: BaseException, folder: Path) -> str:
     """Write what ended a job into its folder; returns it as a sentence."""
-    sentence = error.sentence if isinstance(error, DiffPercError) else report_unforeseen(error, "a job of the sweep", folder)
+    sentence = (
+        error.sentence if isinstance(error, DiffPercError) else report_unforeseen(error, "a job of the sweep", folder)
+    )
     (folder / ERROR_FILE).write_text(sentence + "\n", encoding="utf-8")
     return sentence
 

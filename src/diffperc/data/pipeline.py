@@ -18,7 +18,6 @@ from diffperc.errors import DataError
 from diffperc.preprocessing import Preprocess, image_tensor
 from diffperc.types import Batch, DenseTarget, Sample, SampleMeta, Target
 
-
 _LONGEST = 100
 
 

@@ -191,8 +191,8 @@ class _Unpacking:
         if unpacked > _ALWAYS_ALLOWED + _LARGEST_FACTOR * packed:
             self._remove_written()
             raise DataError(
-                f"{self.archive}: has {packed / 1e6:.0f} MB and would unpack to {unpacked / 1e9:.1f} GB or more, as no data set "
-                "does: refused. Get the archive from the official place."
+                f"{self.archive}: has {packed / 1e6:.0f} MB and would unpack to {unpacked / 1e9:.1f} GB or more, as no data "
+                "set does: refused. Get the archive from the official place."
             )
 
     def _write(self, name: str, size: int, open_member: Callable[[], IO[bytes]]) -> None:

@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 
 from diffperc.types import Picture
 
+_TALLEST = 8
 Legend = Sequence[tuple[str, tuple[int, int, int]]]
 
 
@@ -22,7 +23,8 @@ def panels(images: Sequence[tuple[str, Picture]], title: str = "", legend: Legen
     wrapped = "\n".join(textwrap.wrap(title, 40 * len(images)))
     above = 0.33 + 0.2 * (wrapped.count("\n") + 1 if title else 0)
     below = 0.02 + 0.19 * -(-len(legend) // columns)
-    tall = side * height / width + above + below
+    # a strip is drawn small instead of as a figure of any length
+    tall = side * min(height / width, _TALLEST) + above + below
     figure = Figure(figsize=(side * len(images), tall), dpi=100)
     canvas = FigureCanvasAgg(figure)
     for axis, (name, image) in zip(np.ravel(figure.subplots(1, len(images))), images, strict=True):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from diffperc.errors import DataError
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @contextmanager
@@ -67,11 +70,27 @@ def read_json(path: Path) -> Any:
     """
     text = read_text(path)
     try:
-        return json.loads(text)
+        return parse_json(text)
     except RecursionError as error:
         raise DataError(f"{path}: is not valid json: its brackets are nested too deeply.") from error
     except ValueError as error:
         raise DataError(f"{path}: is not valid json ({error}); it may be cut short, so copy it again.") from error
+
+
+def parse_json(text: str, **options: Any) -> Any:
+    """As `json.loads`, for text that can be written again.
+
+    Raises:
+        ValueError: it is not json, or has half of a pair of code units, which is no character and cannot be a file's name.
+        RecursionError: its brackets are nested too deeply.
+    """
+    content = json.loads(text, **options)
+    if _SURROGATE.search(text):
+        try:
+            json.dumps(content, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{error.object[error.start]!r} is no character") from error
+    return content
 
 
 def check_root(dataset: str, root: Path, holds: str) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from diffperc.data.diagnostics import Diagnostics
-from diffperc.data.formats.files import read_text
+from diffperc.data.formats.files import parse_json, read_text
 from diffperc.errors import DataError, did_you_mean
 
 TABLES = ("metadata.jsonl", "metadata.csv")
@@ -152,7 +151,7 @@ def _json_lines(table: Path, text: str, diagnostics: Diagnostics) -> Iterator[tu
         if not line.strip():
             continue
         try:
-            values = json.loads(line, object_pairs_hook=_once)
+            values = parse_json(line, object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:
             diagnostics.problem(f"{where}is not valid json ({str(error)[:80]}).")
         else:
