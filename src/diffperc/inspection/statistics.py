@@ -59,12 +59,12 @@ class MeasuredDataset(Dataset[Measured]):
         try:
             sample = self.dataset[index]
             check_elongation(sample)
+            facts = image_facts(sample.files[0]) if sample.files else ()
         except DataError as error:
             return Measured(index, problems=self._problems(index, error.sentence))
         found = self.target.statistics(sample, self.dataset.info)
         values = {"brightness": float(sample.image.mean()), "contrast": float(sample.image.std()), **found.values}
         size = (sample.image.shape[0], sample.image.shape[1])
-        facts = image_facts(sample.files[0]) if sample.files else ()
         small = thumbnail(sample.image) if sample.files else None
         return Measured(index, sample.path, (), size, values, found, facts, sample.expressions, small)
 

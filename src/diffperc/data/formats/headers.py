@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from diffperc.data.formats.files import reading
 from diffperc.data.formats.images import FORMATS
 
 _UPRIGHT = 1
 _TWELVE_BITS = 4095
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An image, of which more than its pixels is read: that may be damaged where they are not."""
+    with reading(path, "an image", Exception), Image.open(path, formats=FORMATS) as image:
+        yield image
+
+
 def orientation(path: Path) -> int:
     """The EXIF orientation of an image that can be read; 1 is upright."""
-    with Image.open(path, formats=FORMATS) as image:
+    with _opened(path) as image:
         return int(image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT))
 
 
@@ -24,7 +34,7 @@ def image_facts(path: Path) -> tuple[str, ...]:
     """Clauses about an image that can be read, each to follow "3 images ": what of it is left out or changed."""
     facts = []
     turned = orientation(path)
-    with Image.open(path, formats=FORMATS) as image:
+    with _opened(path) as image:
         frames, mode = getattr(image, "n_frames", 1), image.mode
         if turned not in (0, _UPRIGHT):
             facts.append(f"are turned by their EXIF data (orientation {turned})")
@@ -42,7 +52,7 @@ def image_facts(path: Path) -> tuple[str, ...]:
 
 def read_ids(path: Path) -> tuple[NDArray[np.uint8], dict[int, tuple[int, ...]]]:
     """The ids of a mask as stored, and of a palette image the RGB of those that occur."""
-    with Image.open(path, formats=FORMATS) as image:
+    with _opened(path) as image:
         ids = np.asarray(image)
         palette = image.getpalette("RGB") if image.mode == "P" else None
     if palette is None:

@@ -76,7 +76,7 @@ def _is_lost_connection(error: BaseException) -> bool:
 def _killed(which: str, number: int) -> str:
     return (
         f"{which} of the run was ended by {signal.Signals(number).name}, mostly because memory was exhausted; all others "
-        "end too. The last checkpoint is kept; add resume=auto and hydra.run.dir=... to the same command to continue from it."
+        "end too. The last checkpoint is kept; to continue, add resume=auto and hydra.run.dir=... to the same command."
     )
 
 
