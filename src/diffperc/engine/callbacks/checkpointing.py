@@ -125,7 +125,8 @@ class Checkpointing(L.Callback):
     def save(self, trainer: L.Trainer) -> None:
         """Write ``last.ckpt``, unless it is of this step already."""
         self._saved_at = time.monotonic()
-        if self.io.steps.get(self.path) != trainer.global_step:
+        # the first process writes and knows; all take part in writing
+        if trainer.strategy.broadcast(self.io.steps.get(self.path)) != trainer.global_step:
             trainer.save_checkpoint(self.path)
 
     def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Any) -> None:
