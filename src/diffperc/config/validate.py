@@ -47,8 +47,8 @@ _OWN: dict[str, Any] = {
     "trainer.max_epochs": _OrMinusOne | None,
     "trainer.accumulate_grad_batches": Count,
     "trainer.num_nodes": Count,
-    # pure half or double precision would also convert what metrics and depth need in float32
-    "trainer.precision": Literal["32-true", "16-mixed", "bf16-mixed", "32", 32],
+    # weights in float16 would not train: small updates are lost, and nothing scales the gradient
+    "trainer.precision": Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true", "32", 32],
     "trainer.gradient_clip_val": NotNegative | None,
     "trainer.log_every_n_steps": Count,
     "trainer.val_check_interval": Annotated[float, Range(0, 1, above=True)] | Count | None,

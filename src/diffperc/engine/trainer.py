@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import sys
@@ -29,6 +30,7 @@ from diffperc.engine.callbacks import (
 )
 from diffperc.engine.checkpoint_io import AtomicCheckpointIO
 from diffperc.engine.metrics_file import MetricsFile
+from diffperc.engine.precision import TRUE, TruePrecision
 from diffperc.errors import ConfigError
 from diffperc.tasks import PerceptionTask
 
@@ -87,7 +89,7 @@ def build_trainer(
         # a callback with _partial_: true monitors the task's metric
         own.append(built(monitor=metric, mode=mode) if node.get("_partial_") else built)
     trainer = checked_trainer(
-        instantiate(cfg.trainer, _partial_=True, _convert_="all"),
+        _configured(cfg),
         callbacks=[*own, *callbacks],
         logger=_loggers(cfg, folder, from_step),
         enable_progress_bar=sys.stdout.isatty(),
@@ -136,7 +138,16 @@ def check_trainer(cfg: DictConfig) -> None:
     Raises:
         ConfigError: it does not take them on this machine.
     """
-    checked_trainer(instantiate(cfg.trainer, _partial_=True, _convert_="all"), logger=False, enable_progress_bar=False)
+    checked_trainer(_configured(cfg), logger=False, enable_progress_bar=False)
+
+
+def _configured(cfg: DictConfig) -> Callable[..., L.Trainer]:
+    """Lightning's Trainer with the configured options."""
+    options: dict[str, Any] = {}
+    if cfg.trainer.precision in TRUE:
+        options = {"precision": None, "plugins": [TruePrecision(cfg.trainer.precision)]}
+    make = instantiate(cfg.trainer, _partial_=True, _convert_="all")
+    return functools.partial(make, **options)
 
 
 def checked_trainer(make: Callable[..., L.Trainer], **options: Any) -> L.Trainer:

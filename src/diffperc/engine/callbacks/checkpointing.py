@@ -112,7 +112,7 @@ class Checkpointing(L.Callback):
         if self._save_wanted:
             return _REQUEUE
         late = self.every_minutes is not None and time.monotonic() - self._saved_at > self.every_minutes * 60
-        return _SAVE if late and trainer.is_global_zero else 0
+        return _SAVE if late and trainer.is_global_zero and trainer.global_step > 0 else 0
 
     @staticmethod
     def _agreed(trainer: L.Trainer, wanted: int) -> int:
