@@ -15,7 +15,7 @@ import time
 import traceback
 from pathlib import Path
 
-from diffperc.errors import DataError, DiffPercError, TrainingError, fixable
+from diffperc.errors import ConfigError, DataError, DiffPercError, TrainingError, fixable
 from diffperc.version import __version__
 
 _ISSUES = "https://github.com/diffperc/diffperc/issues"
@@ -92,6 +92,10 @@ def _of_torch(error: BaseException) -> DiffPercError | None:
     if re.search(r"gloo|NCCL|Connection (closed|reset) by peer|ProcessGroup", text):
         return TrainingError(
             f"the connection to another process of this run is lost; see its message ({_line(error)})."
+        )
+    if '"srun"' in text:  # submitit's
+        return ConfigError(
+            "hydra/launcher: there is no SLURM here; use hydra/launcher=basic, or hydra/launcher=joblib."
         )
     if "CUDA error" in text or "cuDNN error" in text:
         return TrainingError(

@@ -45,10 +45,17 @@ def test_two_processes_are_one(task: str, tmp_path: Path) -> None:
 
 def test_a_run_continues_with_another_number_of_processes(tmp_path: Path) -> None:
     run = [*COMMON, "task=depth", "strategy=unconditional", "recipe.steps=6"]
-    run += ["recipe.schedule.power=0", "recipe.schedule.warmup=1"]  # a constant rate, whatever the number of steps
+    (tmp_path / "stop.py").write_text(
+        "import os, signal\nimport lightning as L\n\n\nclass StopAfter(L.Callback):\n"
+        "    def __init__(self, step):\n        self.step = step\n\n"
+        "    def on_train_batch_end(self, trainer, *rest):\n"
+        "        if trainer.global_step == self.step and trainer.is_global_zero:\n"
+        "            os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
     call("train", *run, "hydra.run.dir=whole", cwd=tmp_path)
-    call("train", *run, "recipe.steps=2", "hydra.run.dir=parts", cwd=tmp_path)
-    call("train", *run, "recipe.steps=4", "hydra.run.dir=parts", "trainer.devices=2", cwd=tmp_path)
+    for step, devices in ((2, 1), (4, 2)):
+        stop = ["+callbacks.stop._target_=stop.StopAfter", f"+callbacks.stop.step={step}", f"trainer.devices={devices}"]
+        call("train", *run, *stop, "hydra.run.dir=parts", cwd=tmp_path, code=143)
     call("train", *run, "hydra.run.dir=parts", cwd=tmp_path)
     one, other = weights(tmp_path / "whole"), weights(tmp_path / "parts")
     assert max(float((one[name] - other[name]).abs().max()) for name in one) < 1e-6
@@ -65,7 +72,9 @@ def test_a_process_that_is_killed_ends_all_with_one_sentence(tmp_path: Path) -> 
     while not last.is_file():
         assert process.poll() is None
         time.sleep(0.1)
-    found = subprocess.run(["pgrep", "-P", str(process.pid), "-f", "train_ddp_process_1"], capture_output=True, text=True)
+    found = subprocess.run(
+        ["pgrep", "-P", str(process.pid), "-f", "train_ddp_process_1"], capture_output=True, text=True
+    )
     start = time.monotonic()
     subprocess.run(["kill", f"-{signal.SIGKILL.value}", found.stdout.split()[0]], check=True)
     said, _ = process.communicate(timeout=60)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import os
 import random
+import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ import torch
 from diffperc.commands.train import train_run
 from diffperc.config.validate import validate
 from diffperc.data import Draw, ResumableLoader, SeededSampler
+from diffperc.engine.checkpoint_io import AtomicCheckpointIO
 from diffperc.errors import ConfigError, Stopped, TrainingError
 from tests.helpers import composed
 
@@ -341,3 +345,85 @@ def test_an_epoch_ends_with_a_whole_step() -> None:
         joined = [draw for group in zip(*parts, strict=True) for draw in group]
         assert joined == list(SeededSampler(22, 0, True, multiple=8))
         assert all(isinstance(draw, Draw) for draw in joined)
+
+
+@pytest.mark.parametrize(("policy", "steps"), [("continue", 8), ("stop", 5)])
+def test_a_write_that_fails_costs_no_sound_checkpoint(
+    policy: str, steps: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Writes to last.ckpt fail from step 5 on, as there is a folder in the way; best.ckpt is written when the run is done."""
+    part = tmp_path / "checkpoints/last.ckpt.part"
+
+    class Fails(L.Callback):
+        def on_train_batch_end(self, trainer: Any, *rest: Any) -> None:
+            if trainer.global_step == 5:
+                part.mkdir()
+
+    options = (*BY_STEPS, "recipe.val_every_steps=8", "checkpoint.every_minutes=1e-9")
+    cfg = composed(*RUN, *options, f"checkpoint.on_failed_write={policy}")
+    watch = Watch()
+    with pytest.raises(TrainingError, match=r"last\.ckpt: cannot be written \(Is a dir"):
+        train_run(cfg, tmp_path, {}, callbacks=[Fails(), watch])
+    assert "warning: " in capsys.readouterr().out
+    assert len(watch.read) - steps in (0, 1)
+    assert kept(tmp_path)["global_step"] == 4
+    part.rmdir()
+    whole = run(tmp_path / "whole", *options)
+    assert run(tmp_path, *options).read == (whole.read[4:] if policy == "stop" else [])
+    assert differences(kept(tmp_path / "whole"), kept(tmp_path)) == []
+
+
+def test_a_full_disk_keeps_the_old_checkpoint(tmp_path: Path) -> None:
+    """/dev/full has no room for anything."""
+    io, file = AtomicCheckpointIO(), tmp_path / "last.ckpt"
+    io.save_checkpoint({"state_dict": {"a": torch.ones(1000)}, "global_step": 1}, file)
+    (tmp_path / "last.ckpt.part").symlink_to("/dev/full")
+    io.save_checkpoint({"state_dict": {"a": torch.zeros(1000)}, "global_step": 2}, file)
+    assert "No space left on device" in str(io.problem)
+    assert "What was written before is kept: last.ckpt" in str(io.problem)
+    assert torch.load(file, weights_only=True)["global_step"] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_a_deleted_run_folder_is_made_again(tmp_path: Path) -> None:
+    class Deletes(L.Callback):
+        def on_train_batch_end(self, trainer: Any, *rest: Any) -> None:
+            if trainer.global_step == 3:
+                shutil.rmtree(tmp_path / "run")
+
+    cfg = composed(*RUN, *BY_STEPS)
+    train_run(cfg, tmp_path / "run", {}, callbacks=[Deletes()])
+    assert kept(tmp_path / "run")["global_step"] == 8
+
+
+@pytest.mark.parametrize("moment", ["writing", "before the rename"])
+def test_a_kill_within_a_write_leaves_the_old_checkpoint(moment: str, tmp_path: Path) -> None:
+    """In a process of its own, which SIGKILL ends in the middle of the second write."""
+    place = {"writing": "os.fsync", "before the rename": "os.replace"}[moment]
+    code = f"""
+import os, pathlib, signal, torch
+from diffperc.engine.checkpoint_io import AtomicCheckpointIO
+io = AtomicCheckpointIO()
+content = {{"state_dict": {{"a": torch.ones(1000, 1000)}}, "global_step": 1}}
+io.save_checkpoint(content, pathlib.Path({str(tmp_path)!r}) / "last.ckpt")
+{place} = lambda *rest: os.kill(os.getpid(), signal.SIGKILL)
+content["global_step"] = 2
+io.save_checkpoint(content, pathlib.Path({str(tmp_path)!r}) / "last.ckpt")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    content = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert content["global_step"] == 1
+    assert (tmp_path / "last.ckpt.part").is_file()
+
+
+def test_weights_that_are_not_numbers_replace_no_checkpoint(tmp_path: Path) -> None:
+    class Diverges(L.Callback):
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, *rest: Any) -> None:
+            if trainer.global_step == 3:
+                next(p for p in pl_module.parameters() if p.requires_grad).data.fill_(float("nan"))
+
+    cfg = composed(*RUN, *BY_STEPS, "recipe.val_every_steps=8", "checkpoint.every_minutes=1e-9")
+    with pytest.raises(TrainingError, match="training has diverged: after step 3 the weights are not numbers"):
+        train_run(cfg, tmp_path, {}, callbacks=[Diverges()])
+    assert kept(tmp_path)["global_step"] == 2

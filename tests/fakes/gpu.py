@@ -122,8 +122,6 @@ def _item(self: torch.Tensor, index: Any) -> torch.Tensor:
     return _getitem(self, tuple(map(one, index)) if isinstance(index, tuple) else one(index))
 
 
-
-
 Real = tuple[Any, dict[str, Batch]]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import shlex
 import sys
 import time
@@ -63,7 +65,13 @@ def train(cfg: DictConfig) -> float:
         sys.argv = [sys.argv[0], *map(str, hydra.overrides.task)]
     choices = {group: str(hydra.runtime.choices[group]) for group in GROUPS}
     command = shlex.join([Path(sys.executable).name, "-m", "diffperc.train", *sys.argv[1:]])
-    run = train_run(cfg, Path(hydra.runtime.output_dir), choices, command)
+    folder = Path(hydra.runtime.output_dir)
+    if hydra.mode == RunMode.MULTIRUN:
+        finished = _finished(folder, command)
+        if finished is not None:
+            log.info("%s: is finished, and skipped", folder)
+            return float(finished["metrics"].get(finished["monitor"], "nan"))
+    run = train_run(cfg, folder, choices, command)
     return run.metrics.get(run.summary.get("monitor", ""), float("nan"))
 
 
@@ -175,9 +183,19 @@ def train_run(
     return Run(folder, metrics, summary, _packages(cfg))
 
 
+def _finished(folder: Path, command: str) -> dict[str, Any] | None:
+    """The summary of a sweep's job that ended well when the sweep was typed before; None: it is to be run."""
+    try:
+        summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return summary if summary.get("command") == command else None
+
+
 def _resumed(cfg: DictConfig, folder: Path) -> Path | None:
     """The checkpoint from which the run resumes; None: it begins anew."""
-    if cfg.resume == "auto":
+    # a job that SLURM has put into its queue again continues, whatever was typed
+    if cfg.resume == "auto" or int(os.environ.get("SLURM_RESTART_COUNT") or 0) > 0:
         found = newest_sound(folder)
         if found is None:
             log.info("resume=auto: %s holds no checkpoint yet, the run begins", folder)

@@ -163,6 +163,8 @@ def _guarded(
         hydra_cfg = HydraConfig.get()
         started.append(hydra_cfg.runtime.output_dir)
         in_sweep = hydra_cfg.mode == RunMode.MULTIRUN
+        if in_sweep:  # of a sweep that was typed before
+            (Path(hydra_cfg.runtime.output_dir) / sweep_jobs.ERROR_FILE).unlink(missing_ok=True)
         try:
             return checked(cfg)
         except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import errno
+import os
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -43,6 +44,27 @@ def reserve(folder: str | Path) -> Path:
     raise ConfigError(f"{base}: {_TRIES} runs began in this second; choose another folder with hydra.run.dir=.")
 
 
+def reserved(folder: str | Path) -> Path:
+    """The folder of a new run, see `reserve`; of a job that SLURM has put into its queue again, that of its first start.
+
+    That is written below ``runs/slurm`` under the number of the job.
+    """
+    job = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    number = "_".join(job) if all(job) else os.environ.get("SLURM_JOB_ID")  # type: ignore[arg-type]
+    if number is None:
+        return reserve(folder)
+    note = Path("runs") / "slurm" / number
+    if int(os.environ.get("SLURM_RESTART_COUNT") or 0) > 0 and note.is_file():
+        return Path(note.read_text(encoding="utf-8").strip())
+    place = reserve(folder)
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(str(place.absolute()) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(no_folder(note.parent, error)) from error
+    return place
+
+
 def no_folder(place: str | Path, error: OSError) -> str:
     """The sentence about a run folder that cannot be made."""
     return (
@@ -79,4 +101,4 @@ def check_free(folder: Path, resumed: Path | None = None) -> None:
 
 
 # cached in the configuration, so that all that read it get one folder; as Hydra's own `now`
-OmegaConf.register_new_resolver("reserved", lambda folder: str(reserve(folder)), use_cache=True, replace=True)
+OmegaConf.register_new_resolver("reserved", lambda folder: str(reserved(folder)), use_cache=True, replace=True)

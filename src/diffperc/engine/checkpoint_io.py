@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 "trainer.precision=32-true."
             )
         except (OSError, RuntimeError) as error:  # torch raises RuntimeError where its writer fails
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                part.unlink()
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error).splitlines()[0][:120]
             self.problem = TrainingError(f"{target}: cannot be written ({reason}). {_what_remains(target)}")
         if self.problem is not None:

@@ -97,6 +97,8 @@ class Checkpointing(L.Callback):
             raise Stopped(wanted - _STOP, trainer.global_step, self.path, self.io.problem)
         if wanted and not at_once:
             self.save(trainer)
+            if self.io.diverged and trainer.world_size == 1:  # several agree on it in the next step
+                raise self.io.problem or TrainingError("training has diverged.")
             if wanted == _REQUEUE and self._requeue is not None:
                 self._requeue(signal.SIGUSR1, None)
                 if trainer.is_global_zero:  # a copy of last.ckpt, which the requeued job reads
