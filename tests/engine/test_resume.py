@@ -351,7 +351,7 @@ def test_an_epoch_ends_with_a_whole_step() -> None:
 def test_a_write_that_fails_costs_no_sound_checkpoint(
     policy: str, steps: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Writes to last.ckpt fail from step 5 on, as there is a folder in the way; best.ckpt is written when the run is done."""
+    """Writes to last.ckpt fail from step 5 on, as a folder is in the way; best.ckpt is written when the run is done."""
     part = tmp_path / "checkpoints/last.ckpt.part"
 
     class Fails(L.Callback):

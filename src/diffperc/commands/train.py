@@ -145,13 +145,15 @@ def train_run(
         for line in listed(notes).splitlines():
             log.warning("note: %s", line)
     trainer.fit(task, data, ckpt_path=resumed, weights_only=True)
+    checkpoint = folder / "checkpoints" / "last.ckpt"
     if trainer.global_step == first_step:
         log.warning(
             "note: nothing was trained: the run was finished. To train on, raise recipe.steps or recipe.epochs."
         )
+        if resumed is not None and resumed.absolute() != checkpoint.absolute():
+            trainer.save_checkpoint(checkpoint)
     if task.validated_step != trainer.global_step:
         trainer.validate(task, data, verbose=False, weights_only=True)
-    checkpoint = folder / "checkpoints" / "last.ckpt"
     best: Any = trainer.checkpoint_callback
     # without a validation while training, an older run's best would be taken for this one's
     if not best.best_model_path or best.check_monitor_top_k(trainer, trainer.callback_metrics.get(task.monitor[0])):
