@@ -1,10 +1,10 @@
 """Every task and strategy on a GPU that is not there: ``python -m tests.fakes.gpu bf16 depth [strategy ...]``.
 
-FakeTensorMode propagates shapes, dtypes and devices and computes nothing. Device ``gpu:0`` is torch's PrivateUse1 backend
-made in Python, whose guard does nothing, so that autograd works; with ``cuda`` a build for the CPU aborts in autograd. CUDA's
-lists of autocast are registered for it below. A tensor made on the CPU in a step, operands of two dtypes, a buffer that ``.to``
-misses, a trainable parameter without gradient: all raise. Prints one line per pair: the step, and ``ok`` or what was raised
-where.
+FakeTensorMode propagates shapes, dtypes and devices and computes nothing. Device ``gpu:0`` is torch's PrivateUse1
+backend made in Python, whose guard does nothing, so that autograd works; with ``cuda`` a build for the CPU aborts in
+autograd. CUDA's lists of autocast are registered for it below. A tensor made on the CPU in a step, operands of two
+dtypes, a buffer that ``.to`` misses, a trainable parameter without gradient: all raise. Prints one line per pair: the
+step, and ``ok`` or what was raised where.
 
 It changes torch for the whole process; tests start it as one of its own.
 """
