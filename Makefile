@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: train test test-slow fuzz lint pretrain clean
+.PHONY: train test test-slow fuzz gpu lint pretrain clean
 
 # the stamp is older than pyproject.toml whenever a dependency changed
 $(VENV)/.stamp: pyproject.toml
@@ -26,6 +26,10 @@ test-slow: $(VENV)/.stamp
 # every parser with files that nobody has written, longer than in the tests: about an hour
 fuzz: $(VENV)/.stamp
 	FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest tests/fuzz -n auto
+
+# every task and strategy on a GPU against the CPU; says so where there is none
+gpu: $(VENV)/.stamp
+	$(BIN)/python scripts/check_gpu.py --out results/gpu.md
 
 lint: $(VENV)/.stamp
 	$(BIN)/ruff check .
