@@ -4,8 +4,8 @@
     python scripts/check_gpu.py --device cpu --tasks depth    tries the script itself
 
 Of each pair: forward, loss, backward, a training step and a prediction in evaluation. Compared with those of the CPU are the
-loss (relative) and the prediction (largest difference as a share of the largest value); all is rounded to 8 or 11 bits on the
-way, so the bounds are 5 % and 10 %. Exit code 1 if a pair fails or is beyond.
+loss (relative) and the prediction (largest difference by the largest value); all is rounded to 8 or 11 bits on the
+way: the bounds are 5 % and 10 %. Exit code 1 if a pair fails or is beyond.
 """
 
 from __future__ import annotations

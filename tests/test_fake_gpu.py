@@ -13,13 +13,11 @@ import pytest
 from tests.helpers import names
 
 ROOT = Path(__file__).resolve().parents[1]
-FAST = [("depth", "bf16")]
 ALL = [(task, precision) for task in names("task") for precision in ("bf16", "fp16", "fp32")]
 
 
-@pytest.mark.parametrize(
-    ("task", "precision"), [pytest.param(*pair, marks=[] if pair in FAST else pytest.mark.slow) for pair in ALL]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("task", "precision"), ALL)
 def test_nothing_is_left_on_the_cpu_or_in_another_precision(task: str, precision: str) -> None:
     """Scores of classes count them, for which values are needed; all else is known without."""
     done = subprocess.run(

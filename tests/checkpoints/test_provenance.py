@@ -137,6 +137,7 @@ def test_code_of_a_stranger_is_refused_by_name(
     key, value, sentence = CODE[name]
     file = saved(tmp_path, sound, put(key, value))
     refused(file, sentence)
+    refused(file, "do not use this file" if "builtins" in sentence else "x.ckpt")
     with pytest.raises(CheckpointError):
         diffperc.evaluate(file, num_workers=0, folder=tmp_path / "e")
     assert victim.read_text() == "mine"

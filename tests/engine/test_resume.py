@@ -117,10 +117,10 @@ CASES = {
     "accumulation": (*BY_STEPS, "trainer.accumulate_grad_batches=2"),
     "all": (*BY_EPOCHS, "ema_decay=0.9", "trainer.accumulate_grad_batches=2"),
 }
-ALONE = [pytest.param(name, marks=pytest.mark.slow) for name in CASES if name not in ("steps", "all")]
+ALONE = [pytest.param(name, marks=pytest.mark.slow) for name in CASES if name != "all"]
 
 
-@pytest.mark.parametrize("name", ["steps", "all", *ALONE])
+@pytest.mark.parametrize("name", ["all", *ALONE])
 def test_a_run_stopped_after_every_step_is_the_same_run(name: str, tmp_path: Path) -> None:
     """Steps 1 to 8 of 3 a epoch: in the middle and at the end of epochs, with and without a validation due."""
     whole = run(tmp_path / "whole", *CASES[name])
@@ -155,6 +155,7 @@ def test_loader_processes_change_nothing(workers: int, tmp_path: Path) -> None:
     assert differences(kept(tmp_path / "whole"), kept(tmp_path / "parts")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["segmentation", "referring", "pose", "normals"])
 def test_every_task_resumes_exactly(task: str, tmp_path: Path) -> None:
     options = (f"task={task}", "dataset=scenes", *BY_STEPS, "recipe.steps=4")
@@ -165,6 +166,7 @@ def test_every_task_resumes_exactly(task: str, tmp_path: Path) -> None:
     assert differences(kept(tmp_path / "whole"), kept(tmp_path / "parts")) == []
 
 
+@pytest.mark.slow
 def test_the_metrics_of_the_stopped_run_are_kept_and_none_is_doubled(tmp_path: Path) -> None:
     run(tmp_path / "whole", *BY_STEPS)
     stopped(tmp_path / "parts", *BY_STEPS, watch=Watch(5))
@@ -174,6 +176,7 @@ def test_the_metrics_of_the_stopped_run_are_kept_and_none_is_doubled(tmp_path: P
         assert [(row["step"], row[column]) for row in rows(tmp_path / "parts") if row[column]] == wanted
 
 
+@pytest.mark.slow
 def test_another_number_of_accumulated_batches_reads_the_same_images(tmp_path: Path) -> None:
     """As another number of processes does: samples of a step are the same, in other batches."""
     whole = run(tmp_path / "whole", *BY_STEPS)
@@ -212,6 +215,7 @@ def test_a_finished_run_says_that_nothing_is_left(tmp_path: Path, caplog: pytest
     assert differences(before, kept(tmp_path)) == []
 
 
+@pytest.mark.slow
 def test_a_longer_run_continues_an_averaged_one_from_its_weights(tmp_path: Path) -> None:
     """The end of training must not replace the trained weights by their average. The schedule is constant here."""
     options = (*BY_STEPS, "ema_decay=0.5", "recipe.schedule.warmup=0", "recipe.schedule.power=0")
@@ -265,7 +269,9 @@ def test_checkpoints_by_the_clock(tmp_path: Path) -> None:
     assert written == [0, 1, 2, 3, 4, 5, 6, 7]
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "text"])
+@pytest.mark.parametrize(
+    "damage", ["flipped", *(pytest.param(d, marks=pytest.mark.slow) for d in ("cut", "empty", "text"))]
+)
 def test_a_damaged_checkpoint_is_skipped_with_a_sentence(
     damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -347,7 +353,7 @@ def test_an_epoch_ends_with_a_whole_step() -> None:
         assert all(isinstance(draw, Draw) for draw in joined)
 
 
-@pytest.mark.parametrize(("policy", "steps"), [("continue", 8), ("stop", 5)])
+@pytest.mark.parametrize(("policy", "steps"), [pytest.param("continue", 8, marks=pytest.mark.slow), ("stop", 5)])
 def test_a_write_that_fails_costs_no_sound_checkpoint(
     policy: str, steps: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

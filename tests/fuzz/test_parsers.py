@@ -42,7 +42,7 @@ from diffperc.targets.mask import _read_classes
 from diffperc.weights.read import read_config, read_state
 from tests.helpers import composed
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "120"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
 FUZZ = settings(
     max_examples=EXAMPLES,
     deadline=5000,  # ms for one file; a parser that hangs or unfolds a file without bound is found by it

@@ -8,6 +8,7 @@ the class that a name leads to is looked at, and not the name, which can lead th
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,9 +201,11 @@ def _check_target(path: str | Path, key: str, target: str, trust: tuple[str, ...
             return
         found = _imported(path, key, target)
     else:
+        advice = f"If you know who made this file and trust them, add trust=[{root}]."
+        if root in sys.stdlib_module_names or root == "builtins":  # never a part of a model
+            advice = "No model needs that: do not use this file."
         raise CheckpointError(
-            f"{path}: its {key} is {target}, which is no part of diffperc: using it would run the code of '{root}'. "
-            f"If you know who made this file and trust them, add trust=[{root}]."
+            f"{path}: its {key} is {target}, which is no part of diffperc: using it would run the code of '{root}'. {advice}"
         )
     allowed = (_OWN, *trust, *(library.partition(".")[0] for library in _LIBRARIES if module == library))
     home = getattr(found, "__module__", "").partition(".")[0]
