@@ -94,9 +94,24 @@ def test_validations_are_counted_in_optimiser_steps(tmp_path: Path) -> None:
     assert trainer_of(tmp_path, "trainer.val_check_interval=0.5", "recipe.val_every_epochs=1").val_check_interval == 0.5
 
 
-def test_precisions_in_which_metrics_would_be_wrong_are_refused(tmp_path: Path) -> None:
+def test_weights_in_float16_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"trainer.precision: must be '32-true' or '16-mixed' or 'bf16-mixed'"):
-        trainer_of(tmp_path, "trainer.precision=bf16-true")
+        trainer_of(tmp_path, "trainer.precision=16-true")
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("bf16-true", torch.bfloat16), ("64-true", torch.float64)])
+def test_weights_of_another_precision_train_and_are_scored_as_usual(
+    precision: str, dtype: torch.dtype, tmp_path: Path
+) -> None:
+    cfg = composed(*TINY, "recipe.steps=2", "recipe.val_every_steps=2", "trainer.accelerator=cpu")
+    found = {}
+    for chosen in ("32-true", precision):
+        cfg.trainer.precision = chosen
+        validate(cfg)
+        found[chosen] = train_run(cfg, tmp_path / chosen, {}).metrics["val/rmse_m"]
+    state = torch.load(tmp_path / precision / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    assert {v.dtype for k, v in state.items() if ".unet." in k and v.is_floating_point()} == {dtype}
+    assert found[precision] == pytest.approx(found["32-true"], rel=0.02)
 
 
 @pytest.mark.parametrize(

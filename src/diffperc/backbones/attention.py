@@ -64,5 +64,6 @@ class AttentionProcessor:
 
 def _probabilities(q: Tensor, k: Tensor) -> Tensor:
     """softmax(Q K^T / sqrt(d)): (B, heads, queries, d) and (B, heads, N, d) to (B, heads, queries, N), at least float32."""
-    scores = (q @ k.transpose(-1, -2)).to(at_least_float32(q.dtype)) * q.shape[-1] ** -0.5
-    return scores.softmax(-1)
+    # scaled first: the product of unscaled ones may be too large for float16
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    return scores.to(at_least_float32(q.dtype)).softmax(-1)

@@ -76,7 +76,7 @@ def predict_files(cfg: DictConfig) -> None:
     boxes = read_boxes(given.get("boxes"))
     from diffperc.checkpoints import load
 
-    predictor = load(cfg.ckpt, cfg.device, trust=cfg.trust)
+    predictor = load(cfg.ckpt, cfg.device, trust=cfg.get("trust") or ())
     if cfg.max_side is not None:
         if predictor.preprocess.person_crop is not None:
             raise ConfigError("max_side: is not read for persons, which are cut out at one size; leave it out.")

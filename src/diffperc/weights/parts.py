@@ -11,7 +11,7 @@ from diffperc.errors import WeightsError
 from diffperc.weights import ldm_names as ldm
 from diffperc.weights.architecture import Architecture
 from diffperc.weights.locate import WeightsSource
-from diffperc.weights.read import as_float32, check_finite, read_config, read_state, without_prefix
+from diffperc.weights.read import as_float32, check_finite, read_object, read_state, without_prefix
 
 _STEM = "diffusion_pytorch_model"
 _LDM = {"unet": (ldm.UNET, ldm.unet_from_ldm), "vae": (ldm.VAE, ldm.vae_from_ldm)}
@@ -77,7 +77,7 @@ def _variants(place: Path, stem: str, ending: str) -> list[str]:
 
 
 def _shards(index: Path, where: str) -> list[Path]:
-    listed = read_config(index).get("weight_map")
+    listed = read_object(index).get("weight_map")
     names = sorted(set(listed.values())) if isinstance(listed, dict) else []
     if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
         raise WeightsError(f"{index}: names no files of weights; it is damaged.")

@@ -175,18 +175,28 @@ def read_config(file: Path) -> dict[str, Any]:
     """A model's ``config.json``.
 
     Raises:
-        WeightsError: the file is missing, or is not JSON.
+        WeightsError: the file is missing, is not JSON, or describes a model of any size.
     """
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise WeightsError(f"{file}: is missing or damaged; not a diffusers folder.") from error
-    if not isinstance(config, dict):
-        raise WeightsError(f"{file}: must hold the fields of a model, found {type(config).__name__}.")
+    config = read_object(file)
     problem = oversized(config)
     if problem:
         raise WeightsError(f"{file}: {problem}, which is no model's: refused.")
     return config
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The fields of a json file beside weights.
+
+    Raises:
+        WeightsError: the file is missing, or is not JSON.
+    """
+    try:
+        fields = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise WeightsError(f"{file}: is missing or damaged; not a diffusers folder.") from error
+    if not isinstance(fields, dict):
+        raise WeightsError(f"{file}: must hold the fields of a model, found {type(fields).__name__}.")
+    return fields
 
 
 def oversized(config: Any) -> str:

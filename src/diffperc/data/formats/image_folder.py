@@ -153,12 +153,9 @@ class _Reading:
         file, key = self._target_of(row, name)
         first = self.seen.get(key)
         problem = None
-        outside = next((path for path in (image, file) if path is not None and not self._is_inside(path)), None)
-        if outside is not None:
-            problem = (
-                f"names '{outside}', which is outside of {self.root}; a table names files of its own folder. Move them "
-                "there, or make a link."
-            )
+        outside = [p for p in (image, file) if p is not None and not p.is_relative_to(os.path.normpath(self.root))]
+        if outside:
+            problem = f"names '{outside[0]}', which is outside of {self.root}. Move such files there, or make a link."
         elif image not in self.listing:
             problem = f"there is no image '{image}'. Add it, or remove the line."
         elif first is not None and not self.per_expression:
@@ -176,9 +173,6 @@ class _Reading:
             self.diagnostics.problem(f"{row.where}{problem}")
             return None
         return self._described(row, name, image, file)
-
-    def _is_inside(self, path: Path) -> bool:
-        return path.is_relative_to(os.path.normpath(self.root))
 
     def _target_of(self, row: Row, name: str) -> tuple[Path | None, str]:
         """The file of ground truth, None if there is none; and what two images must not share."""
