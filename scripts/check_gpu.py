@@ -3,6 +3,8 @@
     python scripts/check_gpu.py --out results/gpu.md          on a machine with a GPU; without one it says so and ends well
     python scripts/check_gpu.py --device cpu --tasks depth    tries the script itself
 
+EMA, ``overfit_batches`` and ``torch.compile`` are tried with one pair each.
+
 Of each pair: forward, loss, backward, a training step and a prediction in evaluation. Compared with those of the CPU are the
 loss (relative) and the prediction (largest difference by the largest value); all is rounded to 8 or 11 bits on the
 way: the bounds are 5 % and 10 %. Exit code 1 if a pair fails or is beyond.
@@ -14,7 +16,9 @@ import argparse
 import copy
 import itertools
 import logging
+import math
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -87,6 +91,37 @@ def row(task: str, strategy: str, device: str) -> tuple[str, bool]:
     return f"| {task} | {strategy} | {cells[0]} | {cells[-1]} | {time.monotonic() - start:.1f} |", good
 
 
+RUNS: dict[str, dict[str, Any]] = {"ema_decay": {"ema_decay": 0.9}, "overfit_batches": {"+trainer.overfit_batches": 1}}
+
+
+def run(name: str, accelerator: str) -> tuple[str, bool]:
+    """A short training with an option that moves tensors of its own, and its prediction; a line, and whether all is well."""
+    small = {"dataset.size": [64, 64], "dataset.train_size": 8, "dataset.val_size": 4, "recipe.val_every_steps": 2}
+    options = {**small, "trainer.accelerator": accelerator, "trainer.precision": "bf16-mixed", **RUNS[name]}
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            done = diffperc.train("depth", steps=4, batch_size=4, folder=Path(folder) / "run", overrides=options)
+            depth = done.predictor()(torch.zeros(3, 64, 64))
+        good = math.isfinite(done.metrics["val/rmse_m"]) and bool((depth > 0).all())
+        return f"| depth | {name} | {'trains and predicts' if good else 'is not finite'} | | |", good
+    except Exception as error:
+        return f"| depth | {name} | {type(error).__name__}: {' '.join(str(error).split())[:120]} | | |", False
+
+
+def compiled(device: str) -> tuple[str, bool]:
+    """The compiled model against itself; a line, and whether all is well."""
+    try:
+        task, _, val = built("depth", "vpd")
+        model, batch = task.model.eval().to(device), val.to(device)
+        with torch.inference_mode():
+            plain = model(batch).dense
+            faster: Any = torch.compile(model)
+            difference = float((faster(batch).dense - plain).abs().max() / plain.abs().max())
+        return f"| depth | compile | {difference:.4f} | | |", difference < LOSS
+    except Exception as error:
+        return f"| depth | compile | {type(error).__name__}: {' '.join(str(error).split())[:120]} | | |", False
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda", help="%(default)s")
@@ -104,6 +139,14 @@ def main() -> int:
     all_good = True
     for task, strategy in itertools.product(options.tasks, diffperc.list_strategies()):
         line, good = row(task, strategy, options.device)
+        all_good &= good
+        lines.append(line)
+        print(line + ("" if good else "  <-"), flush=True)
+    accelerator = "gpu" if options.device.startswith("cuda") else "cpu"
+    further = [run(name, accelerator) for name in RUNS]
+    if accelerator == "gpu":  # a compiler for the CPU is not everywhere, and slow
+        further.append(compiled(options.device))
+    for line, good in further:
         all_good &= good
         lines.append(line)
         print(line + ("" if good else "  <-"), flush=True)
