@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -133,21 +133,25 @@ def every_step(folder: Path, options: Sequence[str], steps: int) -> tuple[int, i
     return steps - 1, 0
 
 
-def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list | tuple) else None
-    if children is None:
-        yield path, node
-    else:
-        for key, child in children:
-            yield from leaves(child, f"{path}/{key}")
+def trained(content: dict[str, Any]) -> dict[str, Any]:
+    """By name, the tensors and numbers of a checkpoint that decide how training goes on."""
+    pending: list[tuple[str, Any]] = [(key, content[key]) for key in TRAINED if key in content]
+    found = {}
+    while pending:
+        path, node = pending.pop()
+        if isinstance(node, dict | list | tuple):
+            children = node.items() if isinstance(node, dict) else enumerate(node)
+            pending += [(f"{path}/{key}", child) for key, child in children]
+        else:
+            found[path] = node
+    return found
 
 
 def compare(one: Path, other: Path) -> tuple[int, float]:
     """How many values two runs hold, and the largest difference; infinite if one lacks a value."""
     found = []
     for folder in (one, other):
-        content = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)
-        found.append(dict(leaves({key: content[key] for key in TRAINED if key in content})))
+        found.append(trained(torch.load(folder / "checkpoints/last.ckpt", weights_only=True)))
     if found[0].keys() != found[1].keys():
         return len(found[0]), float("inf")
     largest = 0.0

@@ -7,9 +7,7 @@ import runpy
 import sys
 from typing import NamedTuple
 
-from diffperc.errors import did_you_mean
-
-USER_ERROR = 2
+from diffperc.errors import USER_ERROR, did_you_mean
 
 
 class Command(NamedTuple):

@@ -11,6 +11,9 @@ import signal
 from collections.abc import Iterable
 from pathlib import Path
 
+USER_ERROR, OWN_MISTAKE = 2, 1
+"""Exit codes: of an error that a user can fix, and of one that is a mistake of diffperc's."""
+
 
 class DiffPercError(Exception):
     """Base of all errors that a user can fix."""
@@ -69,6 +72,11 @@ class Stopped(BaseException):
 def fixable(error: BaseException) -> DiffPercError | None:
     """The error that a user can fix: this one, or its cause, as Hydra wraps what a constructor raises; None for a bug."""
     return next((one for one in (error, error.__cause__) if isinstance(one, DiffPercError)), None)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of a library's message, for use in our own."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

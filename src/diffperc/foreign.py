@@ -15,11 +15,11 @@ import time
 import traceback
 from pathlib import Path
 
-from diffperc.errors import ConfigError, DataError, DiffPercError, TrainingError, fixable
+from diffperc.errors import CheckpointError, ConfigError, DataError, DiffPercError, TrainingError, first_line, fixable
 from diffperc.version import __version__
 
 _ISSUES = "https://github.com/diffperc/diffperc/issues"
-_OF_PLACES = {
+OF_PLACES = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
     errno.EACCES: "choose a place where you may read and write",
@@ -60,13 +60,13 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _of_system(error: BaseException) -> DiffPercError | None:
-    if isinstance(error, OSError) and error.errno in _OF_PLACES:
+    if isinstance(error, OSError) and error.errno in OF_PLACES:
         place = error.filename if error.filename is not None else "a file"
         return DataError(
-            f"{_short(place)}: {error.strerror}; {_OF_PLACES[error.errno]}. What was written before is kept."
+            f"{_short(place)}: {error.strerror}; {OF_PLACES[error.errno]}. What was written before is kept."
         )
     if isinstance(error, MemoryError):
-        return DataError(f"memory is exhausted ({_line(error)}); {_LESS_MEMORY}.")
+        return DataError(f"memory is exhausted ({first_line(error)}); {_LESS_MEMORY}.")
     return None
 
 
@@ -75,7 +75,7 @@ def _of_torch(error: BaseException) -> DiffPercError | None:
     text = str(error)
     if type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text:
         return TrainingError(
-            f"memory is exhausted ({_line(error)}); {_LESS_MEMORY}, or use trainer.precision=bf16-mixed."
+            f"memory is exhausted ({first_line(error)}); {_LESS_MEMORY}, or use trainer.precision=bf16-mixed."
         )
     if not isinstance(error, RuntimeError):
         return None
@@ -87,11 +87,17 @@ def _of_torch(error: BaseException) -> DiffPercError | None:
         )
     if "shared memory" in text or "torch_shm_manager" in text:
         return TrainingError(
-            f"there is no room for loader processes ({_line(error)}); set num_workers=0, or enlarge /dev/shm."
+            f"there is no room for loader processes ({first_line(error)}); set num_workers=0, or enlarge /dev/shm."
         )
-    if re.search(r"gloo|NCCL|Connection (closed|reset) by peer|ProcessGroup", text):
+    if is_lost_connection(error):
         return TrainingError(
-            f"the connection to another process of this run is lost; see its message ({_line(error)})."
+            f"the connection to another process of this run is lost; see its message ({first_line(error)})."
+        )
+    if "loading state_dict" in text:
+        details = [line.strip() for line in text.splitlines()[1:2]]
+        return CheckpointError(
+            f"the checkpoint's tensors do not fit the model of this configuration ({' '.join(details)[:160]}); use the "
+            "configuration it was trained with."
         )
     if '"srun"' in text:  # submitit's
         return ConfigError(
@@ -99,14 +105,15 @@ def _of_torch(error: BaseException) -> DiffPercError | None:
         )
     if "CUDA error" in text or "cuDNN error" in text:
         return TrainingError(
-            f"the GPU reports: {_line(error)}. The same run on device=cpu or accelerator=cpu tells more."
+            f"the GPU reports: {first_line(error)}. The same run on device=cpu or accelerator=cpu tells more."
         )
     return None
 
 
-def _line(error: BaseException) -> str:
-    """The first line of a message."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+def is_lost_connection(error: BaseException) -> bool:
+    """Whether another process of a distributed run has ended, as seen from this one."""
+    lost = r"gloo|NCCL|Connection (closed|reset) by peer|ProcessGroup|TCPStore"
+    return isinstance(error, RuntimeError) and re.search(lost, str(error)) is not None
 
 
 def _short(place: object) -> str:
@@ -140,6 +147,6 @@ def report_unforeseen(error: BaseException, doing: str, folder: Path | None = No
         where = f"is in {place / name}"
         break
     return (
-        f"{doing} met an error that it does not foresee: {type(error).__name__}: {_line(error)}. This is a mistake of "
+        f"{doing} met an error that it does not foresee: {type(error).__name__}: {first_line(error)}. This is a mistake of "
         f"diffperc's. The traceback {where}; please report it with that file: {_ISSUES}. What was written before is kept."
     )

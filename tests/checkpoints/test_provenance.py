@@ -137,10 +137,18 @@ def test_code_of_a_stranger_is_refused_by_name(
     key, value, sentence = CODE[name]
     file = saved(tmp_path, sound, put(key, value))
     refused(file, sentence)
-    refused(file, "do not use this file" if "builtins" in sentence else "x.ckpt")
     with pytest.raises(CheckpointError):
         diffperc.evaluate(file, num_workers=0, folder=tmp_path / "e")
     assert victim.read_text() == "mine"
+
+
+def test_nobody_is_told_to_trust_python_itself(sound: dict[str, Any], tmp_path: Path) -> None:
+    file = saved(tmp_path, sound, put("fit", OPENS))
+    with pytest.raises(CheckpointError, match="No model needs that: do not use this file") as caught:
+        load(file, "cpu")
+    assert "trust=" not in str(caught.value)
+    file = saved(tmp_path, sound, put("fit", {"_target_": "mypackage.Fit"}))
+    refused(file, "add trust=[mypackage]")
 
 
 def test_importing_runs_nothing_of_a_stranger(sound: dict[str, Any], tmp_path: Path, monkeypatch: Any) -> None:

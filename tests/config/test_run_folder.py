@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from diffperc.config.run_folder import check_free, reserve, run_folder
+from diffperc.config.run_folder import check_free, reserve, reserved, run_folder
 from diffperc.errors import ConfigError
 
 
@@ -42,3 +42,26 @@ def test_another_runs_checkpoints_are_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"holds another run, whose last\.ckpt would be overwritten"):
         check_free(tmp_path)
     check_free(tmp_path, resumed=last)
+
+
+def test_a_job_of_slurm_has_one_folder_for_all_its_processes_and_restarts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["train", "task=depth"])
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    first = reserved("runs/today/12-00-00")
+    assert first.is_dir()
+    assert first.parent == Path("runs/slurm")
+    assert first.name.startswith("77-")
+    monkeypatch.setenv("SLURM_PROCID", "3")
+    assert reserved("runs/today/12-00-01") == first
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    for process in ("0", "3"):
+        monkeypatch.setenv("SLURM_PROCID", process)
+        assert reserved("runs/tomorrow/01-00-00") == first
+    monkeypatch.setattr("sys.argv", ["train", "task=pose"])  # another command of the job
+    assert reserved("runs/tomorrow/01-00-00") != first
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "70")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "4")
+    assert reserved("x").name.startswith("70_4-")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import random
+import runpy
 import shutil
 import signal
 import subprocess
@@ -22,11 +23,11 @@ from diffperc.commands.train import train_run
 from diffperc.config.validate import validate
 from diffperc.data import Draw, ResumableLoader, SeededSampler
 from diffperc.engine.checkpoint_io import AtomicCheckpointIO
-from diffperc.errors import ConfigError, Stopped, TrainingError
+from diffperc.errors import CheckpointError, ConfigError, Stopped, TrainingError
 from tests.helpers import composed
 
-TRAINED = ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers", "global_step")
-"""What of a checkpoint decides how training goes on."""
+SCRIPT = runpy.run_path(str(Path(__file__).resolve().parents[2] / "scripts/kill_tests.py"))
+"""The names of the script that kills real processes."""
 RUN = (
     "dataset.size=[64,64]",
     "dataset.train_size=14",
@@ -74,19 +75,9 @@ def kept(folder: Path, name: str = "last") -> dict[str, Any]:
     return content
 
 
-def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list | tuple) else None
-    if children is None:
-        yield path, node
-    else:
-        for key, child in children:
-            yield from leaves(child, f"{path}/{key}")
-
-
 def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """Names of what differs in any bit."""
-    first, second = ({key: c[key] for key in TRAINED if key in c} for c in (one, other))
-    a, b = dict(leaves(first)), dict(leaves(second))
+    a, b = (SCRIPT["trained"](content) for content in (one, other))
     found = sorted(a.keys() ^ b.keys())
     for name in a.keys() & b.keys():
         same = torch.equal(a[name], b[name]) if isinstance(a[name], torch.Tensor) else a[name] == b[name]
@@ -433,3 +424,26 @@ def test_weights_that_are_not_numbers_replace_no_checkpoint(tmp_path: Path) -> N
     with pytest.raises(TrainingError, match="training has diverged: after step 3 the weights are not numbers"):
         train_run(cfg, tmp_path, {}, callbacks=[Diverges()])
     assert kept(tmp_path)["global_step"] == 2
+
+
+def test_a_checkpoint_without_training_is_not_resumed_from(tmp_path: Path) -> None:
+    stopped(tmp_path / "whole", *BY_STEPS, watch=Watch(1))
+    content = kept(tmp_path / "whole")
+    file = tmp_path / "converted.ckpt"
+    torch.save({name: content[name] for name in ("state_dict", "diffperc")}, file)
+    cfg = composed(*RUN, *BY_STEPS, f"ckpt={file}")
+    with pytest.raises(CheckpointError, match=r"converted\.ckpt: holds a model and no training that could be resumed"):
+        train_run(cfg, tmp_path / "run", {})
+
+
+def test_a_best_checkpoint_that_could_not_be_written_is_an_error_at_the_end(tmp_path: Path) -> None:
+    """Also where last.ckpt, written after it, could be."""
+
+    class Blocks(L.Callback):
+        def on_train_start(self, *rest: Any) -> None:
+            (tmp_path / "checkpoints/best.ckpt.part").mkdir(parents=True)
+
+    cfg = composed(*RUN, *BY_STEPS)
+    with pytest.raises(TrainingError, match=r"best\.ckpt: cannot be written"):
+        train_run(cfg, tmp_path, {}, callbacks=[Blocks()])
+    assert kept(tmp_path)["global_step"] == 8

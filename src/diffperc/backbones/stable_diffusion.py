@@ -20,14 +20,13 @@ from diffperc.checks import check_shape
 from diffperc.encoders import ClipImageEncoder, ExpressionEncoder, TextEncoder
 from diffperc.encoders.clip_image import ImageEncoderSource, load_image_encoder
 from diffperc.encoders.clip_text import describe_text_encoder, empty_text_encoder, load_text_encoder
-from diffperc.errors import ConfigError, WeightsError
+from diffperc.errors import ConfigError, WeightsError, first_line
 from diffperc.types import Conditioning, Features, FeatureSpec
 from diffperc.weights.architecture import architecture
 from diffperc.weights.assign import assign
 from diffperc.weights.honoured import check_honoured
 from diffperc.weights.locate import locate
 from diffperc.weights.parts import part_state
-from diffperc.weights.read import first_line
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Checkpoints: our own, rebuilt without network, and the authors', imported. No code in a file is ever run."""
 
-from diffperc.checkpoints.native import check_fits, checkpoint_in, load, load_task, read_checkpoint
+from diffperc.checkpoints.native import check_fits, checkpoint_in, load, load_task, read_checkpoint, steps_of
 from diffperc.checkpoints.newest import newest_sound
 from diffperc.checkpoints.official import Imported, identify, import_official
 from diffperc.checkpoints.stable_diffusion import from_original, to_original
@@ -16,5 +16,6 @@ __all__ = [
     "load_task",
     "newest_sound",
     "read_checkpoint",
+    "steps_of",
     "to_original",
 ]

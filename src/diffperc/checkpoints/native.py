@@ -13,12 +13,12 @@ from torch import Tensor
 from diffperc.checkpoints.provenance import read_names, read_provenance
 from diffperc.engine.build import FORMAT, build_preprocess, build_task
 from diffperc.engine.device import find_device
-from diffperc.errors import CheckpointError, WeightsError, did_you_mean, fixable
+from diffperc.errors import CheckpointError, WeightsError, did_you_mean, first_line, fixable
 from diffperc.inference.predictor import Predictor
 from diffperc.tasks import PerceptionTask
 from diffperc.types import DatasetInfo
 from diffperc.version import __version__
-from diffperc.weights.read import check_finite, first_line, read_file
+from diffperc.weights.read import check_finite, read_file
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -42,6 +42,24 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             "read; use it with that version, or train anew."
         )
     return content
+
+
+def steps_of(path: str | Path, content: Mapping[str, Any]) -> int:
+    """The optimiser steps that a checkpoint has been trained for.
+
+    Args:
+        path: the checkpoint, for the message.
+        content: see `read_checkpoint`.
+
+    Raises:
+        CheckpointError: training cannot resume from it.
+    """
+    steps = content.get("global_step")
+    if type(steps) is not int or steps < 0 or not isinstance(content.get("loops"), Mapping):
+        raise CheckpointError(
+            f"{path}: holds a model and no training that could be resumed, as a converted checkpoint does."
+        )
+    return steps
 
 
 def check_fits(path: str | Path, content: dict[str, Any], cfg: DictConfig, info: DatasetInfo) -> None:
@@ -107,7 +125,7 @@ def load_task(
     """
     content = read_checkpoint(path)
     kept, state = content["diffperc"], content["state_dict"]
-    cfg, architecture, info = read_provenance(path, kept, trust, needs).parts
+    cfg, architecture, info = read_provenance(path, kept, trust, needs)
     # what training alone does; it would be built for nothing
     cfg.preprocessing.augment = []
     channels_last = bool(cfg.backbone.get("channels_last", False))

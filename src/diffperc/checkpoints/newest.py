@@ -6,7 +6,7 @@ import logging
 import zipfile
 from pathlib import Path
 
-from diffperc.checkpoints.native import read_checkpoint
+from diffperc.checkpoints.native import read_checkpoint, steps_of
 from diffperc.errors import CheckpointError
 
 log = logging.getLogger(__name__)
@@ -20,9 +20,9 @@ def newest_sound(folder: str | Path) -> Path | None:
     found: list[tuple[int, bool, Path]] = []
     for file in sorted((Path(folder).expanduser() / "checkpoints").glob("*.ckpt")):
         try:
-            step = read_checkpoint(file)["global_step"]
+            step = steps_of(file, read_checkpoint(file))
             found.append((step, file.stem == "last", file))  # of several at one step, the last one written
-        except (CheckpointError, KeyError, OSError) as error:
+        except (CheckpointError, OSError) as error:
             _skip(file, str(error))
     for _, _, file in sorted(found, reverse=True):
         broken = _broken_part(file)

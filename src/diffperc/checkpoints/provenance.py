@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import albumentations as A
 import torch
@@ -75,8 +74,7 @@ _LARGEST_SIZE = 65_536
 _SIZED = ("task", "strategy", "head", "fit", "backbone", "preprocessing")
 
 
-@dataclass(frozen=True)
-class Provenance:
+class Provenance(NamedTuple):
     """From what a model was built.
 
     Attributes:
@@ -88,11 +86,6 @@ class Provenance:
     cfg: DictConfig
     architecture: Architecture
     info: DatasetInfo
-
-    @property
-    def parts(self) -> tuple[DictConfig, Architecture, DatasetInfo]:
-        """All three."""
-        return self.cfg, self.architecture, self.info
 
 
 def read_provenance(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 from rich.progress import track
 
+from diffperc.data.formats.files import parse_json
 from diffperc.data.formats.headers import image_facts
 from diffperc.data.formats.images import IMAGE_SUFFIXES
 from diffperc.errors import ConfigError, DataError
@@ -53,7 +53,7 @@ def read_boxes(boxes: Any) -> Mapping[str, list[Any]] | list[Any] | None:
         return boxes
     path = Path(str(boxes)).expanduser()
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"boxes: {path} cannot be read as json ({type(error).__name__}).") from error
     if not isinstance(content, dict | list):
@@ -76,7 +76,7 @@ def predict_files(cfg: DictConfig) -> None:
     boxes = read_boxes(given.get("boxes"))
     from diffperc.checkpoints import load
 
-    predictor = load(cfg.ckpt, cfg.device, trust=cfg.get("trust") or ())
+    predictor = load(cfg.ckpt, cfg.device, trust=cfg.trust)
     if cfg.max_side is not None:
         if predictor.preprocess.person_crop is not None:
             raise ConfigError("max_side: is not read for persons, which are cut out at one size; leave it out.")

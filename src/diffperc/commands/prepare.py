@@ -7,11 +7,10 @@ import sys
 from types import ModuleType
 from typing import NoReturn
 
-from diffperc.errors import ConfigError, DiffPercError, did_you_mean
+from diffperc.errors import OWN_MISTAKE, ConfigError, DiffPercError, did_you_mean
 from diffperc.foreign import report_unforeseen, translated
 
 DATASETS = ("ade20k", "cityscapes", "coco", "kitti", "nyuv2", "refcoco")
-OWN_MISTAKE = 1
 
 
 def run(arguments: list[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shlex
 import sys
 import time
@@ -18,9 +17,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from diffperc.checkpoints import check_fits, checkpoint_in, load, newest_sound, read_checkpoint
+from diffperc.checkpoints import check_fits, checkpoint_in, load, newest_sound, read_checkpoint, steps_of
 from diffperc.config.nodes import nodes_of, with_absolute_paths
-from diffperc.config.run_folder import check_free
+from diffperc.config.run_folder import check_free, was_requeued
 from diffperc.data.diagnostics import SaidOnce
 from diffperc.engine.build import build_dataset, build_preprocess, build_protocol, build_task, task_class
 from diffperc.engine.callbacks import CostMonitor
@@ -67,10 +66,10 @@ def train(cfg: DictConfig) -> float:
     command = shlex.join([Path(sys.executable).name, "-m", "diffperc.train", *sys.argv[1:]])
     folder = Path(hydra.runtime.output_dir)
     if hydra.mode == RunMode.MULTIRUN:
-        finished = _finished(folder, command)
-        if finished is not None:
+        score = _finished(folder, command)
+        if score is not None:
             log.info("%s: is finished, and skipped", folder)
-            return float(finished["metrics"].get(finished["monitor"], "nan"))
+            return score
     run = train_run(cfg, folder, choices, command)
     return run.metrics.get(run.summary.get("monitor", ""), float("nan"))
 
@@ -108,7 +107,7 @@ def train_run(
     if resumed is not None:
         content = read_checkpoint(resumed)
         check_fits(resumed, content, cfg, train_set.info)
-        first_step = content["global_step"]
+        first_step = steps_of(resumed, content)
     task = build_task(cfg, train_set.info)
     expression = task.model.expression
     if expression is not None:
@@ -142,6 +141,8 @@ def train_run(
         )
         if resumed is not None:
             log.info("resuming from %s, after step %d", resumed, first_step)
+            if not resumed.absolute().is_relative_to(folder.absolute()):
+                log.info("best.ckpt is chosen among the validations from here on; that of the former run stays there")
         for line in listed(notes).splitlines():
             log.warning("note: %s", line)
     trainer.fit(task, data, ckpt_path=resumed, weights_only=True)
@@ -152,15 +153,7 @@ def train_run(
         )
         if resumed is not None and resumed.absolute() != checkpoint.absolute():
             trainer.save_checkpoint(checkpoint)
-    if task.validated_step != trainer.global_step:
-        trainer.validate(task, data, verbose=False, weights_only=True)
-    best: Any = trainer.checkpoint_callback
-    # without a validation while training, an older run's best would be taken for this one's
-    if not best.best_model_path or best.check_monitor_top_k(trainer, trainer.callback_metrics.get(task.monitor[0])):
-        trainer.save_checkpoint(checkpoint.with_name("best.ckpt"))
-    io: Any = trainer.strategy.checkpoint_io
-    if io.problem is not None:
-        raise io.problem
+    _complete(trainer, task, data, checkpoint)
     metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
     summary: dict[str, Any] = {}
     if trainer.is_global_zero:
@@ -185,19 +178,41 @@ def train_run(
     return Run(folder, metrics, summary, _packages(cfg))
 
 
-def _finished(folder: Path, command: str) -> dict[str, Any] | None:
-    """The summary of a sweep's job that ended well when the sweep was typed before; None: it is to be run."""
+def _complete(trainer: L.Trainer, task: PerceptionTask, data: PerceptionData, checkpoint: Path) -> None:
+    """Score the last weights, if no validation did, and write ``best.ckpt``, if none was as good.
+
+    Raises:
+        TrainingError: a checkpoint is not as new as it should be, because it could not be written.
+    """
+    if task.validated_step != trainer.global_step:
+        trainer.validate(task, data, verbose=False, weights_only=True)
+    best: Any = trainer.checkpoint_callback
+    # without a validation while training, an older run's best would be taken for this one's
+    if not best.best_model_path or best.check_monitor_top_k(trainer, trainer.callback_metrics.get(task.monitor[0])):
+        trainer.save_checkpoint(checkpoint.with_name("best.ckpt"))
+    io: Any = trainer.strategy.checkpoint_io
+    if io.problem is not None:
+        raise io.problem
+
+
+def _finished(folder: Path, command: str) -> float | None:
+    """The score of a sweep's job that ended well when the sweep was typed before; None: it is to be run."""
     try:
-        summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        score, before = summary["metrics"][summary["monitor"]], summary["command"]
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return summary if summary.get("command") == command else None
+    # how a job is begun says nothing of what it is; a score that is no number is null
+    is_same = [w for w in before.split() if not w.startswith("resume=")] == [
+        w for w in command.split() if not w.startswith("resume=")
+    ]
+    return float(score) if is_same and score is not None else None
 
 
 def _resumed(cfg: DictConfig, folder: Path) -> Path | None:
     """The checkpoint from which the run resumes; None: it begins anew."""
     # a job that SLURM has put into its queue again continues, whatever was typed
-    if cfg.resume == "auto" or int(os.environ.get("SLURM_RESTART_COUNT") or 0) > 0:
+    if cfg.resume == "auto" or was_requeued():
         found = newest_sound(folder)
         if found is None:
             log.info("resume=auto: %s holds no checkpoint yet, the run begins", folder)

@@ -27,12 +27,11 @@ from diffperc.config.explain import explain_overrides, flags_first
 from diffperc.config.find import conf_dir
 from diffperc.config.help import help_text, help_wanted
 from diffperc.config.nodes import PATHS
-from diffperc.config.run_folder import PLACE_ERRORS, no_folder
+from diffperc.config.run_folder import no_folder
 from diffperc.config.validate import validate
-from diffperc.errors import ConfigError, DiffPercError, Stopped, fixable
-from diffperc.foreign import report_unforeseen, translated
+from diffperc.errors import OWN_MISTAKE, USER_ERROR, ConfigError, DiffPercError, Stopped, fixable
+from diffperc.foreign import OF_PLACES, report_unforeseen, translated
 
-USER_ERROR, OWN_MISTAKE = 2, 1
 # keys whose value is a sentence, in which commas, brackets and equals signs have no meaning
 _SENTENCES = ("caption", "expression")
 
@@ -85,15 +84,11 @@ def entry(config_name: str, run: Callable[[DictConfig], Any], first: str | None 
         if isinstance(error, ValueError | InstantiationException) and not problems:
             _leave_foreign(error, config_name)
         _leave("\n".join(problems) or _hydra_problem(error))
-    except OSError as error:
-        if wants_traceback:
-            raise
-        if error.errno in PLACE_ERRORS and not started:
-            _leave(no_folder(error.filename, error))
-        _leave_foreign(error, config_name)
     except Exception as error:
         if wants_traceback:
             raise
+        if isinstance(error, OSError) and error.errno in OF_PLACES and not started:
+            _leave(no_folder(error.filename, error))
         _leave_foreign(error, config_name)
     except Stopped as stop:
         if os.environ.get("LOCAL_RANK", "0") != "0":  # the first process says it for all

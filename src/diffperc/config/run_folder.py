@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import errno
+import hashlib
 import os
+import sys
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -12,17 +13,6 @@ from omegaconf import OmegaConf
 from diffperc.errors import ConfigError
 
 _TRIES = 1000
-# a full disk, or a place where this user or anybody cannot write
-PLACE_ERRORS = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOENT,
-    errno.ENOTDIR,
-    errno.EEXIST,
-)
 
 
 def reserve(folder: str | Path) -> Path:
@@ -44,25 +34,24 @@ def reserve(folder: str | Path) -> Path:
     raise ConfigError(f"{base}: {_TRIES} runs began in this second; choose another folder with hydra.run.dir=.")
 
 
-def reserved(folder: str | Path) -> Path:
-    """The folder of a new run, see `reserve`; of a job that SLURM has put into its queue again, that of its first start.
+def was_requeued() -> bool:
+    """Whether SLURM has put this job into its queue again, so that it goes on."""
+    return int(os.environ.get("SLURM_RESTART_COUNT") or 0) > 0
 
-    That is written below ``runs/slurm`` under the number of the job.
+
+def reserved(folder: str | Path) -> Path:
+    """The folder of a new run, see `reserve`; in a job of SLURM, one that all its processes and restarts agree on.
+
+    That is named after the job and the command, of which a job may have several.
     """
     job = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     number = "_".join(job) if all(job) else os.environ.get("SLURM_JOB_ID")  # type: ignore[arg-type]
     if number is None:
         return reserve(folder)
-    note = Path("runs") / "slurm" / number
-    if int(os.environ.get("SLURM_RESTART_COUNT") or 0) > 0 and note.is_file():
-        return Path(note.read_text(encoding="utf-8").strip())
-    place = reserve(folder)
-    try:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(str(place.absolute()) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(no_folder(note.parent, error)) from error
-    return place
+    command = hashlib.sha256("\0".join(sys.argv[1:]).encode(errors="surrogateescape")).hexdigest()[:8]
+    place = Path("runs") / "slurm" / f"{number}-{command}"
+    is_first = os.environ.get("SLURM_PROCID", "0") == "0"
+    return reserve(place) if is_first and not was_requeued() else place
 
 
 def no_folder(place: str | Path, error: OSError) -> str:

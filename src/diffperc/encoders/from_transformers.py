@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from diffperc.errors import WeightsError
+from diffperc.errors import WeightsError, first_line
 from diffperc.weights.quiet import quiet_loading
-from diffperc.weights.read import check_finite, first_line
+from diffperc.weights.read import check_finite
 
 
 def load_model(kind: Any, folder: Path) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 
-from diffperc.errors import TrainingError, WeightsError
+from diffperc.errors import TrainingError, WeightsError, first_line
 from diffperc.weights.read import check_finite
 
 PART = ".part"
@@ -20,25 +20,32 @@ PART = ".part"
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the target, on the same file system, flushes to disk, and renames.
 
+    The unfinished file has one name, so that what a kill leaves of it, gigabytes perhaps, is written over.
+
     Whatever happens in between, a full disk, a quota, SIGKILL, the file under its name is the old checkpoint or the whole
     new one. A checkpoint that cannot be written, or whose weights are not numbers, is not raised here, where only the first
-    process of a distributed run is: it is printed, and `problem` holds it until the processes agree on what to do.
+    process of a distributed run is: it is printed, and `problem` has it until the processes agree on what to do.
 
     Attributes:
-        problem: why the last checkpoint was not written; None: it was.
-        diverged: whether that is because the weights are not numbers.
+        problems: by file, why its last checkpoint was not written; a file that was written has none.
+        diverged: whether the weights are not numbers.
         steps: by file, the optimiser step at which it was written.
     """
 
     def __init__(self) -> None:
-        self.problem: TrainingError | None = None
+        self.problems: dict[Path, TrainingError] = {}
         self.diverged = False
         self.steps: dict[Path, int] = {}
+
+    @property
+    def problem(self) -> TrainingError | None:
+        """Why a file is not as new as it should be; None: all are."""
+        return next(iter(self.problems.values()), None)
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         target = Path(path)
         part = target.with_name(target.name + PART)
-        self.problem = None
+        self.problems.pop(target, None)
         try:
             check_finite(checkpoint["state_dict"], str(target))
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +58,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             self.steps[target] = checkpoint["global_step"]
         except WeightsError:
             self.diverged = True
-            self.problem = TrainingError(
+            self.problems[target] = TrainingError(
                 f"training has diverged: after step {checkpoint['global_step']} the weights are not numbers. "
                 f"{_what_remains(target)} Lower recipe.lr, clip the gradient (trainer.gradient_clip_val=1), or use "
                 "trainer.precision=32-true."
@@ -59,10 +66,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         except (OSError, RuntimeError) as error:  # torch raises RuntimeError where its writer fails
             with contextlib.suppress(OSError):
                 part.unlink()
-            reason = (error.strerror if isinstance(error, OSError) else None) or str(error).splitlines()[0][:120]
-            self.problem = TrainingError(f"{target}: cannot be written ({reason}). {_what_remains(target)}")
-        if self.problem is not None:
-            print(f"warning: {self.problem}", flush=True)
+            reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
+            self.problems[target] = TrainingError(f"{target}: cannot be written ({reason}). {_what_remains(target)}")
+        if target in self.problems:
+            print(f"warning: {self.problems[target]}", flush=True)
 
 
 def _what_remains(target: Path) -> str:

@@ -40,7 +40,8 @@ class MetricsFile(CSVLogger):
             rows = [{k: v for k, v in row.items() if k and v} for row in csv.DictReader(opened)]
         self.experiment.metrics = [row for row in rows if _step_of(row) < from_step]
         self.save()
-        old.unlink()
+        if not self.experiment.metrics:  # written
+            old.unlink()
 
     def save(self) -> None:
         try:

@@ -172,6 +172,8 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*It is recommended to use `self.log.*sync_dist=True.*")
     # a resumed run writes into the folder of the former one
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+    # said by training where a run resumes in another folder
+    warnings.filterwarnings("ignore", message=".*The dirpath has changed from.*")
     # the run folder holds config and log before the metrics
     warnings.filterwarnings("ignore", message=".*Experiment logs directory .* exists and is not empty.*")
     # the frozen VAE and CLIP are meant to be in evaluation mode

@@ -22,7 +22,6 @@ In referring segmentation a checkpoint holds the text encoder twice, because the
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
@@ -31,6 +30,7 @@ import numpy as np
 from torch import Tensor
 
 from diffperc.backbones import Backbone
+from diffperc.data.formats.files import parse_json
 from diffperc.encoders.captioner import Captioner, load_captioner
 from diffperc.errors import DataError
 from diffperc.ranges import Count, Positive, Timestep, WithAttention
@@ -149,7 +149,7 @@ def read_captions(path: str) -> dict[str, str]:
         DataError: the file is missing, damaged, or holds something else.
     """
     try:
-        content = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+        content = parse_json(Path(path).expanduser().read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(
             f"strategy.captions: {path} cannot be read as json ({type(error).__name__}); scripts/caption_images.py writes "

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from diffperc.errors import WeightsError
+from diffperc.errors import WeightsError, first_line
 
 # keys under which training programs store the tensors
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
@@ -249,8 +249,3 @@ def _why_unreadable(error: Exception) -> str:
         )
     reason = first_line(error).partition(". ")[0]
     return f"cannot be read as weights, it is damaged or incomplete ({reason})."
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of a library's message, for use in our own."""
-    return (str(error) or type(error).__name__).splitlines()[0][:120]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +18,8 @@ from diffperc.config.compose import composed
 from diffperc.encoders import ExpressionEncoder
 from diffperc.encoders.clip_text import describe_text_encoder, text_encoder_at
 from diffperc.engine.build import info_without_data, provenance
-from diffperc.errors import CheckpointError, WeightsError
+from diffperc.errors import CheckpointError, WeightsError, first_line
+from diffperc.inference.output_files import write_file
 from diffperc.tasks import PerceptionTask
 from diffperc.types import DatasetInfo
 from diffperc.weights.architecture import Architecture, architecture
@@ -59,17 +58,12 @@ class Imported:
         """
         if self.task.text(self.task.info).kind == "expression" and self.task.model.expression is None:
             raise CheckpointError(f"a {self.kind} checkpoint needs CLIP's text encoder to be used: give text_encoder.")
-        # no other file is written over: one of the folder may be the source, whose tensors are mapped from disk
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
+        content = {"state_dict": self.task.state_dict(), "diffperc": self.task.provenance}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save({"state_dict": self.task.state_dict(), "diffperc": self.task.provenance}, unfinished)
-            os.replace(unfinished, path)
+            write_file(path, lambda part: torch.save(content, part))
         except (OSError, RuntimeError) as error:
-            raise CheckpointError(f"{path}: cannot be written ({str(error).splitlines()[0]}).") from error
-        finally:
-            with contextlib.suppress(OSError):
-                unfinished.unlink()
+            raise CheckpointError(f"{path}: cannot be written ({first_line(error)}).") from error
 
 
 def import_official(state: State, trained_on: str | None = None, text_encoder: str | None = None) -> Imported:

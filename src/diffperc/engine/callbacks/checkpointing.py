@@ -47,9 +47,12 @@ class Checkpointing(L.Callback):
         self._saved_at = 0.0
         self._signal = 0
         self._save_wanted = self._updating = False
-        self._statistics: dict[str, torch.Tensor] = {}
+        # of batch norms: the buffers, and what was in them before the batches of this step
+        self._buffers: list[torch.Tensor] = []
+        self._kept: list[torch.Tensor] = []
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._buffers = _running_statistics(pl_module)
         self._saved_at, self._signal = time.monotonic(), 0
         if threading.current_thread() is not threading.main_thread():
             return  # Python does not let other threads handle signals
@@ -76,7 +79,7 @@ class Checkpointing(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         if batch_idx % trainer.accumulate_grad_batches == 0:
-            self._statistics = _running_statistics(pl_module)
+            self._kept = [buffer.clone() for buffer in self._buffers]
             self._act(trainer)
 
     def on_validation_batch_start(
@@ -94,7 +97,7 @@ class Checkpointing(L.Callback):
             raise self.io.problem or TrainingError("the first process could not write its checkpoint, see its message.")
         if wanted >= _STOP:
             self.save(trainer)
-            raise Stopped(wanted - _STOP, trainer.global_step, self.path, self.io.problem)
+            raise Stopped(wanted - _STOP, trainer.global_step, self.path, self.io.problems.get(self.path))
         if wanted and not at_once:
             self.save(trainer)
             if self.io.diverged and trainer.world_size == 1:  # several agree on it in the next step
@@ -147,18 +150,15 @@ class Checkpointing(L.Callback):
             return
         # saving would wait for the other processes, which may have ended
         if trainer.global_step > 0 and trainer.world_size == 1 and not self._updating:
-            for name, values in self._statistics.items():  # without the batches whose step was not taken
-                pl_module.get_buffer(name).copy_(values)
+            if self._kept:  # without the batches whose step was not taken
+                for buffer, before in zip(self._buffers, self._kept, strict=True):
+                    buffer.copy_(before)
             self.save(trainer)
         if self.path.is_file() and trainer.is_global_zero:
             print(f"training so far is saved in {self.path}", flush=True)
 
 
-def _running_statistics(module: nn.Module) -> dict[str, torch.Tensor]:
-    """Copies of what batch norms keep of the batches that they have seen."""
-    kept = {}
-    for prefix, part in module.named_modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.training:
-            for name, buffer in part.named_buffers(prefix):
-                kept[name] = buffer.clone()
-    return kept
+def _running_statistics(module: nn.Module) -> list[torch.Tensor]:
+    """What batch norms keep of the batches that they have seen."""
+    norms = [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.training]
+    return [buffer for norm in norms for buffer in norm.buffers()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -13,9 +12,9 @@ from typing import Any, NoReturn
 
 import lightning as L
 
-from diffperc.errors import Stopped
+from diffperc.errors import USER_ERROR, Stopped
+from diffperc.foreign import is_lost_connection
 
-_ERROR_CODE = 2
 _SECONDS = 5.0
 
 
@@ -56,7 +55,7 @@ class EndTogether(L.Callback):
     def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
         if trainer.world_size == 1 or isinstance(exception, Stopped):
             return
-        if not _is_lost_connection(exception):
+        if not is_lost_connection(exception):
             self._ending.acquire()  # this process says why it ends
             _kill(self._children)
             return
@@ -66,11 +65,6 @@ class EndTogether(L.Callback):
             if os.getppid() != self._parent:  # which ends the others if it can
                 _end(_killed("the first process", signal.SIGKILL), [])
             time.sleep(0.1)
-
-
-def _is_lost_connection(error: BaseException) -> bool:
-    text = str(error)
-    return isinstance(error, RuntimeError) and re.search(r"gloo|NCCL|by peer|ProcessGroup|store", text) is not None
 
 
 def _killed(which: str, number: int) -> str:
@@ -91,4 +85,4 @@ def _end(sentence: str, children: list[subprocess.Popen[bytes]]) -> NoReturn:
     if sentence:
         print(f"error: {sentence}", file=sys.stderr, flush=True)
     sys.stdout.flush()
-    os._exit(_ERROR_CODE)
+    os._exit(USER_ERROR)

@@ -43,7 +43,7 @@ class ExactResume(L.Callback):
         data = _data_of(trainer)
         kept = checkpoint.get(_KEY, {})
         for name, now in data.order().items():
-            if kept.get(name, now) != now:
+            if kept.get(name, now) != now and trainer.is_global_zero:
                 log.warning(
                     "note: the resumed run had %s %s and has %s now: from here on it reads other images than it would have.",
                     name,
