@@ -37,13 +37,14 @@ OF_PLACES = {
     errno.ETIMEDOUT: "the disk or the network does not answer",
 }
 """Kinds of `OSError` that are about a place and not about the program, and what helps."""
+_TAKING_OVER = "torch.multiprocessing.reductions"  # where a tensor of another process becomes one of this
 _LESS_MEMORY = "lower recipe.batch_size, recipe.eval_batch_size, the size of images, or num_workers"
 
 
 def translated(error: BaseException) -> DiffPercError | None:
     """The error as one that a user can fix; None: it is a mistake of this program."""
     for one in _chain(error):
-        mine = fixable(one) or _of_system(one) or _of_torch(one)
+        mine = fixable(one) or _of_loader(one) or _of_system(one) or _of_torch(one)
         if mine is not None:
             return mine
     return None
@@ -57,6 +58,26 @@ def _chain(error: BaseException) -> list[BaseException]:
         chain.append(current)
         current = current.__cause__
     return chain
+
+
+def _of_loader(error: BaseException) -> DiffPercError | None:
+    """A loader process that was killed: torch's own error, or, while a batch is taken over from it, its lost connection."""
+    worker = re.search(r"DataLoader worker \(pid[^)]*\) (.*)", str(error))
+    if isinstance(error, RuntimeError) and worker:
+        return _loader_ended(worker[1].splitlines()[0][:80])
+    if isinstance(error, (OSError, EOFError)) and (
+        "pin memory thread" in str(error)
+        or any(frame.f_globals.get("__name__") == _TAKING_OVER for frame, _ in traceback.walk_tb(error.__traceback__))
+    ):
+        return _loader_ended(type(error).__name__)
+    return None
+
+
+def _loader_ended(how: str) -> TrainingError:
+    return TrainingError(
+        f"a loader process ended ({how}), mostly because memory was exhausted; lower num_workers, or set num_workers=0 "
+        "to see an error of its own."
+    )
 
 
 def _of_system(error: BaseException) -> DiffPercError | None:
@@ -79,12 +100,6 @@ def _of_torch(error: BaseException) -> DiffPercError | None:
         )
     if not isinstance(error, RuntimeError):
         return None
-    worker = re.search(r"DataLoader worker \(pid[^)]*\) (.*)", text)
-    if worker:
-        return TrainingError(
-            f"a loader process ended ({worker[1].splitlines()[0][:80]}), mostly because memory was exhausted; lower "
-            "num_workers, or set num_workers=0 to see an error of its own."
-        )
     if "shared memory" in text or "torch_shm_manager" in text:
         return TrainingError(
             f"there is no room for loader processes ({first_line(error)}); set num_workers=0, or enlarge /dev/shm."

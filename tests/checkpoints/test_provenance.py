@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import resource
 import time
 import zipfile
 from collections.abc import Callable
@@ -19,7 +18,7 @@ import diffperc
 from diffperc.checkpoints import load, load_task
 from diffperc.engine.build import build_dataset, build_task
 from diffperc.errors import CheckpointError
-from tests.helpers import composed
+from tests.helpers import composed, peak, start_of_peak
 
 SECONDS, GIB = 10, 2**30
 
@@ -47,13 +46,14 @@ def saved(folder: Path, content: dict[str, Any], change: Callable[[dict[str, Any
 
 def refused(file: Path, sentence: str, trust: tuple[str, ...] = ()) -> None:
     """It is refused with a sentence, soon, and without much memory."""
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    start_of_peak()
+    before, start = peak(), time.monotonic()
     with pytest.raises(CheckpointError) as caught:
         load(file, "cpu", trust=trust)
     assert sentence in str(caught.value)
     assert str(file) in str(caught.value)
     assert time.monotonic() - start < SECONDS
-    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < GIB
+    assert peak() - before < GIB
 
 
 def put(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
