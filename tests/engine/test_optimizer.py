@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pytest
@@ -161,3 +162,36 @@ def test_groups_have_names_of_their_own() -> None:
     groups = [group["name"] for group in optimizer.param_groups]
     assert len(groups) == 4
     assert len(set(groups)) == 4
+
+
+def losses_of_50_steps(fused: bool) -> list[float]:
+    """Of a small network that learns a fixed mapping."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(8, 64), nn.SiLU(), nn.Linear(64, 4))
+    image, truth = torch.randn(32, 8), torch.randn(32, 4)
+    optimizer, schedule = OptimizerRecipe(1e-2, 0.1, SCHEDULE, [Rule("bias", lr=0.1, weight_decay=0.0)]).build(
+        net.named_parameters(), 50, fused
+    )
+    assert optimizer.defaults["fused"] is (True if fused else None)
+    losses = []
+    for _ in range(50):
+        loss = (net(image) - truth).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+    return losses
+
+
+def test_the_fused_optimiser_takes_the_same_steps() -> None:
+    plain = losses_of_50_steps(fused=False)
+    assert plain[-1] < 0.5 * plain[0]
+    assert losses_of_50_steps(fused=True) == pytest.approx(plain, rel=1e-4)
+
+
+@pytest.mark.parametrize("given", [{"foreach": True}, {"fused": False}])
+def test_a_configured_kernel_of_the_optimiser_is_kept(given: dict[str, bool]) -> None:
+    recipe = OptimizerRecipe(1e-2, 0.1, SCHEDULE, optimizer=functools.partial(torch.optim.AdamW, **given))
+    optimizer, _ = recipe.build(nn.Linear(2, 2).named_parameters(), 50)
+    assert not optimizer.defaults["fused"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -155,16 +157,33 @@ class OptimizerRecipe:
                 return self.lr * rule.lr, decay
         return self.lr, self.weight_decay
 
-    def build(self, parameters: Iterable[tuple[str, nn.Parameter]], total_steps: int) -> tuple[Optimizer, Any]:
-        """The optimiser and its schedule over `total_steps` optimiser steps."""
+    def build(
+        self, parameters: Iterable[tuple[str, nn.Parameter]], total_steps: int, fused: bool = True
+    ) -> tuple[Optimizer, Any]:
+        """The optimiser and its schedule over `total_steps` optimiser steps.
+
+        Args:
+            parameters: named, on the device of training.
+            total_steps: of the schedule.
+            fused: let an optimiser that can update all parameters in one kernel do so: the same update, much faster.
+        """
         named = list(parameters)
         for rule in self.unmatched(named):
             log.warning("recipe.rules: no parameter's name matches '%s'; the rule is without effect.", rule.pattern)
         try:
-            optimizer = self.optimizer(self.groups(named), lr=self.lr)
+            optimizer = self.optimizer(self.groups(named), lr=self.lr, **self._fused(named, fused))
         except (TypeError, ValueError) as error:
             raise ConfigError(f"optimizer.optimizer: cannot be made ({error}).") from error
         if not isinstance(self.schedule, PowerOneCycle | Poly):
             return optimizer, self.schedule(optimizer)
         curve = self.schedule
         return optimizer, LambdaLR(optimizer, lambda step: curve.factor(step, total_steps, self.lr))
+
+    def _fused(self, named: Sequence[tuple[str, nn.Parameter]], wanted: bool) -> dict[str, bool]:
+        """``fused=True`` where the optimiser has it, and nothing else was configured."""
+        chosen = self.optimizer.keywords if isinstance(self.optimizer, functools.partial) else {}
+        known = inspect.signature(self.optimizer).parameters
+        has_kernels = {p.device.type for _, p in named if p.requires_grad} <= {"cpu", "cuda"}
+        if wanted and has_kernels and "fused" in known and not {"fused", "foreach"} & chosen.keys():
+            return {"fused": True}
+        return {}

@@ -22,7 +22,9 @@ from diffperc.types import Batch, DatasetInfo, Picture, Prediction, Protocol, Ta
 class OptimizerFactory(Interface):
     """Makes the optimiser and its schedule; `engine.optimizer` has the recipes' one."""
 
-    def build(self, parameters: Iterable[tuple[str, nn.Parameter]], total_steps: int) -> tuple[Any, Any]:
+    def build(
+        self, parameters: Iterable[tuple[str, nn.Parameter]], total_steps: int, fused: bool = True
+    ) -> tuple[Any, Any]:
         """An optimiser of named parameters, and a schedule that is stepped after each of `total_steps` steps."""
 
 
@@ -188,7 +190,9 @@ class PerceptionTask(L.LightningModule):
         """The configured optimiser, its schedule stepped after every optimiser step."""
         assert self.optimizer_factory is not None
         total = int(self.trainer.estimated_stepping_batches)
-        optimizer, schedule = self.optimizer_factory.build(self.named_parameters(), total)
+        # a fused optimiser divides by the scale of 16-mixed within its step; Lightning refuses to clip gradients then
+        fused = self.trainer.precision != "16-mixed"
+        optimizer, schedule = self.optimizer_factory.build(self.named_parameters(), total, fused)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
