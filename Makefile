@@ -21,7 +21,7 @@ test: $(VENV)/.stamp
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
 
 test-slow: $(VENV)/.stamp
-	$(BIN)/python -m pytest -m slow -n auto --dist loadfile
+	$(BIN)/python -m pytest -m slow -n auto --dist worksteal
 
 # every parser with files that nobody has written, longer than in the tests: about an hour
 fuzz: $(VENV)/.stamp

@@ -13,7 +13,8 @@ import pytest
 from tests.helpers import names
 
 ROOT = Path(__file__).resolve().parents[1]
-ALL = [(task, precision) for task in names("task") for precision in ("bf16", "fp16", "fp32")]
+# float16 shows mistakes of device and of dtype alike; the other two are each tried with one task
+ALL = [*((task, "fp16") for task in names("task")), ("depth", "bf16"), ("segmentation", "fp32")]
 
 
 @pytest.mark.slow

@@ -101,6 +101,7 @@ def evaluate(
     batch_size: int | None = None,
     num_workers: int = 1,
     device: str = "auto",
+    precision: str | None = None,
     folder: str | Path | None = None,
     trust: Sequence[str] = (),
 ) -> dict[str, float]:
@@ -113,6 +114,7 @@ def evaluate(
         batch_size: images per batch; None: as in training.
         num_workers: loader processes.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``.
+        precision: as that of `load`; None: as in training.
         folder: for figures and ``summary.json``; None: a new one below ``runs/evaluate``.
         trust: packages besides diffperc whose classes the checkpoint may name; their code is run.
 
@@ -124,7 +126,12 @@ def evaluate(
     """
     from diffperc.commands.api import evaluate_from_python
 
-    options: dict[str, Any] = {"eval_batch_size": batch_size, "num_workers": num_workers, "device": device}
+    options: dict[str, Any] = {
+        "eval_batch_size": batch_size,
+        "num_workers": num_workers,
+        "device": device,
+        "precision": precision,
+    }
     values = {"root": root, **options, "trust": list(trust)}
     return evaluate_from_python(ckpt, protocol, values, folder)
 
@@ -159,7 +166,15 @@ def create_model(
     return create_model_from_python(names, classes, overrides)
 
 
-def load(path: str | Path, device: str = "auto", which: str | None = None, *, trust: Sequence[str] = ()) -> Predictor:
+def load(
+    path: str | Path,
+    device: str = "auto",
+    which: str | None = None,
+    *,
+    precision: str = "auto",
+    optimize: bool = True,
+    trust: Sequence[str] = (),
+) -> Predictor:
     """A trained model that predicts images, from a checkpoint or a run folder.
 
     >>> predictor = diffperc.load("runs/mine")
@@ -170,6 +185,10 @@ def load(path: str | Path, device: str = "auto", which: str | None = None, *, tr
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``: a GPU where there is one.
         which: of a run folder, ``best`` by the validation metric, or ``last``; None: the best, or the last where training
             was stopped before its first validation.
+        precision: of the network, ``32-true``, ``bf16-true``, ``16-true`` or ``64-true``; ``auto``: half precision where
+            this device is faster so and the network is large, else ``32-true``.
+        optimize: arrange the weights of convolutions once for a CPU, which changes results by less than 1e-4 of their range;
+            the network can then no longer be trained or saved.
         trust: packages besides diffperc whose classes the checkpoint may name; their code is run.
 
     Raises:
@@ -177,7 +196,7 @@ def load(path: str | Path, device: str = "auto", which: str | None = None, *, tr
     """
     from diffperc.checkpoints import load as load_checkpoint
 
-    return load_checkpoint(path, device, which, trust)
+    return load_checkpoint(path, device, which, trust, precision, optimize)
 
 
 def list_tasks() -> list[str]:

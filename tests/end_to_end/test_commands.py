@@ -321,23 +321,6 @@ def test_help_loads_no_torch(module: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["unconditional", "vpd", "iedp", "meta_prompts"])
-def test_two_processes_train_like_one(strategy: str, tmp_path: Path) -> None:
-    """The same loss in the first steps with the same global batch, without `find_unused_parameters`."""
-    losses = []
-    for devices in ("1", "2"):
-        arguments = [*SMALL, f"strategy={strategy}", f"trainer.devices={devices}", "trainer.accelerator=cpu"]
-        arguments += ["trainer.log_every_n_steps=1", f"hydra.run.dir=run{devices}"]
-        arguments += ["trainer.strategy=ddp"] if devices == "2" else []
-        call("train", *arguments, cwd=tmp_path)
-        rows = (tmp_path / f"run{devices}/metrics.csv").read_text().splitlines()
-        column = rows[0].split(",").index("train/loss")
-        losses.append([float(v) for r in rows[1:] if (v := r.split(",")[column])][:3])
-    assert len(losses[0]) == 3
-    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides", [["trainer.precision=bf16-mixed"], ["trainer.accumulate_grad_batches=2"], ["logger=wandb"]]
 )

@@ -95,7 +95,7 @@ def test_validations_are_counted_in_optimiser_steps(tmp_path: Path) -> None:
 
 
 def test_weights_in_float16_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"trainer.precision: must be '32-true' or '16-mixed' or 'bf16-mixed'"):
+    with pytest.raises(ConfigError, match=r"trainer.precision: must be 'auto' or '32-true' or '16-mixed'"):
         trainer_of(tmp_path, "trainer.precision=16-true")
 
 

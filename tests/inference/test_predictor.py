@@ -25,6 +25,7 @@ from diffperc.tasks import PerceptionTask
 from diffperc.tasks.depth.writer import write_depth
 from tests.helpers import composed
 
+HOW: dict[str, Any] = {"trust": [], "precision": "auto", "optimize": True}
 PHOTO = np.random.default_rng(0).integers(0, 255, (75, 130, 3), np.uint8)
 
 
@@ -80,7 +81,7 @@ def test_an_option_of_another_task_is_named(tmp_path: Path) -> None:
     Image.fromarray(PHOTO).save(tmp_path / "photo.png")
     cfg = {"ckpt": str(tmp_path / "x.ckpt"), "input": str(tmp_path / "photo.png"), "output": str(tmp_path / "out")}
     cfg |= {"device": "cpu", "scene": "hall", "expression": None, "boxes": None, "flip": None, "caption": None}
-    cfg |= {"overwrite": False, "max_side": None, "trust": []}
+    cfg |= {"overwrite": False, "max_side": None} | HOW
     with pytest.raises(
         ConfigError, match=r"scene: the model of this checkpoint has no such option; it has flip, caption\."
     ):
@@ -193,7 +194,8 @@ def checkpoint(tmp_path: Path) -> dict[str, Any]:
     torch.save({"state_dict": task.state_dict(), "diffperc": task.provenance}, tmp_path / "x.ckpt")
     (tmp_path / "in").mkdir()
     cfg = {"ckpt": str(tmp_path / "x.ckpt"), "input": str(tmp_path / "in"), "output": str(tmp_path / "out")}
-    return cfg | {"device": "cpu", "flip": None, "caption": None, "overwrite": False, "max_side": None, "trust": []}
+    cfg |= {"device": "cpu", "flip": None, "caption": None, "overwrite": False, "max_side": None}
+    return cfg | HOW
 
 
 def test_one_bad_file_does_not_stop_a_folder(checkpoint: dict[str, Any], tmp_path: Path) -> None:

@@ -1,6 +1,14 @@
 """Checkpoints: our own, rebuilt without network, and the authors', imported. No code in a file is ever run."""
 
-from diffperc.checkpoints.native import check_fits, checkpoint_in, load, load_task, read_checkpoint, steps_of
+from diffperc.checkpoints.native import (
+    check_fits,
+    checkpoint_in,
+    load,
+    load_task,
+    read_checkpoint,
+    set_up_for_inference,
+    steps_of,
+)
 from diffperc.checkpoints.newest import newest_sound
 from diffperc.checkpoints.official import Imported, identify, import_official
 from diffperc.checkpoints.stable_diffusion import from_original, to_original
@@ -16,6 +24,7 @@ __all__ = [
     "load_task",
     "newest_sound",
     "read_checkpoint",
+    "set_up_for_inference",
     "steps_of",
     "to_original",
 ]

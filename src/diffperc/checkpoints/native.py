@@ -13,8 +13,10 @@ from torch import Tensor
 from diffperc.checkpoints.provenance import read_names, read_provenance
 from diffperc.engine.build import FORMAT, build_preprocess, build_task
 from diffperc.engine.device import find_device
+from diffperc.engine.precision import allow_tf32, convert, inference_precision
 from diffperc.errors import CheckpointError, WeightsError, did_you_mean, first_line, fixable
 from diffperc.inference.predictor import Predictor
+from diffperc.models import PerceptionModel, make_fast, parameter_counts
 from diffperc.tasks import PerceptionTask
 from diffperc.types import DatasetInfo
 from diffperc.version import __version__
@@ -194,7 +196,14 @@ def checkpoint_in(path: str | Path, which: str | None = None) -> Path:
     raise CheckpointError(f"{path}: has no checkpoints/{wanted[0]}.ckpt{did_you_mean(wanted[0], known)}")
 
 
-def load(path: str | Path, device: str = "auto", which: str | None = None, trust: Collection[str] = ()) -> Predictor:
+def load(
+    path: str | Path,
+    device: str = "auto",
+    which: str | None = None,
+    trust: Collection[str] = (),
+    precision: str = "auto",
+    optimize: bool = True,
+) -> Predictor:
     """A model that predicts.
 
     >>> predictor = diffperc.load("runs/mine")
@@ -205,11 +214,35 @@ def load(path: str | Path, device: str = "auto", which: str | None = None, trust
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``.
         which: of a run folder, ``best`` or ``last``; see `checkpoint_in`.
         trust: see `load_task`.
+        precision: of the network, ``32-true``, ``bf16-true``, ``16-true`` or ``64-true``; or ``auto``.
+        optimize: arrange weights for this device once, see `make_fast`.
 
     Raises:
         CheckpointError: see `load_task` and `checkpoint_in`.
-        ConfigError: there is no such device.
+        ConfigError: there is no such device or precision.
     """
     place = find_device(device)
     task, cfg = load_task(checkpoint_in(path, which), trust)
-    return task.predictor(task.model.to(place), task.info, task.protocol, build_preprocess(cfg))
+    set_up_for_inference(task.model, place, precision, optimize)
+    return task.predictor(task.model, task.info, task.protocol, build_preprocess(cfg))
+
+
+def set_up_for_inference(model: PerceptionModel, device: torch.device, precision: str, optimize: bool) -> str:
+    """Move a network to a device, in a precision, and arrange its weights.
+
+    Args:
+        model: changed in place.
+        device, precision, optimize: see `load`; precision also one of mixed precision, which changes no weights.
+
+    Returns:
+        The precision that was chosen.
+
+    Raises:
+        ConfigError: there is no such precision.
+    """
+    allow_tf32()
+    chosen = inference_precision(precision, device, parameter_counts(model)[1])
+    convert(model, chosen, device)
+    if optimize and device.type == "cpu" and not chosen.endswith("-mixed"):
+        make_fast(model)
+    return chosen

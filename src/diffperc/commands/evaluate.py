@@ -15,13 +15,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig
 
-from diffperc.checkpoints import check_fits, checkpoint_in, load_task
+from diffperc.checkpoints import check_fits, checkpoint_in, load_task, set_up_for_inference
 from diffperc.config.run_folder import check_free
 from diffperc.data import PerceptionDataset
 from diffperc.engine.build import build_dataset, build_preprocess
 from diffperc.engine.callbacks import EndAtOnce, Figures
 from diffperc.engine.datamodule import PerceptionData
 from diffperc.engine.device import find_device, trainer_options
+from diffperc.engine.precision import precision_options
 from diffperc.engine.trainer import checked_trainer, quiet_lightning
 from diffperc.errors import CheckpointError, ConfigError
 from diffperc.foreign import translated
@@ -85,8 +86,8 @@ def evaluate_one(file: Path, folder: Path, cfg: DictConfig) -> dict[str, Any]:
     Args:
         file: the checkpoint.
         folder: for figures and summary.
-        cfg: ``root``, ``protocol``, ``eval_batch_size``, ``num_workers``, ``device``, ``trust``, as in
-            ``conf/evaluate.yaml``.
+        cfg: ``root``, ``protocol``, ``eval_batch_size``, ``num_workers``, ``device``, ``precision``,
+            ``optimize``, ``trust``, as in ``conf/evaluate.yaml``.
 
     Raises:
         CheckpointError, ConfigError: see `evaluate`; or a number is too small, or the data set has no folder.
@@ -119,9 +120,13 @@ def evaluate_one(file: Path, folder: Path, cfg: DictConfig) -> dict[str, Any]:
         num_workers=cfg.num_workers,
         seed=trained.seed,
     )
+    device = find_device(cfg.device)
+    wanted = str(cfg.precision or trained.trainer.get("precision", "32-true"))
+    precision = set_up_for_inference(task.model, device, wanted, bool(cfg.optimize))
     trainer = checked_trainer(
         L.Trainer,
-        **trainer_options(find_device(cfg.device)),
+        **trainer_options(device),
+        **precision_options(precision),
         logger=False,
         callbacks=[Figures(folder / "figures"), EndAtOnce()],
         enable_progress_bar=False,
@@ -136,6 +141,7 @@ def evaluate_one(file: Path, folder: Path, cfg: DictConfig) -> dict[str, Any]:
         "protocol": task.protocol.name,
         "dataset": val_set.info.name,
         "images": len(val_set),
+        "precision": precision,
         "checkpoint": str(file.absolute()),
         "task": task.name,
         "strategy": trained.strategy._target_.rpartition(".")[2],
@@ -161,7 +167,7 @@ def _baseline(task: PerceptionTask, trained: DictConfig, val_set: PerceptionData
 
 def _row(summary: dict[str, Any]) -> Row:
     """A result with everything needed to compare it: protocol, code, versions, hardware."""
-    kept = ("checkpoint", "task", "strategy", "dataset", "protocol", "images")
+    kept = ("checkpoint", "task", "strategy", "dataset", "protocol", "images", "precision")
     row = {name: str(summary[name]) for name in kept}
     for name, value in summary["metrics"].items():
         row[name.removeprefix("val/")] = f"{value:.4f}"

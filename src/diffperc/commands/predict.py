@@ -18,7 +18,7 @@ from diffperc.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from diffperc.inference.predictor import Predictor
 
-_OWN = ("ckpt", "input", "output", "overwrite", "max_side", "device", "trust", "hydra")
+_OWN = ("ckpt", "input", "output", "overwrite", "max_side", "device", "precision", "optimize", "trust", "hydra")
 """Keys of ``conf/predict.yaml`` for this command; all others are options of predictors."""
 
 
@@ -76,7 +76,7 @@ def predict_files(cfg: DictConfig) -> None:
     boxes = read_boxes(given.get("boxes"))
     from diffperc.checkpoints import load
 
-    predictor = load(cfg.ckpt, cfg.device, trust=cfg.trust)
+    predictor = load(cfg.ckpt, cfg.device, trust=cfg.trust, precision=str(cfg.precision), optimize=bool(cfg.optimize))
     if cfg.max_side is not None:
         if predictor.preprocess.person_crop is not None:
             raise ConfigError("max_side: is not read for persons, which are cut out at one size; leave it out.")

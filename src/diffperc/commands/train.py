@@ -21,12 +21,15 @@ from diffperc.checkpoints import check_fits, checkpoint_in, load, newest_sound, 
 from diffperc.config.nodes import nodes_of, with_absolute_paths
 from diffperc.config.run_folder import check_free, was_requeued
 from diffperc.data.diagnostics import SaidOnce
-from diffperc.engine.build import build_dataset, build_preprocess, build_protocol, build_task, task_class
+from diffperc.engine.build import build_dataset, build_model, build_preprocess, build_protocol, build_task, task_class
 from diffperc.engine.callbacks import CostMonitor
 from diffperc.engine.datamodule import PerceptionData
+from diffperc.engine.device import accelerator
+from diffperc.engine.precision import allow_tf32, training_precision
 from diffperc.engine.trainer import build_trainer, check_trainer, log_hyperparameters, quiet_lightning
 from diffperc.inference.predictor import Predictor
 from diffperc.inspection.examine import examine_before_training, listed, sentences_cut
+from diffperc.models import parameter_counts
 from diffperc.reports.summary import check_scores, print_summary, write_json
 from diffperc.tasks import PerceptionTask
 
@@ -108,7 +111,11 @@ def train_run(
         content = read_checkpoint(resumed)
         check_fits(resumed, content, cfg, train_set.info)
         first_step = steps_of(resumed, content)
-    task = build_task(cfg, train_set.info)
+    model = build_model(cfg, train_set.info)
+    allow_tf32()
+    device = accelerator(cfg.trainer.accelerator)
+    cfg.trainer.precision = training_precision(str(cfg.trainer.precision), device, parameter_counts(model)[1])
+    task = build_task(cfg, train_set.info, model=model)
     expression = task.model.expression
     if expression is not None:
         notes += sentences_cut(summaries, expression.cut, expression.length)
@@ -125,18 +132,19 @@ def train_run(
     )
     cost = CostMonitor()
     trainer = build_trainer(cfg, task, folder, cost, callbacks, len(train_set), first_step)
-    trainable, total = _parameters(task)
+    trainable, total = parameter_counts(task)
     if trainer.is_global_zero:
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
         log_hyperparameters(trainer, cfg)
         log.info(
-            "%s, %d training and %d validation images, %.2f M trainable of %.2f M parameters, in %s",
+            "%s, %d training and %d validation images, %.2f M trainable of %.2f M parameters, %s, in %s",
             train_set.info.name,
             len(train_set),
             len(val_set),
             trainable / 1e6,
             total / 1e6,
+            cfg.trainer.precision,
             folder,
         )
         if resumed is not None:
@@ -229,9 +237,3 @@ def _packages(cfg: DictConfig) -> tuple[str, ...]:
     nodes = [node for _, node in nodes_of(OmegaConf.to_container(cfg), "") if isinstance(node, dict)]
     roots = {str(node["_target_"]).partition(".")[0] for node in nodes if "_target_" in node}
     return tuple(sorted(roots - {"diffperc", "albumentations", "lightning", "torch"}))
-
-
-def _parameters(task: PerceptionTask) -> tuple[int, int]:
-    """The numbers of trained parameters and of all."""
-    trainable = sum(p.numel() for p in task.parameters() if p.requires_grad)
-    return trainable, sum(p.numel() for p in task.parameters())

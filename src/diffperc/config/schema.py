@@ -25,6 +25,7 @@ from diffperc.config.comments import key_sentences
 from diffperc.config.find import conf_dir
 from diffperc.config.help import read_help
 from diffperc.config.signatures import signature_of
+from diffperc.config.validate import OWN_KEYS
 from diffperc.ranges import Range
 
 Schema = dict[str, Any]
@@ -46,6 +47,11 @@ def train_schema() -> Schema:
             definitions[f"{group}.{target}"] = _definition(get_object(target), keys)
         if classes:
             properties[group] = _choice(group, list(classes))
+    trainer = definitions["trainer.lightning.Trainer"]["properties"]
+    for key, annotation in OWN_KEYS.items():
+        if key.startswith("trainer."):
+            name = key.removeprefix("trainer.")
+            trainer[name] = {**trainer[name], **_or_open(_type(annotation))}
     protocol = properties.pop("protocol")
     for target in _classes("task"):
         definitions[f"task.{target}"]["properties"]["protocol"] = protocol

@@ -24,10 +24,12 @@ _POINTER = re.compile(r"\$\{(recipe\.\w+)\}")
 _Seed = Annotated[int, Range(0, 2**32 - 1)]
 _OrMinusOne = Annotated[int, Range(1, also=-1)]
 # numbers that belong to no class of ours
-_OWN: dict[str, Any] = {
+OWN_KEYS: dict[str, Any] = {
     "seed": _Seed | None,
     "num_workers": WholeNumber,
     "eval_batch_size": Count | None,
+    "precision": Literal["auto", "32-true", "bf16-true", "16-true", "64-true", "bf16-mixed", "16-mixed"] | None,
+    "optimize": bool,
     "trust": Sequence[str],
     "ema_decay": Annotated[float, Range(0, 1, below=True)] | None,
     "resume": Literal["auto"] | None,
@@ -48,7 +50,7 @@ _OWN: dict[str, Any] = {
     "trainer.accumulate_grad_batches": Count,
     "trainer.num_nodes": Count,
     # weights in float16 would not train: small updates are lost, and nothing scales the gradient
-    "trainer.precision": Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true", "32", 32],
+    "trainer.precision": Literal["auto", "32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true", "32", 32],
     "trainer.gradient_clip_val": NotNegative | None,
     "trainer.log_every_n_steps": Count,
     "trainer.val_check_interval": Annotated[float, Range(0, 1, above=True)] | Count | None,
@@ -132,7 +134,7 @@ def _raise(problems: Sequence[str]) -> None:
 def _own_problems(content: Any) -> list[str]:
     """Numbers that belong to no class of ours; what points to another key is reported there."""
     problems = []
-    for key, annotation in _OWN.items():
+    for key, annotation in OWN_KEYS.items():
         value = content
         for part in key.split("."):
             value = value.get(part, _ABSENT) if isinstance(value, dict) else _ABSENT
@@ -209,7 +211,7 @@ def _key_problems(where: str, key: str, value: Any, target: str, signature: Sign
         for name, entry in value.items():
             found += _key_problems(f"{where}.{name}", name, entry, where, fields)
         return found
-    is_open = isinstance(value, str) and (value == "???" or "${" in value)
+    is_open = where in OWN_KEYS or (isinstance(value, str) and (value == "???" or "${" in value))
     problem = None if is_open else value_problem(signature.parameters[key].annotation, value)
     return [f"{where}: must be {problem}, found {value!r}"] if problem else []
 

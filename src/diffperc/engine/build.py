@@ -163,9 +163,14 @@ def build_model(cfg: DictConfig, info: DatasetInfo, weights: bool = True) -> Per
     return PerceptionModel(backbone, strategy, head, fit, kind.output(info), kind.out_stride, expression)
 
 
-def build_task(cfg: DictConfig, info: DatasetInfo, weights: bool = True) -> PerceptionTask:
-    """The configured network and the task around it, see `build_model`; one without weights has no optimiser."""
-    model = build_model(cfg, info, weights)
+def build_task(
+    cfg: DictConfig, info: DatasetInfo, weights: bool = True, model: PerceptionModel | None = None
+) -> PerceptionTask:
+    """The configured network, unless it is given, and the task around it; see `build_model`.
+
+    One without weights has no optimiser.
+    """
+    model = model or build_model(cfg, info, weights)
     task: PerceptionTask = instantiate(cfg.task, _partial_=True, _convert_="all")(
         model=model,
         info=info,

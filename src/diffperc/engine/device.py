@@ -35,6 +35,11 @@ def find_device(name: str | torch.device) -> torch.device:
     return device
 
 
+def accelerator(name: str) -> torch.device:
+    """The kind of device that Lightning takes for ``trainer.accelerator``."""
+    return find_device("auto" if name in ("auto", "gpu") else name) if name != "tpu" else torch.device("cpu")
+
+
 def _gpus() -> dict[str, int]:
     """How many GPUs of each kind torch finds; the preferred kind comes first."""
     found = {}

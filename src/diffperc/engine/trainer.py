@@ -30,7 +30,7 @@ from diffperc.engine.callbacks import (
 )
 from diffperc.engine.checkpoint_io import AtomicCheckpointIO
 from diffperc.engine.metrics_file import MetricsFile
-from diffperc.engine.precision import TRUE, TruePrecision
+from diffperc.engine.precision import precision_options
 from diffperc.errors import ConfigError
 from diffperc.tasks import PerceptionTask
 
@@ -143,11 +143,8 @@ def check_trainer(cfg: DictConfig) -> None:
 
 def _configured(cfg: DictConfig) -> Callable[..., L.Trainer]:
     """Lightning's Trainer with the configured options."""
-    options: dict[str, Any] = {}
-    if cfg.trainer.precision in TRUE:
-        options = {"precision": None, "plugins": [TruePrecision(cfg.trainer.precision)]}
     make = instantiate(cfg.trainer, _partial_=True, _convert_="all")
-    return functools.partial(make, **options)
+    return functools.partial(make, **precision_options(cfg.trainer.precision))
 
 
 def checked_trainer(make: Callable[..., L.Trainer], **options: Any) -> L.Trainer:

@@ -92,13 +92,18 @@ class Predictor(ABC):
         """Where the model is."""
         return next(self.model.parameters()).device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the model's weights."""
+        return next(self.model.parameters()).dtype
+
     def batch(self, pixels: Picture, caption: str | None = None, scene: str | None = None) -> Batch:
         """The image as the network sees it, with its caption and its scene label if there are any.
 
         Raises:
             ConfigError: the data set has no such label.
         """
-        tensor = image_tensor(self.preprocess.evaluation(pixels))[None].to(self.device)
+        tensor = image_tensor(self.preprocess.evaluation(pixels))[None].to(self.device, self.dtype)
         label = torch.tensor([self._scene_index(scene)], device=self.device)
         return Batch(tensor, scene=label, caption=None if caption is None else (caption,))
 

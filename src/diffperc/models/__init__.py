@@ -1,5 +1,6 @@
 """The network without any framework: backbone, strategy and head put together, and images fitted to them."""
 
-from diffperc.models.perception import PerceptionModel
+from diffperc.models.fast import make_fast
+from diffperc.models.perception import PerceptionModel, parameter_counts
 
-__all__ = ["PerceptionModel"]
+__all__ = ["PerceptionModel", "make_fast", "parameter_counts"]

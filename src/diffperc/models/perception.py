@@ -74,3 +74,9 @@ class PerceptionModel(nn.Module):
         auxiliaries = self.head.auxiliary(features) if self.training else ()
         extras = (Extra("auxiliary", branch.weight * a.weight, finished(a.dense), auxiliary=True) for a in auxiliaries)
         return Prediction(finished(self.head(features)), branch.weight, tuple(extras))
+
+
+def parameter_counts(network: nn.Module) -> tuple[int, int]:
+    """The numbers of trained parameters and of all."""
+    counts = [(p.numel(), p.requires_grad) for p in network.parameters()]
+    return sum(n for n, trained in counts if trained), sum(n for n, _ in counts)

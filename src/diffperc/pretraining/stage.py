@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from diffperc.engine.callbacks import PlainProgress, RichProgress
 from diffperc.engine.device import find_device, trainer_options
+from diffperc.engine.precision import training_precision
 from diffperc.engine.trainer import checked_trainer
 from diffperc.weights.architecture import config_folder
 
@@ -61,10 +62,11 @@ def tiny_config(part: str) -> dict[str, Any]:
 
 
 def _trainer(device: str, stage: DictConfig, folder: Path, epoch: int) -> L.Trainer:
+    place = find_device(device)
     return checked_trainer(
         L.Trainer,
-        **trainer_options(find_device(device)),
-        precision=stage.precision,
+        **trainer_options(place),
+        precision=training_precision(str(stage.precision), place),
         max_steps=stage.steps,
         val_check_interval=stage.validate_every,
         check_val_every_n_epoch=None,
