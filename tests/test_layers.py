@@ -23,9 +23,9 @@ LAYERS = [
     ["tasks"],
     ["config", "reports"],
     ["engine"],
-    ["checkpoints", "inspection", "prepare", "pretraining"],
+    ["checkpoints", "cost", "inspection", "prepare", "pretraining"],
     ["commands"],
-    ["compare", "convert", "evaluate", "inspect", "predict", "pretrain", "train"],
+    ["benchmark", "compare", "convert", "evaluate", "inspect", "predict", "pretrain", "train"],
     ["__init__", "__main__"],
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

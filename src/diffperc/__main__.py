@@ -28,6 +28,9 @@ COMMANDS = {
         "diffperc.convert", "convert a checkpoint of the authors' code to one that evaluate and predict read"
     ),
     "compare": Command("diffperc.compare", "compare strategies by task: metric, parameters, step time, peak memory"),
+    "benchmark": Command(
+        "diffperc.benchmark", "time and memory of a model here, beside plain ways of computing the same"
+    ),
     "pretrain": Command(
         "diffperc.pretrain", "pretrain a small latent diffusion model from nothing; run again, it resumes"
     ),

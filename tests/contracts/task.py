@@ -87,7 +87,7 @@ class TaskContract:
         made = build_task(cfg, data.dataset.info)
         torch.save({"state_dict": made.state_dict(), "diffperc": made.provenance}, tmp_path / "last.ckpt")
         task, _ = load_task(tmp_path / "last.ckpt")
-        predictor = load(tmp_path / "last.ckpt", "cpu")
+        predictor = load(tmp_path / "last.ckpt", "cpu", precision="32-true", optimize=False)
         for i in range(2):
             sample, batch = data.dataset[i], collate([data[Draw(i, i)]])
             with torch.inference_mode():

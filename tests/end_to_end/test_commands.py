@@ -230,7 +230,7 @@ BAD = {
         "recipe.batch_size: must be at least 1, found 0\nrecipe.eval_batch_size: must be a whole number, found 'all'",
     ),
     "accelerator": (["trainer.accelerator=tpus"], "trainer.accelerator: must be 'auto' or 'cpu'"),
-    "precision": (["trainer.precision=half"], "trainer.precision: must be '32-true' or '16-mixed' or 'bf16-mixed'"),
+    "precision": (["trainer.precision=half"], "trainer.precision: must be 'auto' or '32-true'"),
     "batch": (["recipe.batch_size=99", "dataset.train_size=8"], "fewer than recipe.batch_size=99"),
 }
 

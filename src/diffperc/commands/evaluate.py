@@ -121,7 +121,7 @@ def evaluate_one(file: Path, folder: Path, cfg: DictConfig) -> dict[str, Any]:
         seed=trained.seed,
     )
     device = find_device(cfg.device)
-    wanted = str(cfg.precision or trained.trainer.get("precision", "32-true"))
+    wanted = str(cfg.precision or task.provenance.get("precision", "32-true"))
     precision = set_up_for_inference(task.model, device, wanted, bool(cfg.optimize))
     trainer = checked_trainer(
         L.Trainer,

@@ -194,6 +194,7 @@ def provenance(cfg: DictConfig, info: DatasetInfo, architecture: dict[str, dict[
         "config": OmegaConf.to_yaml(cfg, resolve=True),
         "architecture": json.dumps(architecture),
         "info": info.to_dict(),
+        "precision": str(OmegaConf.select(cfg, "trainer.precision", default="32-true")),
         "random_backbone": cfg.backbone.get("pretrained") is None,
         "environment": {
             "python": platform.python_version(),

@@ -18,8 +18,8 @@ from diffperc.types import Batch
 log = logging.getLogger(__name__)
 
 TRUE = ("bf16-true", "16-true", "64-true")
-_DTYPES = {"bf16-true": torch.bfloat16, "16-true": torch.float16, "64-true": torch.float64, "32-true": torch.float32}
-KNOWN = (*_DTYPES, "bf16-mixed", "16-mixed")
+DTYPES = {"32-true": torch.float32, "bf16-true": torch.bfloat16, "16-true": torch.float16, "64-true": torch.float64}
+KNOWN = (*DTYPES, "bf16-mixed", "16-mixed", "32")
 _LARGE = 100_000_000  # parameters; the bundled small model gains nothing from bfloat16 on a CPU
 _WORTH_IT = 1.2
 
@@ -54,8 +54,8 @@ def convert(model: nn.Module, precision: str, device: torch.device) -> None:
         ConfigError: there is no such precision.
     """
     if precision not in KNOWN:
-        raise ConfigError(f"precision={precision}: must be one of auto, {', '.join(KNOWN)}")
-    model.to(device, _DTYPES.get(precision))
+        raise ConfigError(f"precision={precision}: must be one of auto, {', '.join(DTYPES)}")
+    model.to(device, DTYPES.get(precision))
 
 
 def allow_tf32() -> None:
@@ -115,7 +115,7 @@ class TruePrecision(Precision):
 
     def __init__(self, precision: Any) -> None:
         self.precision = precision
-        self._dtype = _DTYPES[precision]
+        self._dtype = DTYPES[precision]
 
     def convert_module(self, module: Any) -> Any:
         """The network of a task."""
