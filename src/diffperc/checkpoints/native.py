@@ -16,7 +16,7 @@ from diffperc.engine.device import find_device
 from diffperc.engine.precision import allow_tf32, convert, inference_precision
 from diffperc.errors import CheckpointError, WeightsError, did_you_mean, first_line, fixable
 from diffperc.inference.predictor import Predictor
-from diffperc.models import PerceptionModel, make_fast, parameter_counts
+from diffperc.models import PerceptionModel, keep_freed_memory, make_fast, parameter_counts
 from diffperc.tasks import PerceptionTask
 from diffperc.types import DatasetInfo
 from diffperc.version import __version__
@@ -244,5 +244,6 @@ def set_up_for_inference(model: PerceptionModel, device: torch.device, precision
     chosen = inference_precision(precision, device, parameter_counts(model)[1])
     convert(model, chosen, device)
     if optimize and device.type == "cpu" and not chosen.endswith("-mixed"):
+        keep_freed_memory()
         make_fast(model)
     return chosen

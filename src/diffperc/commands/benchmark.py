@@ -94,8 +94,9 @@ def _built(cfg: DictConfig) -> tuple[PerceptionModel, PerceptionData, Perception
 def _without_idle_layers(model: nn.Module) -> None:
     """Give random numbers to weights that begin near zero: a deviation of what is multiplied by 0 would not be seen."""
     for parameter in model.parameters():
-        if parameter.ndim > 1 and parameter.std() < 1e-2:
-            nn.init.kaiming_uniform_(parameter)
+        # as torch initialises layers, whose weights have a standard deviation of 0.58 / sqrt(inputs)
+        if parameter.ndim > 1 and parameter.std() * parameter[0].numel() ** 0.5 < 0.1:
+            nn.init.kaiming_uniform_(parameter, a=5**0.5)
 
 
 def _forward(cfg: DictConfig, model: PerceptionModel, batch: Batch, device: torch.device) -> list[dict[str, str]]:
