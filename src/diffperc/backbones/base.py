@@ -41,6 +41,11 @@ class Backbone(nn.Module, ABC):
             ValueError: the shape is wrong, or H or W is not a multiple of 8.
         """
 
+    @property
+    def encoder(self) -> nn.Module:
+        """The part whose weights decide what `encode` gives; by default the whole backbone."""
+        return self
+
     @abstractmethod
     def extract(self, latents: Tensor, conditioning: Conditioning, attention: Collection[int] = ()) -> Features:
         """One pass of the UNet.

@@ -163,6 +163,12 @@ class StableDiffusionBackbone(Backbone):
             raise ValueError(f"image sides must be multiples of {factor}, got {tuple(image.shape[-2:])}")
         return latents_of(self.vae, image)
 
+    @property
+    def encoder(self) -> nn.Module:
+        """See `Backbone.encoder`."""
+        vae: nn.Module = self.vae
+        return vae
+
     def extract(self, latents: Tensor, conditioning: Conditioning, attention: Collection[int] = ()) -> Features:
         """See `Backbone.extract`. Attention maps come from the down and up blocks of the strides asked for."""
         b = check_shape("latents", latents, f"B {self.latent_channels} h w")["B"]

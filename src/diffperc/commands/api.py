@@ -26,7 +26,7 @@ from diffperc.config.run_folder import run_folder
 from diffperc.config.validate import validate
 from diffperc.engine.build import build_model, info_without_data
 from diffperc.errors import ConfigError, DiffPercError
-from diffperc.models import PerceptionModel
+from diffperc.models import LatentCache, PerceptionModel
 
 Names = Mapping[str, str | None]
 Values = Mapping[str, Any]
@@ -76,7 +76,7 @@ def evaluate_from_python(
         raise _explained("evaluate", arguments, error) from error
     validate(cfg, "evaluate", arguments)
     place = run_folder(folder, Path("runs") / "evaluate")
-    metrics: dict[str, float] = evaluate_one(file, place, cfg)["metrics"]
+    metrics: dict[str, float] = evaluate_one(file, place, cfg, LatentCache(int(cfg.keep_latents * 1e9)))["metrics"]
     return metrics
 
 

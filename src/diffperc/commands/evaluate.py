@@ -26,6 +26,7 @@ from diffperc.engine.precision import precision_options
 from diffperc.engine.trainer import checked_trainer, quiet_lightning
 from diffperc.errors import CheckpointError, ConfigError
 from diffperc.foreign import translated
+from diffperc.models import LatentCache
 from diffperc.reports.summary import check_scores, print_summary, write_json
 from diffperc.reports.tables import Row, write_table
 from diffperc.tasks import PerceptionTask
@@ -45,10 +46,11 @@ def evaluate(cfg: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     files = checkpoint_files([cfg.ckpt] if isinstance(cfg.ckpt, str) else cfg.ckpt)
     rows, failed = [], []
+    latents = LatentCache(int(cfg.keep_latents * 1e9))
     for i, file in enumerate(files):
         inner = folder if len(files) == 1 else folder / str(i)
         try:
-            rows.append(_row(evaluate_one(file, inner, cfg)))
+            rows.append(_row(evaluate_one(file, inner, cfg, latents)))
         except Exception as error:
             mine = translated(error)
             if mine is None or len(files) == 1:
@@ -80,7 +82,7 @@ def checkpoint_files(wanted: Sequence[str] | ListConfig) -> list[Path]:
     return found
 
 
-def evaluate_one(file: Path, folder: Path, cfg: DictConfig) -> dict[str, Any]:
+def evaluate_one(file: Path, folder: Path, cfg: DictConfig, latents: LatentCache) -> dict[str, Any]:
     """Score one checkpoint; returns the content of its ``summary.json``.
 
     Args:
@@ -88,6 +90,7 @@ def evaluate_one(file: Path, folder: Path, cfg: DictConfig) -> dict[str, Any]:
         folder: for figures and summary.
         cfg: ``root``, ``protocol``, ``eval_batch_size``, ``num_workers``, ``device``, ``precision``,
             ``optimize``, ``trust``, as in ``conf/evaluate.yaml``.
+        latents: of images that were encoded for another checkpoint, and are kept for the next.
 
     Raises:
         CheckpointError, ConfigError: see `evaluate`; or a number is too small, or the data set has no folder.
@@ -122,6 +125,7 @@ def evaluate_one(file: Path, folder: Path, cfg: DictConfig) -> dict[str, Any]:
     )
     device = find_device(cfg.device)
     wanted = str(cfg.precision or task.provenance.get("precision", "32-true"))
+    task.model.keep_latents(latents)
     precision = set_up_for_inference(task.model, device, wanted, bool(cfg.optimize))
     trainer = checked_trainer(
         L.Trainer,

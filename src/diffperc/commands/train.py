@@ -29,7 +29,7 @@ from diffperc.engine.precision import allow_tf32, training_precision
 from diffperc.engine.trainer import build_trainer, check_trainer, log_hyperparameters, quiet_lightning
 from diffperc.inference.predictor import Predictor
 from diffperc.inspection.examine import examine_before_training, listed, sentences_cut
-from diffperc.models import parameter_counts
+from diffperc.models import LatentCache, parameter_counts
 from diffperc.reports.summary import check_scores, print_summary, write_json
 from diffperc.tasks import PerceptionTask
 
@@ -130,6 +130,7 @@ def train_run(
         cfg.num_workers,
         cfg.seed,
     )
+    task.model.keep_latents(LatentCache(int(cfg.keep_latents * 1e9)))
     cost = CostMonitor()
     trainer = build_trainer(cfg, task, folder, cost, callbacks, len(train_set), first_step)
     trainable, total = parameter_counts(task)

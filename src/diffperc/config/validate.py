@@ -30,6 +30,7 @@ OWN_KEYS: dict[str, Any] = {
     "eval_batch_size": Count | None,
     "precision": Literal["auto", "32-true", "bf16-true", "16-true", "64-true", "bf16-mixed", "16-mixed"] | None,
     "optimize": bool,
+    "keep_latents": Annotated[float, Range(0, 1e6)],
     "batch_size": Count,
     "rounds": Count,
     "training": bool,

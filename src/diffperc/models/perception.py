@@ -11,6 +11,7 @@ from diffperc.backbones import Backbone
 from diffperc.encoders import ExpressionEncoder
 from diffperc.heads import Head
 from diffperc.models.fit import Fit
+from diffperc.models.latent_cache import LatentCache, fingerprint
 from diffperc.strategies import Strategy
 from diffperc.types import Batch, Branch, Extra, Prediction
 
@@ -39,6 +40,7 @@ class PerceptionModel(nn.Module):
         super().__init__()
         self.backbone, self.strategy, self.head, self.fit, self.output = backbone, strategy, head, fit, output
         self.out_stride, self.expression = out_stride, expression
+        self._latents: tuple[LatentCache, bytes] | None = None
         backbone.train_only(strategy.trains)
         if expression is not None:
             expression.requires_grad_(False)
@@ -54,7 +56,7 @@ class PerceptionModel(nn.Module):
                 raise ValueError("this model reads expressions; Batch.expression is missing")
             batch = dataclasses.replace(batch, expression_tokens=self.expression(batch.expression))
         image = self.fit.prepare(batch.image, self.backbone.multiple)
-        latents = self.backbone.encode(image) * self.strategy.latent_scale
+        latents = self._encode(image) * self.strategy.latent_scale
         size = (batch.image.shape[-2], batch.image.shape[-1])
         branches = self.strategy(self.backbone, latents, batch)
         first = self._read(branches[0], size)
@@ -63,6 +65,19 @@ class PerceptionModel(nn.Module):
             other = self._read(branch, size)
             extras += [Extra(branch.name, branch.weight, other.dense), *other.extras]
         return Prediction(first.dense, first.weight, tuple(extras))
+
+    def keep_latents(self, cache: LatentCache) -> None:
+        """Let predictions encode an image that was seen before only once; training does not use it.
+
+        Called before weights are arranged by `make_fast`, because it reads those of the encoder.
+        """
+        self._latents = cache, fingerprint(self.backbone.encoder)
+
+    def _encode(self, image: Tensor) -> Tensor:
+        if self._latents is None or self.training:
+            return self.backbone.encode(image)
+        cache, encoder = self._latents
+        return cache(encoder, image, self.backbone.encode)
 
     def _read(self, branch: Branch, size: tuple[int, int]) -> Prediction:
         features = self.fit.restore(self.head.aggregate(branch.features), size)
