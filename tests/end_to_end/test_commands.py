@@ -189,6 +189,7 @@ def test_predict_wants_an_expression_and_writes_nothing_without(others: Path) ->
     assert not (others / "none").exists()
 
 
+@pytest.mark.slow
 def test_two_tasks_by_two_strategies_are_one_table(tmp_path: Path) -> None:
     overrides = ["task=depth,segmentation", "strategy=unconditional,vpd", "hydra.sweep.dir=sweep"]
     call("train", "-m", *overrides, *SMALL, cwd=tmp_path)

@@ -46,6 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_predict_and_evaluate_read_what_was_converted(folder: Path) -> None:
     assert {p.name for p in folder.iterdir()} == {"my vpd.ckpt", "out"}
     assert [p.name for p in (folder / "out").iterdir()] == ["vpd_depth.ckpt"]

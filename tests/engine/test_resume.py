@@ -108,10 +108,10 @@ CASES = {
     "accumulation": (*BY_STEPS, "trainer.accumulate_grad_batches=2"),
     "all": (*BY_EPOCHS, "ema_decay=0.9", "trainer.accumulate_grad_batches=2"),
 }
-ALONE = [pytest.param(name, marks=pytest.mark.slow) for name in CASES if name != "all"]
 
 
-@pytest.mark.parametrize("name", ["all", *ALONE])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
 def test_a_run_stopped_after_every_step_is_the_same_run(name: str, tmp_path: Path) -> None:
     """Steps 1 to 8 of 3 a epoch: in the middle and at the end of epochs, with and without a validation due."""
     whole = run(tmp_path / "whole", *CASES[name])
@@ -128,7 +128,8 @@ def test_a_run_stopped_after_every_step_is_the_same_run(name: str, tmp_path: Pat
     assert differences(kept(tmp_path / "whole", "best"), kept(tmp_path / "parts", "best")) == []
 
 
-@pytest.mark.parametrize("name", ["all", pytest.param("steps", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["all", "steps"])
 def test_a_validation_that_was_stopped_is_done_again(name: str, tmp_path: Path) -> None:
     run(tmp_path / "whole", *CASES[name])
     stopped(tmp_path / "parts", *CASES[name], watch=Watch(6, in_validation=True))

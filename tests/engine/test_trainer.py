@@ -99,6 +99,13 @@ def test_weights_in_float16_are_refused(tmp_path: Path) -> None:
         trainer_of(tmp_path, "trainer.precision=16-true")
 
 
+def test_gradients_are_clipped_in_mixed_precision(tmp_path: Path) -> None:
+    """Lightning refuses that with a fused optimiser."""
+    mixed = ("trainer.precision=bf16-mixed", "trainer.gradient_clip_val=1", "trainer.accelerator=cpu")
+    run = train_run(composed(*TINY, *mixed, "recipe.steps=2", "recipe.val_every_steps=2"), tmp_path / "run", {})
+    assert run.summary["steps"] == 2
+
+
 @pytest.mark.parametrize(("precision", "dtype"), [("bf16-true", torch.bfloat16), ("64-true", torch.float64)])
 def test_weights_of_another_precision_train_and_are_scored_as_usual(
     precision: str, dtype: torch.dtype, tmp_path: Path

@@ -5,9 +5,12 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 
+import pytest
+
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
+@pytest.mark.slow
 def test_no_misspelt_misplaced_or_made_up_key_trains_as_if_nothing_were_wrong() -> None:
     outcomes = runpy.run_path(str(SCRIPTS / "fuzz_config.py"))["outcomes"](96, seed=7)
     assert [one for one in outcomes if one.result == "traceback"] == []

@@ -24,8 +24,8 @@ def adamw_cosine(module: L.LightningModule, parameters: Iterable[nn.Parameter], 
     Returns:
         What `LightningModule.configure_optimizers` returns.
     """
-    # Lightning refuses to clip gradients of a fused optimiser in 16-mixed
-    fused = module.trainer.precision != "16-mixed"
+    # Lightning refuses to clip gradients of a fused optimiser in mixed precision
+    fused = not str(module.trainer.precision).endswith("-mixed")
     optimizer = AdamW(parameters, lr=lr, weight_decay=weight_decay, betas=(0.9, 0.99), fused=fused)
     total = int(module.trainer.estimated_stepping_batches)
     warmup = max(1, total // 20)

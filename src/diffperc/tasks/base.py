@@ -190,9 +190,9 @@ class PerceptionTask(L.LightningModule):
         """The configured optimiser, its schedule stepped after every optimiser step."""
         assert self.optimizer_factory is not None
         total = int(self.trainer.estimated_stepping_batches)
-        # a fused optimiser divides by the scale of 16-mixed within its step; Lightning refuses to clip gradients then
-        fused = self.trainer.precision != "16-mixed"
-        optimizer, schedule = self.optimizer_factory.build(self.named_parameters(), total, fused)
+        # Lightning refuses to clip gradients of a fused optimiser in mixed precision
+        clips = self.trainer.gradient_clip_val is not None and str(self.trainer.precision).endswith("-mixed")
+        optimizer, schedule = self.optimizer_factory.build(self.named_parameters(), total, fused=not clips)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
