@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -133,3 +134,10 @@ def test_a_loader_process_killed_while_its_batch_is_taken_over_is_the_same_sente
     mine = translated(caught.value)
     assert mine is not None
     assert mine.sentence.startswith("a loader process ended (")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("hydra_plugins.hydra_submitit_launcher") is not None, reason="installed")
+def test_a_launcher_that_is_not_installed_is_a_sentence(tmp_path: Path) -> None:
+    done = call("train", "-m", "hydra/launcher=submitit", "task=depth,pose", cwd=tmp_path, code=2)
+    assert done.stderr.count("\n") == 1
+    assert "which is not installed: pip install hydra-submitit-launcher." in done.stderr

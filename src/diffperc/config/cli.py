@@ -118,6 +118,9 @@ def _hydra_problem(error: Exception) -> str:
         return (
             f"{ambiguous[1]}: a comma separates the values of a sweep; add -m, or write a decimal number with a point."
         )
+    plugin = re.search(r"hydra/(launcher|sweeper)/(\w+?)(_slurm|_local)?'", first)
+    if plugin and "Could not" in first:
+        return f"{first} It is that of a plugin, which is not installed: pip install hydra-{plugin[2]}-{plugin[1]}."
     return first
 
 
