@@ -104,8 +104,6 @@ def scores(folder: Path) -> list[tuple[str, str]]:
 CASES = {
     "steps": BY_STEPS,
     "epochs": BY_EPOCHS,
-    "average": (*BY_STEPS, "ema_decay=0.9"),
-    "accumulation": (*BY_STEPS, "trainer.accumulate_grad_batches=2"),
     "all": (*BY_EPOCHS, "ema_decay=0.9", "trainer.accumulate_grad_batches=2"),
 }
 
@@ -139,7 +137,8 @@ def test_a_validation_that_was_stopped_is_done_again(name: str, tmp_path: Path) 
     assert scores(tmp_path / "parts") == scores(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 def test_loader_processes_change_nothing(workers: int, tmp_path: Path) -> None:
     run(tmp_path / "whole", *BY_STEPS)
     stopped(tmp_path / "parts", *BY_STEPS, f"num_workers={workers}", watch=Watch(4))

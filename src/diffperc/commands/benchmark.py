@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import copy
-import csv
 import functools
 import importlib.util
 import logging
-import platform
-import re
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -24,11 +21,12 @@ from diffperc.checkpoints import set_up_for_inference
 from diffperc.cost.measure import Cost, alternate
 from diffperc.cost.paths import PATHS, plain_path
 from diffperc.cost.peaks import convolution_peak, flops_of, gemm_peak
+from diffperc.cost.table import append, machine_name, table_in
 from diffperc.engine.build import build_dataset, build_model, build_preprocess, build_task, task_class
 from diffperc.engine.datamodule import PerceptionData
 from diffperc.engine.device import find_device
 from diffperc.engine.precision import DTYPES, training_precision
-from diffperc.errors import ConfigError, first_line
+from diffperc.errors import ConfigError
 from diffperc.inspection.throughput import loader_speed
 from diffperc.models import PerceptionModel, parameter_counts
 from diffperc.tasks import PerceptionTask
@@ -46,9 +44,11 @@ def benchmark(cfg: DictConfig) -> None:
         ConfigError: `reference` is no file that builds a function, or a number is wrong.
     """
     device = find_device(cfg.device)
+    file = table_in(Path(cfg.results).expanduser(), device)
+    build = None if cfg.reference is None else _builder(Path(str(cfg.reference)).expanduser())
     torch.manual_seed(cfg.seed)
     model, data, task = _built(cfg)
-    rows = _forward(cfg, model, next(iter(data.loader(data.val, cfg.batch_size, training=False))), device)
+    rows = _forward(cfg, model, next(iter(data.loader(data.val, cfg.batch_size, training=False))), device, build)
     if cfg.training:
         assert data.train is not None
         rows += _training(cfg, task, next(iter(data.loader(data.train, cfg.batch_size, training=True))), device)
@@ -61,7 +61,7 @@ def benchmark(cfg: DictConfig) -> None:
         "rounds": str(cfg.rounds),
         "threads": str(torch.get_num_threads()),
         "torch": str(torch.__version__),
-        "machine": _machine(device),
+        "machine": machine_name(device),
     }
     choices = HydraConfig.get().runtime.choices
     names = {group: str(choices[group]) for group in ("task", "strategy", "backbone")}
@@ -69,11 +69,7 @@ def benchmark(cfg: DictConfig) -> None:
     for row in rows:
         flops, seconds = float(row["flops"] or "nan"), float(row["seconds"])
         row["fraction_of_peak"] = f"{flops / seconds / float(row['gemm_peak_flops']):.3f}" if row["flops"] else ""
-    file = (
-        Path(cfg.results).expanduser()
-        / f"benchmark-{re.sub('[^a-z0-9]+', '-', _machine(device).lower()).strip('-')}.csv"
-    )
-    _append(rows, file)
+    append(rows, file)
     _print(rows)
     print(f"results: {file}")
 
@@ -99,13 +95,20 @@ def _without_idle_layers(model: nn.Module) -> None:
             nn.init.kaiming_uniform_(parameter, a=5**0.5)
 
 
-def _forward(cfg: DictConfig, model: PerceptionModel, batch: Batch, device: torch.device) -> list[dict[str, str]]:
+def _forward(
+    cfg: DictConfig,
+    model: PerceptionModel,
+    batch: Batch,
+    device: torch.device,
+    build: Callable[[PerceptionModel], Any] | None,
+) -> list[dict[str, str]]:
     """A row per way that ours is compared with."""
     ways: dict[str, nn.Module | Callable[[Batch], Tensor]] = {}
     for name in PATHS:
         ways[name] = plain_path(model, name).eval().requires_grad_(False).to(device)
-    if cfg.reference is not None:
-        ways["given"] = _given(Path(str(cfg.reference)).expanduser(), model, device)
+    if build is not None:
+        given = build(model)
+        ways["given"] = given.to(device) if isinstance(given, nn.Module) else given
     ours = copy.deepcopy(model).eval().requires_grad_(False)
     precision = set_up_for_inference(ours, device, str(cfg.precision), bool(cfg.optimize))
     batch = batch.to(device)
@@ -204,8 +207,8 @@ def _size(batch: Batch) -> dict[str, str]:
     return {"images": str(len(batch)), "height": str(batch.image.shape[-2]), "width": str(batch.image.shape[-1])}
 
 
-def _given(file: Path, model: PerceptionModel, device: torch.device) -> Callable[[Batch], Tensor]:
-    """What the user's file builds, such as the authors' code with the same shapes."""
+def _builder(file: Path) -> Callable[[PerceptionModel], Any]:
+    """``build`` of the user's file, such as one that wraps the authors' code."""
     spec = importlib.util.spec_from_file_location("diffperc_reference", file)
     if not file.is_file() or spec is None or spec.loader is None:
         raise ConfigError(f"reference: there is no Python file '{file}'.")
@@ -213,42 +216,10 @@ def _given(file: Path, model: PerceptionModel, device: torch.device) -> Callable
     # classes in it may be looked up by their module
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
-    if not callable(getattr(module, "build", None)):
+    build: Any = getattr(module, "build", None)
+    if not callable(build):
         raise ConfigError(f"reference: {file} has no function build(model) that returns a function of a batch.")
-    built: Callable[[Batch], Tensor] = module.build(model)
-    return built.to(device) if isinstance(built, nn.Module) else built
-
-
-def _machine(device: torch.device) -> str:
-    """The name of the device."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        name = platform.processor() or platform.machine()
-    return f"{name} {torch.backends.cpu.get_cpu_capability()}"
-
-
-def _append(rows: list[dict[str, str]], file: Path) -> None:
-    """Add rows to a table that may be there already.
-
-    Raises:
-        ConfigError: it cannot be written, or has other columns.
-    """
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if file.is_file() and file.read_text(encoding="utf-8").splitlines()[:1] != [",".join(rows[0])]:
-            raise ConfigError(f"results: {file} has other columns; move it away.")
-        is_new = not file.is_file()
-        with file.open("a", newline="", encoding="utf-8") as table:
-            writer = csv.DictWriter(table, list(rows[0]))
-            if is_new:
-                writer.writeheader()
-            writer.writerows(rows)
-    except OSError as error:
-        raise ConfigError(f"results: {file} cannot be written ({first_line(error)}).") from error
+    return build
 
 
 def _print(rows: list[dict[str, str]]) -> None:
