@@ -106,6 +106,17 @@ def test_gradients_are_clipped_in_mixed_precision(tmp_path: Path) -> None:
     assert run.summary["steps"] == 2
 
 
+def test_an_average_leaves_frozen_weights_as_they_are(tmp_path: Path) -> None:
+    cfg = composed(*TINY, "ema_decay=0.9", "recipe.steps=4", "recipe.val_every_steps=4", "trainer.accelerator=cpu")
+    train_run(cfg, tmp_path / "run", {})
+    state = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    before = build_task(cfg, build_dataset(cfg, "val").info).state_dict()
+    frozen = [name for name in state if ".vae." in name]
+    assert len(frozen) > 10
+    assert [name for name in frozen if not torch.equal(state[name], before[name])] == []
+    assert any(not torch.equal(state[name], before[name]) for name in state)
+
+
 @pytest.mark.parametrize(("precision", "dtype"), [("bf16-true", torch.bfloat16), ("64-true", torch.float64)])
 def test_weights_of_another_precision_train_and_are_scored_as_usual(
     precision: str, dtype: torch.dtype, tmp_path: Path

@@ -5,17 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import EMAWeightAveraging
+from lightning.pytorch.callbacks import WeightAveraging
+from torch import Tensor
 
 
-class WeightAverage(EMAWeightAveraging):
+class WeightAverage(WeightAveraging):
     """Lightning's average, by which validation and prediction are made, from whose checkpoints training resumes exactly.
 
     Lightning's replaces the trained weights with their average when training ends, and in the checkpoints that are written
     during a validation: training would go on from the average.
+
+    Args:
+        decay: share of the average that stays at an optimiser step.
     """
 
     _swapped = False
+
+    def __init__(self, decay: float) -> None:
+        def average(mean: Tensor, new: Tensor, _: Any) -> Tensor:
+            # a weight that is not trained stays what it is to the bit, which decay * mean + (1 - decay) * new does not give
+            return mean + (1 - decay) * (new - mean) if mean.is_floating_point() else new
+
+        super().__init__(avg_fn=average)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keep both; a checkpoint's ``state_dict`` is the average."""
