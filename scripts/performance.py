@@ -59,7 +59,7 @@ def page() -> str:
             rows = list(csv.DictReader(table))
         first = rows[0]
         parts.append(
-            f"\n## {first['machine']}\n\n{first['threads']} threads, torch {first['torch']}; `results/{file.name}`\n"
+            f"\n## {first['machine']}\n\n{first['threads']} threads, torch {first['torch']}; `results/{file.name}`\n\n"
         )
         parts.append(_line(list(COLUMNS.values())) + _line(["---"] * len(COLUMNS)))
         parts += [_line([_cell(row, column) for column in COLUMNS]) for row in rows]
