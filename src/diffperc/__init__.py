@@ -188,7 +188,7 @@ def load(
         precision: of the network, ``32-true``, ``bf16-true``, ``16-true`` or ``64-true``; ``auto``: half precision where
             this device is faster so and the network is large, else ``32-true``.
         optimize: arrange the weights of convolutions once for a CPU, which changes results by less than 1e-4 of their range;
-            the network can then no longer be trained or saved.
+            the network can then no longer be trained or saved, and this process keeps memory that it has freed.
         trust: packages besides diffperc whose classes the checkpoint may name; their code is run.
 
     Raises:

@@ -72,10 +72,11 @@ def test_training_encodes_always_and_in_another_precision_too() -> None:
     model.train()(batch(0))
     assert encoded == [2, 2]
     model.eval()
-    with torch.autocast("cpu", torch.bfloat16):
-        model(batch(0))
+    for dtype in (torch.bfloat16, torch.float16):
+        with torch.autocast("cpu", dtype):
+            model(batch(0))
     model.bfloat16()(Batch(batch(0).image.bfloat16()))
-    assert encoded == [2, 2, 2, 2]
+    assert encoded == [2, 2, 2, 2, 2]
 
 
 def test_memory_is_bounded_and_that_is_said_once(caplog: pytest.LogCaptureFixture) -> None:

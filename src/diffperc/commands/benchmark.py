@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import functools
 import importlib.util
-import logging
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -31,8 +30,6 @@ from diffperc.inspection.throughput import loader_speed
 from diffperc.models import PerceptionModel, parameter_counts
 from diffperc.tasks import PerceptionTask
 from diffperc.types import Batch
-
-log = logging.getLogger(__name__)
 
 _LOADER_SECONDS = 3.0
 

@@ -49,7 +49,9 @@ class LatentCache:
 
     def _key(self, encoder: bytes, image: Tensor) -> bytes:
         # autocast changes what an encoder computes from the same pixels
-        around = f"{tuple(image.shape)} {image.dtype} {torch.is_autocast_enabled(image.device.type)}"
+        kind = image.device.type
+        autocast = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+        around = f"{tuple(image.shape)} {image.dtype} {autocast}"
         digest = hashlib.blake2b(encoder + around.encode(), digest_size=16)
         digest.update(_bytes(image))
         return digest.digest()
