@@ -27,9 +27,10 @@ test-slow: $(VENV)/.stamp
 fuzz: $(VENV)/.stamp
 	FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest tests/fuzz -n auto
 
-# every task and strategy on a GPU against the CPU; says so where there is none
+# every task and strategy on a GPU against the CPU, then five minutes of speed and memory; says so where there is none
 gpu: $(VENV)/.stamp
 	$(BIN)/python scripts/check_gpu.py --out results/gpu.md
+	$(BIN)/python scripts/gpu_figures.py --minutes 5
 
 lint: $(VENV)/.stamp
 	$(BIN)/ruff check .

@@ -101,7 +101,7 @@ def run(name: str, accelerator: str) -> tuple[str, bool]:
     try:
         with tempfile.TemporaryDirectory() as folder:
             done = diffperc.train("depth", steps=4, batch_size=4, folder=Path(folder) / "run", overrides=options)
-            depth = done.predictor()(torch.zeros(3, 64, 64))
+            depth = done.predictor()(torch.zeros(3, 64, 64)).depth
         good = math.isfinite(done.metrics["val/rmse_m"]) and bool((depth > 0).all())
         return f"| depth | {name} | {'trains and predicts' if good else 'is not finite'} | | |", good
     except Exception as error:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import os
 import subprocess
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -16,6 +16,7 @@ from diffperc.data import Draw, PerceptionDataset, PreparedDataset, collate
 from diffperc.engine import PerceptionData
 from diffperc.engine.build import build_dataset, build_preprocess, build_protocol, task_class
 from diffperc.types import Batch, Person
+from tests.warm import Warm
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -65,12 +66,22 @@ def persons(dataset: PerceptionDataset) -> list[Person]:
     return [p for p in (dataset[i].person for i in range(len(dataset))) if p is not None]
 
 
-def call(module: str, *arguments: str, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+@functools.cache
+def _warm() -> Warm:
+    """One for all tests of this process."""
+    return Warm()
+
+
+def _run(module: str, arguments: Sequence[str], cwd: Path) -> tuple[int, str, str]:
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
-    command = [sys.executable, "-m", f"diffperc.{module}", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300)
-    assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done
+    return _warm().run(f"diffperc.{module}", arguments, cwd, environment, timeout=300)
+
+
+def call(module: str, *arguments: str, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m diffperc.<module>`` with arguments and check its exit code."""
+    found, out, err = _run(module, arguments, cwd)
+    assert found == code, f"{module} {' '.join(arguments)}\n{out}\n{err}"
+    return subprocess.CompletedProcess([module, *arguments], found, out, err)
 
 
 def start_of_peak() -> None:
@@ -84,29 +95,7 @@ def peak() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
-# entry points one after the other in one process: importing takes longer than their work in the tests
-DRIVER = """
-import contextlib, importlib, io, json, os, sys
-from diffperc.config.cli import entry
-results = []
-for module, arguments in json.loads(sys.argv[1]):
-    sys.argv = [module, *arguments]
-    os.environ.pop("HYDRA_FULL_ERROR", None)
-    code, said = 0, io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            entry(module, importlib.import_module("diffperc." + module).run)
-    except SystemExit as end:
-        code = end.code
-    results.append((code, said.getvalue()))
-print("RESULTS" + json.dumps(results))
-"""
-
-
 def call_all(jobs: list[tuple[str, list[str]]], cwd: Path) -> list[tuple[int, str]]:
     """The exit code and stderr of each job, a module's name and its arguments."""
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", DRIVER, json.dumps(jobs)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=500)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return [(code, said) for code, said in json.loads(done.stdout.rpartition("RESULTS")[2])]
+    done = [_run(module, arguments, cwd) for module, arguments in jobs]
+    return [(code, said) for code, _, said in done]

@@ -95,6 +95,7 @@ class Oracle(nn.Module):
 
     def __init__(self, name: str, top: float, classes: int) -> None:
         super().__init__()
+        self.pixels_at_once = 0
         self._name, self._top, self._classes = name, top, classes
 
     def forward(self, batch: Batch) -> Prediction:
@@ -222,6 +223,8 @@ def test_true_heatmaps_of_persons_score_best_and_shifted_ones_do_not(shift: int,
     assert spec is not None
 
     class Heatmaps(nn.Module):
+        pixels_at_once = 0  # an image and its mirror image come one after the other
+
         def forward(self, batch: Batch) -> Prediction:
             mirrored = not torch.equal(batch.image, current.image)
             heatmaps = current.targets["heatmap"].roll(shift, -1)

@@ -24,8 +24,22 @@ LAYERS = [
     ["config", "reports"],
     ["engine"],
     ["checkpoints", "cost", "inspection", "prepare", "pretraining"],
+    ["deploy"],
     ["commands"],
-    ["benchmark", "compare", "convert", "evaluate", "inspect", "predict", "pretrain", "train"],
+    [
+        "benchmark",
+        "compare",
+        "convert",
+        "demo",
+        "estimate",
+        "evaluate",
+        "explain",
+        "inspect",
+        "predict",
+        "pretrain",
+        "report",
+        "train",
+    ],
     ["__init__", "__main__"],
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

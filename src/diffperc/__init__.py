@@ -38,6 +38,7 @@ __all__ = [
     "list_protocols",
     "list_strategies",
     "list_tasks",
+    "list_trained",
     "load",
     "train",
 ]
@@ -99,7 +100,7 @@ def evaluate(
     protocol: str | None = None,
     *,
     batch_size: int | None = None,
-    num_workers: int = 1,
+    num_workers: int | str = "auto",
     device: str = "auto",
     precision: str | None = None,
     folder: str | Path | None = None,
@@ -112,7 +113,7 @@ def evaluate(
         root: the data set's folder; None: as in training.
         protocol: another than that of training, see `list_protocols`.
         batch_size: images per batch; None: as in training.
-        num_workers: loader processes.
+        num_workers: loader processes; ``auto``: one per core that is left, at most 8.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``.
         precision: as that of `load`; None: as in training.
         folder: for figures and ``summary.json``; None: a new one below ``runs/evaluate``.
@@ -173,15 +174,18 @@ def load(
     *,
     precision: str = "auto",
     optimize: bool = True,
+    compile: bool = False,
     trust: Sequence[str] = (),
 ) -> Predictor:
     """A trained model that predicts images, from a checkpoint or a run folder.
 
     >>> predictor = diffperc.load("runs/mine")
-    >>> depth = predictor("photo.jpg")      # (H, W) float32 metres
+    >>> result = predictor("photo.jpg")
+    >>> result.depth, result.confidence     # (H, W) float32: metres; in [0, 1]
+    >>> result.save("results")              # a notebook shows it as a picture
 
     Args:
-        path: a checkpoint, or the folder of a run.
+        path: a checkpoint, the folder of a run, or one of `list_trained`, such as ``tiny-depth``.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``: a GPU where there is one.
         which: of a run folder, ``best`` by the validation metric, or ``last``; None: the best, or the last where training
             was stopped before its first validation.
@@ -189,6 +193,7 @@ def load(
             this device is faster so and the network is large, else ``32-true``.
         optimize: arrange the weights of convolutions once for a CPU, which changes results by less than 1e-4 of their range;
             the network can then no longer be trained or saved, and this process keeps memory that it has freed.
+        compile: by torch.compile, in place of `optimize`: takes minutes for each size of image.
         trust: packages besides diffperc whose classes the checkpoint may name; their code is run.
 
     Raises:
@@ -196,7 +201,7 @@ def load(
     """
     from diffperc.checkpoints import load as load_checkpoint
 
-    return load_checkpoint(path, device, which, trust, precision, optimize)
+    return load_checkpoint(path, device, which, trust, precision, optimize, compile)
 
 
 def list_tasks() -> list[str]:
@@ -232,6 +237,13 @@ def list_experiments() -> list[str]:
 def list_protocols() -> list[str]:
     """Names for ``protocol=`` of `evaluate`."""
     return _names("protocol")
+
+
+def list_trained() -> list[str]:
+    """Names for `load`: small trained models that come with the package, each with a card beside it."""
+    from diffperc.checkpoints.in_folder import trained_models
+
+    return sorted(trained_models())
 
 
 def _names(group: str) -> list[str]:

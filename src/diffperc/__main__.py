@@ -21,6 +21,8 @@ COMMANDS = {
     "train": Command("diffperc.train", "train a perception model; leaves a run folder under runs/"),
     "evaluate": Command("diffperc.evaluate", "score checkpoints by the protocol they were trained with, or by another"),
     "predict": Command("diffperc.predict", "predict images of any size"),
+    "explain": Command("diffperc.explain", "what a model looked at in an image, as a web page in one file"),
+    "demo": Command("diffperc.demo", "a web page to try models on"),
     "inspect": Command(
         "diffperc.inspect", "find all that is wrong with a data set, what is in it, and how fast it loads"
     ),
@@ -31,6 +33,8 @@ COMMANDS = {
     "benchmark": Command(
         "diffperc.benchmark", "time and memory of a model here, beside plain ways of computing the same"
     ),
+    "estimate": Command("diffperc.estimate", "memory, time and disk of a training, before anything starts"),
+    "report": Command("diffperc.report", "whether trainings went well: a run, or several, as a web page in one file"),
     "pretrain": Command(
         "diffperc.pretrain", "pretrain a small latent diffusion model from nothing; run again, it resumes"
     ),

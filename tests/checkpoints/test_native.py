@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from safetensors.torch import save_file
 
 import diffperc
 from diffperc.checkpoints import check_fits, checkpoint_in, load
@@ -42,12 +44,12 @@ def test_a_checkpoint_of_an_older_version_is_a_sentence(tmp_path: Path) -> None:
 def test_a_run_folder_gives_the_best_checkpoint_or_the_last(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints"
     folder.mkdir()
-    with pytest.raises(CheckpointError, match=r"has no checkpoints/best\.ckpt"):
+    with pytest.raises(CheckpointError, match="has no checkpoint 'best'"):
         checkpoint_in(tmp_path)
     (folder / "last.ckpt").touch()
     assert checkpoint_in(tmp_path) == folder / "last.ckpt"
-    (folder / "best.ckpt").touch()
-    assert checkpoint_in(tmp_path) == folder / "best.ckpt"
+    (folder / "best.safetensors").touch()
+    assert checkpoint_in(tmp_path) == folder / "best.safetensors"
     assert checkpoint_in(tmp_path, "last") == folder / "last.ckpt"
     assert checkpoint_in(folder / "last.ckpt") == folder / "last.ckpt"
 
@@ -65,7 +67,7 @@ def test_a_class_that_is_not_here_is_a_sentence(node: str, tmp_path: Path) -> No
 def test_what_predicting_does_not_need_may_be_missing(node: str, tmp_path: Path) -> None:
     """Scoring needs the data set."""
     file = _saved(tmp_path / "x.ckpt", node)
-    assert load(file, "cpu", trust=["mine"])(np.zeros((64, 64, 3), np.uint8)).shape == (64, 64)
+    assert load(file, "cpu", trust=["mine"])(np.zeros((64, 64, 3), np.uint8)).mask.shape == (64, 64)
     if node == "dataset":
         with pytest.raises(CheckpointError, match=r"x\.ckpt: its dataset is mine\.Own, which cannot be imported"):
             diffperc.evaluate(file, num_workers=0, folder=tmp_path, trust=["mine"])
@@ -80,3 +82,23 @@ def _saved(file: Path, node: str) -> Path:
     provenance = task.provenance | {"config": OmegaConf.to_yaml(kept)}
     torch.save({"state_dict": task.state_dict(), "diffperc": provenance}, file)
     return file
+
+
+@pytest.mark.parametrize(
+    ("about", "said"),
+    [
+        ({}, "is a file of weights, but was not written by diffperc"),
+        ({"diffperc": "{"}, "what it says about its model is damaged"),
+        ({"diffperc": "[" * 100_000}, "what it says about its model is damaged"),
+        ({"diffperc": "[1]"}, "was not written by diffperc"),
+        ({"diffperc": '{"format": 2}', "global_step": "many"}, "what it says about its model is damaged"),
+        ({"diffperc": '{"format": 1}'}, "was written by another version of diffperc"),
+        ({"diffperc": '{"format": 2}'}, "its part 'config' is damaged"),
+        ({"diffperc": '{"format": 2, "config": "task: {_target_: os.system}"}'}, "its part 'config' is damaged"),
+    ],
+)
+def test_weights_that_say_nothing_usable_are_a_sentence(about: dict[str, str], said: str, tmp_path: Path) -> None:
+    file = tmp_path / "best.safetensors"
+    save_file({"a": torch.ones(2)}, file, metadata=about)
+    with pytest.raises(CheckpointError, match=re.escape(said)):
+        load(file)

@@ -74,7 +74,7 @@ def test_train_shows_its_own_groups_only() -> None:
     found = read_help("train", [])
     assert {g.name for g in found.groups} == {
         *("head", "fit", "task", "dataset", "strategy", "optimizer", "backbone", "trainer", "callbacks", "logger"),
-        *("experiment", "debug", "hparams_search"),
+        *("experiment", "lora", "hw", "debug", "hparams_search"),
     }
     assert all(g.sentence for g in found.groups)
     chosen = {g.name: g.chosen for g in found.groups}

@@ -301,7 +301,7 @@ def test_keys_with_effect_are_taken(overrides: list[str]) -> None:
         ("ema_decay=1.5", "ema_decay: must be at least 0 and less than 1 or null, found 1.5"),
         ("ema_decay=1", "ema_decay: must be at least 0 and less than 1"),
         ("seed=-1", "seed: must be at least 0"),
-        ("num_workers=0.5", "num_workers: must be a whole number, found 0.5"),
+        ("num_workers=0.5", "num_workers: must be a whole number or 'auto', found 0.5"),
         ("dataset.val_size=0", "dataset.val_size: must be at least 1, found 0"),
         ("dataset.size=[128]", "dataset.size: must be a list of 2"),
         ("dataset.size=[128,0]", "dataset.size: must be a list whose elements are at least 1"),
@@ -376,3 +376,18 @@ def test_a_group_replaced_by_its_name_is_explained() -> None:
     cfg.strategy = "vpd"
     with pytest.raises(ConfigError, match=r"strategy: is 'vpd' where its configuration belongs; .*- override strategy"):
         validate(cfg)
+
+
+@pytest.mark.parametrize(
+    ("command", "needed"),
+    [
+        *((command, ()) for command in ("train", "inspect", "benchmark", "estimate", "pretrain")),
+        ("evaluate", ("ckpt=x",)),
+        ("predict", ("ckpt=x", "input=x")),
+        ("compare", ("runs=x",)),
+        ("convert", ("ckpt=x", "out=y")),
+    ],
+)
+def test_the_defaults_of_every_command_are_accepted(command: str, needed: tuple[str, ...]) -> None:
+    """A key has one meaning in all commands: what is said of its values is said once."""
+    validate(compose.composed(command, needed), command, needed)

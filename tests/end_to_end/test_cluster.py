@@ -63,7 +63,7 @@ def test_a_job_of_slurm_is_requeued_by_lightnings_plugin_and_continues(tmp_path:
     (last,) = tmp_path.glob("runs/slurm/*/checkpoints/last.ckpt")
     steps = torch.load(last, weights_only=True)["global_step"]
     assert 2 <= steps < 40
-    assert sorted(file.name for file in last.parent.iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert sorted(file.name for file in last.parent.iterdir()) == ["best.safetensors", "last.ckpt"]
     again = environment | {"SLURM_RESTART_COUNT": "1"}
     second = subprocess.run(command, cwd=tmp_path, env=again, capture_output=True, text=True, timeout=200)
     assert second.returncode == 0, second.stderr

@@ -41,7 +41,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_leaves_everything(run: Path) -> None:
     for name in ("config.yaml", "train.log", "metrics.csv", "summary.json"):
         assert (run / name).stat().st_size > 0, name
-    assert {f.name for f in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert {f.name for f in (run / "checkpoints").iterdir()} == {"best.safetensors", "last.ckpt"}
     assert [f.name for f in sorted((run / "figures").iterdir())] == ["step000002.png", "step000004.png"]
     summary = json.loads((run / "summary.json").read_text())
     assert set(summary) >= {"metrics", "baseline", "seconds", "checkpoint", "command"}
@@ -75,16 +75,18 @@ def test_predict_writes_depth_at_the_photographs_size(run: Path, tmp_path: Path)
     png = Image.open(tmp_path / "out/a room_depth.png")
     assert np.abs(np.asarray(png) - depth * 1000).max() <= 0.51
     assert png.info["counts_per_metre"] == "1000"
-    assert Image.open(tmp_path / "out/a room_depth_colour.png").size == (130, 75)
+    drawn = np.asarray(Image.open(tmp_path / "out/a room_depth_colour.png"))[:75, :130]  # its colour bar is below
+    assert drawn[np.unravel_index(depth.argmin(), depth.shape)].tolist() == [68, 1, 84]  # both ends of viridis
+    assert drawn[np.unravel_index(depth.argmax(), depth.shape)].tolist() == [253, 231, 37]
     endings = ("_depth.png", "_depth.npy", "_depth.json", "_depth_colour.png")
     expected = {f"{stem}{ending}" for stem in ("a room", "grey") for ending in endings}
     assert {file.name for file in (tmp_path / "out").iterdir()} == expected
     assert json.loads((tmp_path / "out/a room_depth.json").read_text())["counts_per_metre"] == 1000
     # the same from Python
     predictor = diffperc.load(run / "checkpoints/last.ckpt")
-    np.testing.assert_allclose(predictor(photos / "a room.jpg"), depth, rtol=1e-4)
+    np.testing.assert_allclose(predictor(photos / "a room.jpg").depth, depth, rtol=1e-4)
     hall = predictor(photos / "a room.jpg", scene="hall")
-    assert hall.shape == depth.shape
+    assert np.asarray(hall).shape == depth.shape
 
 
 def test_a_run_goes_on_from_its_checkpoint(run: Path) -> None:
@@ -293,7 +295,7 @@ def test_predict_and_evaluate_refuse_what_they_cannot_read(run: Path, tmp_path: 
     wrong = {
         "text.jpg: cannot be read as an image (not an image)": ("predict", [ckpt, "input=text.jpg"]),
         "input: there is no file, folder or match for 'none/*.jpg'": ("predict", [ckpt, "input=none/*.jpg"]),
-        "other.ckpt: is a torch file, but was not written by diffperc": ("evaluate", ["ckpt=other.ckpt"]),
+        "other.ckpt: is a file of weights, but was not written by diffperc": ("evaluate", ["ckpt=other.ckpt"]),
         "input: one/black.png and two/black.png would be written under one name": (
             "predict",
             [ckpt, "input=*/black.png"],

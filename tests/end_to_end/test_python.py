@@ -30,6 +30,7 @@ NAMES = {
     "list_protocols",
     "list_strategies",
     "list_tasks",
+    "list_trained",
     "load",
     "train",
 }
@@ -93,7 +94,7 @@ def test_train_twice_evaluate_load(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     image = np.random.default_rng(0).integers(0, 255, (70, 50, 3)).astype(np.uint8)
     from_run, from_folder = runs[0].predictor("cpu"), diffperc.load(runs[0].folder, "cpu", which="last")
     assert np.array_equal(from_run(image), from_folder(image))
-    with pytest.raises(CheckpointError, match=r"has no checkpoints/beast.ckpt; did you mean 'best'"):
+    with pytest.raises(CheckpointError, match=r"has no checkpoint 'beast'; did you mean 'best'"):
         diffperc.load(runs[0].folder, which="beast")
 
 

@@ -87,7 +87,9 @@ def test_every_task_predicts_the_same_from_arranged_weights_and_nearly_so_in_hal
         "double": {"precision": "64-true"},
     }.items():
         predictor = diffperc.load(file, "cpu", **options)
-        assert any(isinstance(m, FastConvolution) for m in predictor.model.modules()) == (name in ("arranged", "half"))
+        # oneDNN arranges bfloat16 only for CPUs that compute in it
+        arranged = ("arranged", "half") if torch.ops.mkldnn._is_mkldnn_bf16_supported() else ("arranged",)
+        assert any(isinstance(m, FastConvolution) for m in predictor.model.modules()) == (name in arranged)
         expression = None if predictor.model.expression is None else ("the red chair",)
         batch = Batch(image.to(predictor.dtype), expression=expression)
         with torch.inference_mode():

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 
+import diffperc
 from diffperc.commands.train import train_run
 from diffperc.config.validate import validate
 from diffperc.data import Draw, ResumableLoader, SeededSampler
@@ -123,7 +124,8 @@ def test_a_run_stopped_after_every_step_is_the_same_run(name: str, tmp_path: Pat
     assert read == whole.read
     assert differences(kept(tmp_path / "whole"), kept(tmp_path / "parts")) == []
     assert scores(tmp_path / "parts") == scores(tmp_path / "whole")
-    assert differences(kept(tmp_path / "whole", "best"), kept(tmp_path / "parts", "best")) == []
+    best = [(tmp_path / name / "checkpoints/best.safetensors").read_bytes() for name in ("whole", "parts")]
+    assert best[0] == best[1]
 
 
 @pytest.mark.slow
@@ -266,17 +268,21 @@ def test_checkpoints_by_the_clock(tmp_path: Path) -> None:
 def test_a_damaged_checkpoint_is_skipped_with_a_sentence(
     damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    stopped(tmp_path / "earlier", *BY_STEPS, watch=Watch(2))
     stopped(tmp_path, *BY_STEPS, watch=Watch(5))
-    best = kept(tmp_path, "best")["global_step"]
     last = tmp_path / "checkpoints/last.ckpt"
     content = bytearray(last.read_bytes())
     if damage == "flipped":
         content[len(content) // 2] ^= 1
     last.write_bytes({"cut": content[:-1000], "flipped": content, "empty": b"", "text": b"hello"}[damage])
+    with pytest.raises(CheckpointError, match=r"resume=auto finds no sound checkpoint \(last\.ckpt damaged\)"):
+        run(tmp_path, *BY_STEPS)
+    assert diffperc.load(tmp_path, "cpu").info.name == "scenes"
+    (tmp_path / "earlier/checkpoints/last.ckpt").rename(tmp_path / "checkpoints/earlier.ckpt")
     with caplog.at_level("INFO"):
         watch = run(tmp_path, *BY_STEPS)
     assert "last.ckpt is skipped, an older checkpoint is looked for" in caplog.text
-    assert watch.read[0][0] == best < 5
+    assert watch.read[0][0] == 2
 
 
 def test_a_folder_of_another_run_is_refused_without_resume(tmp_path: Path) -> None:
@@ -348,7 +354,7 @@ def test_an_epoch_ends_with_a_whole_step() -> None:
 def test_a_write_that_fails_costs_no_sound_checkpoint(
     policy: str, steps: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Writes to last.ckpt fail from step 5 on, as a folder is in the way; best.ckpt is written when the run is done."""
+    """Writes to last.ckpt fail from step 5 on, as a folder is in the way."""
     part = tmp_path / "checkpoints/last.ckpt.part"
 
     class Fails(L.Callback):
@@ -366,7 +372,7 @@ def test_a_write_that_fails_costs_no_sound_checkpoint(
     assert kept(tmp_path)["global_step"] == 4
     part.rmdir()
     whole = run(tmp_path / "whole", *options)
-    assert run(tmp_path, *options).read == (whole.read[4:] if policy == "stop" else [])
+    assert run(tmp_path, *options).read == whole.read[4:]
     assert differences(kept(tmp_path / "whole"), kept(tmp_path)) == []
 
 
@@ -441,9 +447,9 @@ def test_a_best_checkpoint_that_could_not_be_written_is_an_error_at_the_end(tmp_
 
     class Blocks(L.Callback):
         def on_train_start(self, *rest: Any) -> None:
-            (tmp_path / "checkpoints/best.ckpt.part").mkdir(parents=True)
+            (tmp_path / "checkpoints/best.safetensors.part").mkdir(parents=True)
 
     cfg = composed(*RUN, *BY_STEPS)
-    with pytest.raises(TrainingError, match=r"best\.ckpt: cannot be written"):
+    with pytest.raises(TrainingError, match=r"best\.safetensors: cannot be written"):
         train_run(cfg, tmp_path, {}, callbacks=[Blocks()])
     assert kept(tmp_path)["global_step"] == 8

@@ -153,3 +153,13 @@ def test_debugging_runs_go_to_their_end(tmp_path: Path) -> None:
         summary = yaml.safe_load((tmp_path / name / "summary.json").read_text())
         assert summary["steps"] == count, name
         assert summary["metrics"]["val/rmse_m"] > 0
+
+
+def test_images_at_once_are_chosen_when_the_data_are_known(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    cfg = composed(*TINY, "trainer.accelerator=cpu", "recipe.steps=1", "images_at_once=auto", "gpu_memory=0.1")
+    train_run(cfg, tmp_path, {})
+    kept = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert (kept["images_at_once"], kept["trainer"]["accumulate_grad_batches"]) == (1, 4)
+    assert "1 images of 64x64 per batch, 4 batches per step" in caplog.text
+    assert "note: that is more than the 0.1 GB of gpu_memory, with one image at once" in caplog.text

@@ -45,7 +45,8 @@ from tests.helpers import composed
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
 FUZZ = settings(
     max_examples=EXAMPLES,
-    deadline=5000,  # ms for one file; a parser that hangs or unfolds a file without bound is found by it
+    # ms for one file: a parser that hangs or unfolds a file without bound is found by it, a busy machine is not
+    deadline=60_000,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )

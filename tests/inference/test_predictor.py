@@ -15,6 +15,7 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
+from diffperc.checkpoints import set_up_for_inference
 from diffperc.commands.predict import predict_files, read_boxes
 from diffperc.data.formats.images import read_depth
 from diffperc.engine.build import build_dataset, build_preprocess, build_task
@@ -22,10 +23,10 @@ from diffperc.errors import CheckpointError, ConfigError, DataError
 from diffperc.inference.images import picture
 from diffperc.preprocessing import Preprocess
 from diffperc.tasks import PerceptionTask
-from diffperc.tasks.depth.writer import write_depth
-from tests.helpers import composed
+from diffperc.tasks.depth.result import DepthResult
+from tests.helpers import composed, names
 
-HOW: dict[str, Any] = {"trust": [], "precision": "auto", "optimize": True}
+HOW: dict[str, Any] = {"trust": [], "precision": "auto", "optimize": True, "compile": False}
 PHOTO = np.random.default_rng(0).integers(0, 255, (75, 130, 3), np.uint8)
 
 
@@ -40,7 +41,7 @@ def task_of(name: str) -> tuple[PerceptionTask, Any]:
 def test_the_mirror_image_has_the_mirrored_classes_when_both_are_averaged() -> None:
     _, predictor = task_of("segmentation")
     even = np.concatenate([PHOTO[:, :64], PHOTO[:, 63::-1]], 1)
-    mask = predictor(np.ascontiguousarray(even[:64]), flip=True)
+    mask = predictor(np.ascontiguousarray(even[:64]), flip=True).mask
     assert (mask == mask[:, ::-1]).mean() > 0.99
 
 
@@ -49,10 +50,10 @@ def test_an_expression_is_needed_and_counts() -> None:
     for nothing in (None, "", "  "):
         with pytest.raises(ConfigError, match="give one"):
             predictor(PHOTO, nothing)
-    assert predictor(PHOTO, "the red cube").shape == (75, 130)
+    assert predictor(PHOTO, "the red cube").referent.shape == (75, 130)
 
 
-def test_boxes_are_checked_and_the_whole_image_is_one_person_without() -> None:
+def test_boxes_are_checked() -> None:
     _, predictor = task_of("pose")
     (whole,) = predictor(PHOTO)
     assert whole.box == (0, 0, 130, 75)
@@ -241,7 +242,21 @@ def test_a_large_image_is_reduced_and_that_is_said(
 @pytest.mark.parametrize(("largest", "scale"), [(5.0, 1000), (65.5, 1000), (79.9, 256), (255.9, 256), (900.0, 72)])
 def test_depth_is_written_so_that_it_is_read_back(largest: float, scale: int, tmp_path: Path) -> None:
     depth = np.linspace(largest / 2, largest, 16, dtype=np.float32).reshape(4, 4)
-    write_depth(tmp_path / "photo", depth)
+    DepthResult(np.zeros((4, 4, 3), np.uint8), depth, lambda: depth).write(tmp_path / "photo")
     back = read_depth(tmp_path / "photo_depth.png", 1000.0)
     np.testing.assert_allclose(back, depth, atol=0.5 / scale + 1e-5)
     assert json.loads((tmp_path / "photo_depth.json").read_text())["counts_per_metre"] == scale
+
+
+@pytest.mark.parametrize("name", names("task"))
+def test_every_task_predicts_in_the_precision_of_its_network(name: str) -> None:
+    options = {"expression": "the cup"} if name == "referring" else {}
+
+    def predicted(precision: str) -> Any:
+        task, predictor = task_of(name)
+        set_up_for_inference(task.model, torch.device("cpu"), precision, optimize=False)
+        found = predictor(PHOTO, **options)
+        return found.scores if name == "pose" else np.asarray(found)
+
+    usual, precise = predicted("32-true"), predicted("64-true")
+    assert np.isclose(usual, precise, rtol=1e-3, atol=1e-3).mean() > 0.99

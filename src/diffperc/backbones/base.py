@@ -63,6 +63,11 @@ class Backbone(nn.Module, ABC):
             ValueError: a shape is wrong, or there is no attention at one of the strides.
         """
 
+    @property
+    def attention_strides(self) -> tuple[int, ...]:
+        """Strides in image pixels at which `extract` has cross-attention maps; by default all but the coarsest."""
+        return self.spec.strides[:-1]
+
     @abstractmethod
     def to_latents(self, features: Features) -> Tensor:
         """Apply the UNet's own output layers to the finest map, for feedback: (B, C, h, w) to (B, 4, h, w)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 
 from diffperc.backbones.attention import AttentionProcessor
 from diffperc.backbones.base import Backbone
+from diffperc.backbones.lora import LoraOptions, add_lora, is_adapter, save_lora
 from diffperc.backbones.unet import Walk
 from diffperc.backbones.vae import initialise_to_keep_image, latents_of, small_vae, vae_encoder
 from diffperc.checks import check_shape
@@ -56,6 +58,7 @@ class StableDiffusionBackbone(Backbone):
         vae: ``taesd``, or a file or folder of its weights: TAESD then encodes images instead of the source's own VAE. It is
             28 times smaller, and its latents are nearly the same (docs/taesd.md).
         frozen: train no parameter of the UNet, for probing and as the control of fine-tuning; this is faster.
+        lora: low-rank adapters, which are trained in place of the UNet's own weights; None: there are none.
         gradient_checkpointing: recompute activations in the backward pass, which saves memory and costs about one more
             forward pass.
         channels_last: memory layout of convolutions; faster on most hardware.
@@ -74,6 +77,7 @@ class StableDiffusionBackbone(Backbone):
         image_encoder: ImageEncoderSource | None = None,
         vae: str | None = None,
         frozen: bool = False,
+        lora: LoraOptions | None = None,
         gradient_checkpointing: bool = False,
         channels_last: bool = False,
         empty: bool = False,
@@ -90,7 +94,7 @@ class StableDiffusionBackbone(Backbone):
         self.frozen = frozen
         self.gradient_checkpointing = gradient_checkpointing
         self.channels_last = channels_last
-        self._build(vae)
+        self._build(vae, lora)
         unet = self.architecture["unet"]
         channels = tuple(unet["block_out_channels"])
         factor = 2 ** (len(self.vae.config["block_out_channels"]) - 1)
@@ -103,7 +107,7 @@ class StableDiffusionBackbone(Backbone):
         self._apply_memory_format()
         self.register_load_state_dict_post_hook(lambda module, _: module._apply_memory_format())
 
-    def _build(self, small: str | None) -> None:
+    def _build(self, small: str | None, lora: LoraOptions | None) -> None:
         states = self._pretrained_states(small)
         keeps_random = self.is_random and not self._empty
         # weights that assigned tensors replace need no memory
@@ -124,6 +128,9 @@ class StableDiffusionBackbone(Backbone):
         if keeps_random and small is None:
             initialise_to_keep_image(self.vae)
         self.unet.set_attn_processor(AttentionProcessor())
+        if lora is not None:
+            add_lora(self.unet, lora)
+        self.has_lora = lora is not None
         self.vae.eval().requires_grad_(False)
 
     def _pretrained_states(self, small: str | None) -> dict[str, dict[str, Tensor]]:
@@ -173,8 +180,7 @@ class StableDiffusionBackbone(Backbone):
         """See `Backbone.extract`. Attention maps come from the down and up blocks of the strides asked for."""
         b = check_shape("latents", latents, f"B {self.latent_channels} h w")["B"]
         check_shape("Conditioning.tokens", conditioning.tokens, "B N D", B=b, D=self.token_dim)
-        # the coarsest blocks have no attention
-        known = self.spec.strides[:-1]
+        known = self.attention_strides
         if not set(attention) <= set(known):
             raise ValueError(f"attention strides must be of {known}, got {sorted(attention)}")
         factor = self.spec.strides[0]
@@ -202,11 +208,25 @@ class StableDiffusionBackbone(Backbone):
 
     @property
     def parts(self) -> Mapping[str, tuple[nn.Parameter, ...]]:
-        """``features``, ``time_embedding``, ``attention_scores`` (useful with two or more tokens), ``output``."""
+        """``features``, ``time_embedding``, ``attention_scores`` (useful with two or more tokens), ``output``.
+
+        With adapters, those alone.
+        """
         parts: dict[str, tuple[nn.Parameter, ...]] = dict.fromkeys(("features", *_PARTS), ())
         for name, parameter in self.unet.named_parameters():
-            parts[_part_of(name)] += (parameter,)
+            if is_adapter(name) or not self.has_lora:
+                parts[_part_of(name)] += (parameter,)
         return parts
+
+    def save_lora(self, folder: str | Path) -> Path:
+        """Write the adapters alone, as a file that diffusers reads; see `lora.save_lora`.
+
+        Raises:
+            ValueError: there are none.
+        """
+        if not self.has_lora:
+            raise ValueError("this backbone has no adapters; build it with lora={...}")
+        return save_lora(self.unet, folder)
 
     def text_encoder(self) -> TextEncoder:
         """See `Backbone.text_encoder`."""

@@ -1,8 +1,8 @@
 """Checkpoints: our own, rebuilt without network, and the authors', imported. No code in a file is ever run."""
 
+from diffperc.checkpoints.in_folder import checkpoint_in, trained_models
 from diffperc.checkpoints.native import (
     check_fits,
-    checkpoint_in,
     load,
     load_task,
     read_checkpoint,
@@ -27,4 +27,5 @@ __all__ = [
     "set_up_for_inference",
     "steps_of",
     "to_original",
+    "trained_models",
 ]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import DictConfig
+from safetensors import safe_open
 from torch import Tensor
 
+from diffperc.backbones.lora import merge_lora
+from diffperc.checkpoints.in_folder import checkpoint_in
 from diffperc.checkpoints.provenance import read_names, read_provenance
+from diffperc.checkpoints.shared import with_shared
 from diffperc.engine.build import FORMAT, build_preprocess, build_task
-from diffperc.engine.device import find_device
+from diffperc.engine.device import compile_network, find_device, pixels_at_once
 from diffperc.engine.precision import allow_tf32, convert, inference_precision
-from diffperc.errors import CheckpointError, WeightsError, did_you_mean, first_line, fixable
+from diffperc.errors import CheckpointError, WeightsError, first_line, fixable
 from diffperc.inference.predictor import Predictor
 from diffperc.models import PerceptionModel, keep_freed_memory, make_fast, parameter_counts
 from diffperc.tasks import PerceptionTask
@@ -34,9 +39,15 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         content = read_file(path)
     except WeightsError as error:
         raise CheckpointError(str(error)) from error
+    if path.suffix == ".safetensors":
+        about = _about(path)
+        shared = about.pop("shared", None)
+        if isinstance(shared, dict):
+            content = with_shared(content, str(shared.get("backbone")), bool(shared.get("with_text")), str(path))
+        content = {"state_dict": content, **about}
     parts = ("diffperc", "state_dict")
     if not isinstance(content, dict) or not all(isinstance(content.get(part), Mapping) for part in parts):
-        raise CheckpointError(f"{path}: is a torch file, but was not written by diffperc.")
+        raise CheckpointError(f"{path}: is a file of weights, but was not written by diffperc.")
     if content["diffperc"].get("format") != FORMAT:
         version = str(content["diffperc"].get("version", "unknown"))[:40]
         raise CheckpointError(
@@ -44,6 +55,17 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             "read; use it with that version, or train anew."
         )
     return content
+
+
+def _about(path: Path) -> dict[str, Any]:
+    """What a ``.safetensors`` file says besides its tensors."""
+    with safe_open(path, framework="pt") as file:
+        said = file.metadata() or {}
+    try:
+        about = {"diffperc": json.loads(said.get("diffperc", "null")), "global_step": int(said.get("global_step", -1))}
+        return about | ({"shared": json.loads(said["shared"])} if "shared" in said else {})
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: what it says about its model is damaged ({first_line(error)}).") from error
 
 
 def steps_of(path: str | Path, content: Mapping[str, Any]) -> int:
@@ -59,7 +81,8 @@ def steps_of(path: str | Path, content: Mapping[str, Any]) -> int:
     steps = content.get("global_step")
     if type(steps) is not int or steps < 0 or not isinstance(content.get("loops"), Mapping):
         raise CheckpointError(
-            f"{path}: holds a model and no training that could be resumed, as a converted checkpoint does."
+            f"{path}: holds a model and no training that could be resumed, as the best weights of a run and converted "
+            "checkpoints do; a run resumes from its last.ckpt."
         )
     return steps
 
@@ -108,8 +131,15 @@ def empty_task(
         "config": architecture,
         "channels_last": channels_last,
         "empty": True,
+        "lora": _lora_of(cfg),
     }
     return build_task(cfg, info, weights=False)
+
+
+def _lora_of(cfg: DictConfig) -> dict[str, Any] | None:
+    """The shape of adapters; what they began with is in the checkpoint."""
+    lora = cfg.backbone.get("lora")
+    return {**dict(lora), "pretrained": None} if isinstance(lora, DictConfig) else None
 
 
 def load_task(
@@ -140,6 +170,8 @@ def load_task(
         task = empty_task(cfg, architecture, info, channels_last)
         # strategies and heads are allocated, the backbone is not: assign serves both
         task.load_state_dict(_in_own_precision(task, state), assign=True)
+        if channels_last:  # safetensors has one layout
+            task.model.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     except WeightsError as error:
         raise CheckpointError(f"{error.sentence} Take an earlier checkpoint.") from error
     except CheckpointError:
@@ -173,29 +205,6 @@ def _in_own_precision(task: PerceptionTask, state: Mapping[str, Tensor]) -> dict
     return {name: tensor.to(own[name].dtype) if name in own else tensor for name, tensor in state.items()}
 
 
-def checkpoint_in(path: str | Path, which: str | None = None) -> Path:
-    """The checkpoint of a run folder, or the file itself.
-
-    Args:
-        path: a checkpoint, or the folder of a run.
-        which: ``best`` by the validation metric, ``last``, or another name of ``checkpoints/<name>.ckpt``; None for
-            the best, or the last if training was stopped before its first validation.
-
-    Raises:
-        CheckpointError: the folder has no such checkpoint.
-    """
-    path = Path(path).expanduser()
-    if not path.is_dir():
-        return path
-    wanted = ["best", "last"] if which is None else [which]
-    for name in wanted:
-        file = path / "checkpoints" / f"{name}.ckpt"
-        if file.is_file():
-            return file
-    known = sorted(found.stem for found in (path / "checkpoints").glob("*.ckpt"))
-    raise CheckpointError(f"{path}: has no checkpoints/{wanted[0]}.ckpt{did_you_mean(wanted[0], known)}")
-
-
 def load(
     path: str | Path,
     device: str = "auto",
@@ -203,19 +212,18 @@ def load(
     trust: Collection[str] = (),
     precision: str = "auto",
     optimize: bool = True,
+    compile: bool = False,
 ) -> Predictor:
     """A model that predicts.
 
-    >>> predictor = diffperc.load("runs/mine")
-    >>> depth = predictor("photo.jpg")      # (H, W) float32 metres
-
     Args:
-        path: a checkpoint, or the folder of a run.
+        path: a checkpoint, the folder of a run, or one of `trained_models`.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``.
         which: of a run folder, ``best`` or ``last``; see `checkpoint_in`.
         trust: see `load_task`.
         precision: of the network, ``32-true``, ``bf16-true``, ``16-true`` or ``64-true``; or ``auto``.
         optimize: arrange weights for this device once, see `make_fast`.
+        compile: see `compile_network`; weights are not arranged then.
 
     Raises:
         CheckpointError: see `load_task` and `checkpoint_in`.
@@ -223,16 +231,18 @@ def load(
     """
     place = find_device(device)
     task, cfg = load_task(checkpoint_in(path, which), trust)
-    set_up_for_inference(task.model, place, precision, optimize)
+    set_up_for_inference(task.model, place, precision, optimize, compile)
     return task.predictor(task.model, task.info, task.protocol, build_preprocess(cfg))
 
 
-def set_up_for_inference(model: PerceptionModel, device: torch.device, precision: str, optimize: bool) -> str:
-    """Move a network to a device, in a precision, and arrange its weights.
+def set_up_for_inference(
+    model: PerceptionModel, device: torch.device, precision: str, optimize: bool, compile: bool = False
+) -> str:
+    """Move a network to a device, in a precision, and arrange its weights; adapters become part of those they adapt.
 
     Args:
         model: changed in place.
-        device, precision, optimize: see `load`; precision also one of mixed precision, which changes no weights.
+        device, precision, optimize, compile: see `load`; precision also one of mixed precision, which changes no weights.
 
     Returns:
         The precision that was chosen.
@@ -241,9 +251,13 @@ def set_up_for_inference(model: PerceptionModel, device: torch.device, precision
         ConfigError: there is no such precision.
     """
     allow_tf32()
+    merge_lora(model)
     chosen = inference_precision(precision, device, parameter_counts(model)[1])
     convert(model, chosen, device)
-    if optimize and device.type == "cpu" and not chosen.endswith("-mixed"):
+    model.pixels_at_once = max(model.pixels_at_once, pixels_at_once(device))
+    if compile:
+        compile_network(model, device)
+    elif optimize and device.type == "cpu" and not chosen.endswith("-mixed"):
         keep_freed_memory()
         make_fast(model)
     return chosen

@@ -63,6 +63,8 @@ _LIBRARIES: dict[str, Any] = {
     "torch.optim": torch.optim,
     "torch.optim.lr_scheduler": torch.optim.lr_scheduler,
 }
+# of optional libraries; nothing is built of them here
+_OPTIMIZERS = ("bitsandbytes.optim", "optimi")
 # of the training run; nothing is built of them
 _NOT_READ = ("trainer", "callbacks", "logger", "hparams_search", "debug", "checkpoint")
 # of which no object is made unless it is needed; a package of the user's need not be at hand then
@@ -187,6 +189,8 @@ def _check_target(path: str | Path, key: str, target: str, trust: tuple[str, ...
     place = ".".join(part for part in key.split(".") if not part.isdigit())
     expected = _TRANSFORM if place.startswith("preprocessing.augment.") else _EXPECTED.get(place)
     root, (module, _, name) = target.partition(".")[0], target.rpartition(".")
+    if place == "optimizer.optimizer" and module in _OPTIMIZERS and not needed:
+        return
     if module in _LIBRARIES and expected is not None:
         found: Any = getattr(_LIBRARIES[module], name, None)
     elif root == _OWN or root in trust:

@@ -17,16 +17,17 @@ from omegaconf.errors import OmegaConfBaseException
 
 from diffperc.checkpoints import checkpoint_in
 from diffperc.commands.evaluate import evaluate_one
-from diffperc.commands.train import GROUPS, Run, train_run
+from diffperc.commands.train import Run, train_run
 from diffperc.config.cli import in_quotes
 from diffperc.config.compose import composed, composed_with_choices
+from diffperc.config.differences import GROUPS
 from diffperc.config.explain import explain_overrides
 from diffperc.config.find import conf_dir
 from diffperc.config.run_folder import run_folder
 from diffperc.config.validate import validate
 from diffperc.engine.build import build_model, info_without_data
 from diffperc.errors import ConfigError, DiffPercError
-from diffperc.models import LatentCache, PerceptionModel
+from diffperc.models import LatentsInMemory, PerceptionModel
 
 Names = Mapping[str, str | None]
 Values = Mapping[str, Any]
@@ -76,7 +77,7 @@ def evaluate_from_python(
         raise _explained("evaluate", arguments, error) from error
     validate(cfg, "evaluate", arguments)
     place = run_folder(folder, Path("runs") / "evaluate")
-    metrics: dict[str, float] = evaluate_one(file, place, cfg, LatentCache(int(cfg.keep_latents * 1e9)))["metrics"]
+    metrics: dict[str, float] = evaluate_one(file, place, cfg, LatentsInMemory(int(cfg.keep_latents * 1e9)))["metrics"]
     return metrics
 
 

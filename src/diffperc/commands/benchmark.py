@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import importlib.util
 import sys
@@ -23,8 +24,8 @@ from diffperc.cost.peaks import convolution_peak, flops_of, gemm_peak
 from diffperc.cost.table import append, machine_name, table_in
 from diffperc.engine.build import build_dataset, build_model, build_preprocess, build_task, task_class
 from diffperc.engine.datamodule import PerceptionData
-from diffperc.engine.device import find_device
-from diffperc.engine.precision import DTYPES, training_precision
+from diffperc.engine.device import compile_network, find_device
+from diffperc.engine.precision import DTYPES, TRUE, training_precision
 from diffperc.errors import ConfigError
 from diffperc.inspection.throughput import loader_speed
 from diffperc.models import PerceptionModel, parameter_counts
@@ -107,7 +108,7 @@ def _forward(
         given = build(model)
         ways["given"] = given.to(device) if isinstance(given, nn.Module) else given
     ours = copy.deepcopy(model).eval().requires_grad_(False)
-    precision = set_up_for_inference(ours, device, str(cfg.precision), bool(cfg.optimize))
+    precision = set_up_for_inference(ours, device, str(cfg.precision), bool(cfg.optimize), bool(cfg.compile))
     batch = batch.to(device)
     half = Batch(
         batch.image.to(DTYPES.get(precision)), scene=batch.scene, expression=batch.expression, caption=batch.caption
@@ -125,7 +126,13 @@ def _forward(
     flops = flops_of(calls["reference"])
     costs = alternate(calls, cfg.rounds, device)
     sizes = {name: _bytes(way) for name, way in {**ways, "ours": ours}.items() if isinstance(way, nn.Module)}
-    shown = {"mode": "forward", "precision": precision, "device": device.type, **_size(batch), "flops": str(flops)}
+    shown = {
+        "mode": "forward",
+        "precision": _described(precision, cfg),
+        "device": device.type,
+        **_size(batch),
+        "flops": str(flops),
+    }
     return [
         shown | _compared(name, costs, sizes) | {"max_rel_deviation": _deviation(found["ours"], found[name])}
         for name in ways
@@ -144,13 +151,19 @@ def _training(cfg: DictConfig, task: PerceptionTask, batch: Batch, device: torch
         if name == "reference":
             own.model = plain_path(task.model, "reference")
         own = own.to(device).train()
+        given = batch
+        if name == "ours" and precision in TRUE:
+            own = own.to(DTYPES[precision])
+            given = dataclasses.replace(batch, image=batch.image.to(DTYPES[precision]))
+        if name == "ours" and cfg.compile:
+            compile_network(own.model, device)
         assert own.optimizer_factory is not None
         optimizer, _ = own.optimizer_factory.build(own.named_parameters(), 1000, fused=name == "ours")
 
         def step() -> None:
             torch.manual_seed(0)
             with _autocast(precision if name == "ours" else "32-true", device):
-                loss = own.total_loss(own.model(batch), batch)
+                loss = own.total_loss(own.model(given), given)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -162,7 +175,13 @@ def _training(cfg: DictConfig, task: PerceptionTask, batch: Batch, device: torch
     costs = alternate({name: step for name, (_, step) in made.items()}, cfg.rounds, device)
     sizes = {name: _bytes(own) for name, (own, _) in made.items()}
     deviation = abs(losses["ours"] - losses["reference"]) / abs(losses["reference"])
-    shown = {"mode": "training step", "precision": precision, "device": device.type, **_size(batch), "flops": ""}
+    shown = {
+        "mode": "training step",
+        "precision": _described(precision, cfg),
+        "device": device.type,
+        **_size(batch),
+        "flops": "",
+    }
     return [shown | _compared("reference", costs, sizes) | {"max_rel_deviation": f"{deviation:.2g}"}]
 
 
@@ -179,6 +198,10 @@ def _compared(name: str, costs: dict[str, Cost], sizes: dict[str, int]) -> dict[
         "peak_bytes": str(sizes["ours"] + ours.grown),
         "reference_peak_bytes": str(sizes[name] + other.grown) if name in sizes else "",
     }
+
+
+def _described(precision: str, cfg: DictConfig) -> str:
+    return f"{precision}, compiled" if cfg.compile else precision
 
 
 def _autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:

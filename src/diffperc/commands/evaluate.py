@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import glob
-import platform
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,8 @@ from diffperc.engine.precision import precision_options
 from diffperc.engine.trainer import checked_trainer, quiet_lightning
 from diffperc.errors import CheckpointError, ConfigError
 from diffperc.foreign import translated
-from diffperc.models import LatentCache
+from diffperc.models import LatentCache, LatentsInMemory
+from diffperc.reports.environment import commit, hardware
 from diffperc.reports.summary import check_scores, print_summary, write_json
 from diffperc.reports.tables import Row, write_table
 from diffperc.tasks import PerceptionTask
@@ -46,7 +45,7 @@ def evaluate(cfg: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     files = checkpoint_files([cfg.ckpt] if isinstance(cfg.ckpt, str) else cfg.ckpt)
     rows, failed = [], []
-    latents = LatentCache(int(cfg.keep_latents * 1e9))
+    latents = LatentsInMemory(int(cfg.keep_latents * 1e9))
     for i, file in enumerate(files):
         inner = folder if len(files) == 1 else folder / str(i)
         try:
@@ -89,7 +88,7 @@ def evaluate_one(file: Path, folder: Path, cfg: DictConfig, latents: LatentCache
         file: the checkpoint.
         folder: for figures and summary.
         cfg: ``root``, ``protocol``, ``eval_batch_size``, ``num_workers``, ``device``, ``precision``,
-            ``optimize``, ``trust``, as in ``conf/evaluate.yaml``.
+            ``optimize``, ``compile``, ``trust``, as in ``conf/evaluate.yaml``.
         latents: of images that were encoded for another checkpoint, and are kept for the next.
 
     Raises:
@@ -126,7 +125,7 @@ def evaluate_one(file: Path, folder: Path, cfg: DictConfig, latents: LatentCache
     device = find_device(cfg.device)
     wanted = str(cfg.precision or task.provenance.get("precision", "32-true"))
     task.model.keep_latents(latents)
-    precision = set_up_for_inference(task.model, device, wanted, bool(cfg.optimize))
+    precision = set_up_for_inference(task.model, device, wanted, bool(cfg.optimize), bool(cfg.compile))
     trainer = checked_trainer(
         L.Trainer,
         **trainer_options(device),
@@ -175,22 +174,9 @@ def _row(summary: dict[str, Any]) -> Row:
     row = {name: str(summary[name]) for name in kept}
     for name, value in summary["metrics"].items():
         row[name.removeprefix("val/")] = f"{value:.4f}"
-    hardware = f"{platform.machine()} CPU"
-    if torch.cuda.is_available():
-        hardware = torch.cuda.get_device_name()
     return row | {
         "diffperc": __version__,
-        "commit": _commit(),
+        "commit": commit(),
         "torch": str(torch.__version__),
-        "hardware": hardware,
+        "hardware": hardware(),
     }
-
-
-def _commit() -> str:
-    """The commit of the running checkout; empty for an installed package."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""

@@ -16,7 +16,7 @@ from diffperc.checkpoints.native import empty_task
 from diffperc.data import PerceptionDataset
 from diffperc.data.diagnostics import Collected
 from diffperc.engine.build import architecture_of, build_dataset, build_preprocess, build_protocol, task_class
-from diffperc.engine.datamodule import PerceptionData
+from diffperc.engine.datamodule import PerceptionData, loader_processes
 from diffperc.errors import ConfigError, DataError, WeightsError
 from diffperc.foreign import translated
 from diffperc.inspection.examine import grouped, measure, notes_of, problems_of, sentences_cut
@@ -40,6 +40,7 @@ def inspect(cfg: DictConfig) -> None:
         KeyboardInterrupt: the inspection was stopped; the samples seen so far are reported.
         ConfigError: a number of the inspection makes no sense.
     """
+    cfg.num_workers = loader_processes(cfg.num_workers)
     _check_numbers(cfg)
     folder = Path(HydraConfig.get().runtime.output_dir)
     target = task_class(cfg).target

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +19,26 @@ from diffperc.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from diffperc.inference.predictor import Predictor
+    from diffperc.inference.result import Result
 
-_OWN = ("ckpt", "input", "output", "overwrite", "max_side", "device", "precision", "optimize", "trust", "hydra")
+_RATE = 25  # frames per second of a folder of frames
+VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+_OWN = (
+    "ckpt",
+    "input",
+    "output",
+    "overwrite",
+    "max_side",
+    "device",
+    "precision",
+    "optimize",
+    "compile",
+    "video",
+    "smooth",
+    "fps",
+    "trust",
+    "hydra",
+)
 """Keys of ``conf/predict.yaml`` for this command; all others are options of predictors."""
 
 
@@ -69,57 +89,153 @@ def predict_files(cfg: DictConfig) -> None:
         ConfigError: the checkpoint's task does not have an option.
     """
     files = input_files(cfg.input)  # before the checkpoint is read: a wrong name is found at once
-    _check_names(files)
+    given = given_options(cfg, _OWN)
+    if cfg.get("video") or any(file.suffix.lower() in VIDEO_SUFFIXES for file in files):
+        _predict_videos(cfg, files, given)
+        return
+    for key in ("smooth", "fps"):
+        if cfg.get(key) is not None:
+            raise ConfigError(f"{key}: is of videos; for a folder of frames set video=true, else leave it out.")
+    check_names(files)
+    boxes = read_boxes(given.get("boxes"))
+    predictor = loaded(cfg, given)
+    output = Path(cfg.output).expanduser()
+    check_free(files, output, predictor.result.endings, bool(cfg.overwrite))
+    check_boxes(files, boxes)
+    failed = _predict_each(predictor, files, output, given, boxes)
+    if failed:
+        raise DataError("\n".join(failed[file] for file in files if file in failed))
+
+
+def _predict_videos(cfg: DictConfig, files: Sequence[Path], given: dict[str, Any]) -> None:
+    """Predict a folder of frames as one video, or each video file."""
+    from diffperc.commands.video import predict_video, video_endings
+    from diffperc.inference.video import frame_rate, frames_of, images_as_frames
+
+    films = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
+    if films and len(films) < len(files):
+        raise DataError(
+            f"input: {films[0]} is a video and others of the {len(files)} files are not; predict them apart."
+        )
+    if films and cfg.fps is not None:
+        raise ConfigError(f"fps: {films[0]} says itself how many frames it has per second; leave it out.")
+    given["boxes"] = read_boxes(given.get("boxes"))
+    if isinstance(given["boxes"], Mapping):
+        raise ConfigError(
+            "boxes: of a video are a list, the same for every frame; or give a detector, which finds persons in each."
+        )
+    given = {name: value for name, value in given.items() if value is not None}
+    check_names(films)
+    rates = [frame_rate(film) for film in films]
+    predictor = loaded(cfg, given)
+    output = Path(cfg.output).expanduser()
+    stems = films or [Path(str(cfg.input).rstrip("/*")).with_suffix("")]
+    check_free(stems, output, video_endings(predictor), bool(cfg.overwrite))
+    output.mkdir(parents=True, exist_ok=True)
+    for i, film in enumerate(stems):
+        frames = frames_of(film) if films else images_as_frames(files)
+        shown = track(frames, description=f"predicting {film.name}", total=None if films else len(files))
+        rate = rates[i] if films else Fraction(cfg.fps or _RATE).limit_denominator(1001)
+        print(f"{film}: {predict_video(predictor, iter(shown), rate, output / film.stem, given, cfg.smooth)}")
+
+
+def given_options(cfg: DictConfig, own: Collection[str]) -> dict[str, Any]:
+    """What is set of the options of predictors; `own` are the keys of the command itself."""
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
-    given = {str(name): value for name, value in plain.items() if name not in _OWN and value is not None}
-    boxes = read_boxes(given.get("boxes"))
+    return {str(name): value for name, value in plain.items() if name not in own and value is not None}
+
+
+def loaded(cfg: DictConfig, given: Collection[str]) -> Predictor:
+    """The predictor of ``cfg.ckpt``.
+
+    Raises:
+        ConfigError: it does not have one of the options that are given.
+        CheckpointError: there is none, or it cannot be read.
+    """
     from diffperc.checkpoints import load
 
-    predictor = load(cfg.ckpt, cfg.device, trust=cfg.trust, precision=str(cfg.precision), optimize=bool(cfg.optimize))
+    predictor = load(
+        cfg.ckpt,
+        cfg.device,
+        trust=cfg.trust,
+        precision=str(cfg.precision),
+        optimize=bool(cfg.get("optimize", True)),
+        compile=bool(cfg.get("compile", False)),
+    )
     if cfg.max_side is not None:
         if predictor.preprocess.person_crop is not None:
             raise ConfigError("max_side: is not read for persons, which are cut out at one size; leave it out.")
         predictor.preprocess.max_side = cfg.max_side
-    foreign = sorted(given.keys() - set(predictor.options))
+    foreign = sorted(set(given) - set(predictor.options))
     if foreign:
         raise ConfigError(
             f"{foreign[0]}: the model of this checkpoint has no such option; it has {', '.join(predictor.options)}."
         )
-    output = Path(cfg.output).expanduser()
-    _check_free(files, output, predictor.endings, bool(cfg.overwrite))
-    _check_boxes(files, boxes)
-    failed: list[str] = []
-    for file in track(files, description="predicting", disable=len(files) == 1):
-        if isinstance(boxes, Mapping):
-            given["boxes"] = boxes.get(file.name, [])
-        elif boxes is not None:
-            given["boxes"] = boxes
-        try:
-            print(f"{file}: {_predicted(predictor, file, output, given)}")
-        except DataError as error:
-            failed.append(error.sentence)
-        except OSError as error:  # of writing
-            failed.append(f"{file}: its results cannot be written to {output} ({error.strerror}).")
-    if failed:
-        raise DataError("\n".join(failed))
+    return predictor
 
 
-def _predicted(predictor: Predictor, file: Path, output: Path, given: Mapping[str, Any]) -> str:
-    """Predict a file and write its results; returns what was found."""
+def _predict_each(
+    predictor: Predictor, files: Sequence[Path], output: Path, given: Mapping[str, Any], boxes: Any
+) -> dict[Path, str]:
+    """Predict files and write their results; returns why those that failed did."""
     from diffperc.inference.images import picture
 
-    pixels = picture(file)
-    result = predictor(pixels, **given)
-    output.mkdir(parents=True, exist_ok=True)
-    written = predictor.write(output / file.stem, pixels, result, given)
-    (height, width), bounded = predictor.preprocess.evaluation_size(pixels.shape[0], pixels.shape[1])
-    if bounded and predictor.preprocess.person_crop is None:
-        written += f" (reduced to {width}x{height} pixels before the prediction, by max_side)"
-    return "\n".join([written, *(f"note: images such as this one {fact}" for fact in image_facts(file))])
+    failed: dict[Path, str] = {}
+    # the next file is read, and the last result written, beside the prediction of this one
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        ahead = reader.submit(picture, files[0])
+        writing: Future[None] | None = None
+        for i, file in enumerate(track(files, description="predicting", disable=len(files) == 1)):
+            read = ahead
+            if i + 1 < len(files):
+                ahead = reader.submit(picture, files[i + 1])
+            options = dict(given)
+            if boxes is not None:
+                options["boxes"] = boxes.get(file.name, []) if isinstance(boxes, Mapping) else boxes
+            try:
+                pixels = read.result()
+                result = predictor(pixels, **options)
+            except DataError as error:
+                failed[file] = error.sentence
+                continue
+            if writing is not None:
+                writing.result()
+            writing = writer.submit(_write, predictor, file, output, result, failed)
+        if writing is not None:
+            writing.result()
+    return failed
 
 
-def _check_free(files: Sequence[Path], output: Path, endings: Sequence[str], overwrite: bool) -> None:
+def _write(
+    predictor: Predictor,
+    file: Path,
+    output: Path,
+    result: Result,
+    failed: dict[Path, str],
+) -> None:
+    """Write the results of a file and say what was found; why that is not possible goes to `failed`."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        written = listed(result.summary, result.write(output / file.stem))
+        (height, width), bounded = predictor.preprocess.evaluation_size(*result.image.shape[:2])
+        if bounded and predictor.preprocess.person_crop is None:
+            written += f" (reduced to {width}x{height} pixels before the prediction, by max_side)"
+        notes = [f"note: images such as this one {fact}" for fact in image_facts(file)]
+        print(f"{file}: " + "\n".join([written, *notes]))
+    except DataError as error:
+        failed[file] = error.sentence
+    except OSError as error:
+        failed[file] = f"{file}: its results cannot be written to {output} ({error.strerror})."
+
+
+def listed(summary: str, files: Sequence[Path]) -> str:
+    """A line: what was found, and the files, whose common beginning is written once."""
+    first, *others = files
+    return f"{summary} -> {', '.join([str(first), *(file.name for file in others)])}"
+
+
+def check_free(files: Sequence[Path], output: Path, endings: Sequence[str], overwrite: bool) -> None:
     """Raise a `DataError` if results would replace files, unless that is wanted."""
     present = {entry.name for entry in output.iterdir()} if output.is_dir() else set()
     replaced = [f"{file.stem}{ending}" for file in files for ending in endings if f"{file.stem}{ending}" in present]
@@ -130,14 +246,14 @@ def _check_free(files: Sequence[Path], output: Path, endings: Sequence[str], ove
         )
 
 
-def _check_boxes(files: Sequence[Path], boxes: Any) -> None:
+def check_boxes(files: Sequence[Path], boxes: Any) -> None:
     """Raise a `DataError` if boxes are given for images that are not predicted."""
     unknown = sorted(boxes.keys() - {file.name for file in files}) if isinstance(boxes, Mapping) else []
     if unknown:
         raise DataError(f"boxes: has boxes for {unknown[0]}, which is not among the {len(files)} images of input.")
 
 
-def _check_names(files: Sequence[Path]) -> None:
+def check_names(files: Sequence[Path]) -> None:
     """Raise a `DataError` if results of two files would have the same name, because only their suffixes differ."""
     first: dict[str, Path] = {}
     for file in files:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shlex
 import sys
@@ -13,29 +12,44 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from diffperc.checkpoints import check_fits, checkpoint_in, load, newest_sound, read_checkpoint, steps_of
+from diffperc.checkpoints import check_fits, load, read_checkpoint, steps_of
+from diffperc.commands.estimate import Estimate, described, estimated
+from diffperc.commands.former_runs import finished, resumed_from
+from diffperc.commands.run_results import complete, report_of, single_images, write_adapters
+from diffperc.config.differences import GROUPS
 from diffperc.config.nodes import nodes_of, with_absolute_paths
-from diffperc.config.run_folder import check_free, was_requeued
+from diffperc.config.run_folder import check_free
+from diffperc.cost.measure import resident_bytes
+from diffperc.data import PerceptionDataset
 from diffperc.data.diagnostics import SaidOnce
-from diffperc.engine.build import build_dataset, build_model, build_preprocess, build_protocol, build_task, task_class
-from diffperc.engine.callbacks import CostMonitor
+from diffperc.engine.build import (
+    build_dataset,
+    build_model,
+    build_preprocess,
+    build_protocol,
+    build_task,
+    task_class,
+)
+from diffperc.engine.callbacks import BEST, CostMonitor
 from diffperc.engine.datamodule import PerceptionData
-from diffperc.engine.device import accelerator
-from diffperc.engine.precision import allow_tf32, training_precision
+from diffperc.engine.device import accelerator, compile_network
+from diffperc.engine.precision import LARGE, allow_tf32, training_precision
 from diffperc.engine.trainer import build_trainer, check_trainer, log_hyperparameters, quiet_lightning
+from diffperc.engine.views import check_views, described_views, stored_latents
+from diffperc.errors import ConfigError
 from diffperc.inference.predictor import Predictor
 from diffperc.inspection.examine import examine_before_training, listed, sentences_cut
-from diffperc.models import LatentCache, parameter_counts
+from diffperc.models import LatentsInMemory, parameter_counts
+from diffperc.reports.environment import environment
 from diffperc.reports.summary import check_scores, print_summary, write_json
 from diffperc.tasks import PerceptionTask
 
 log = logging.getLogger(__name__)
-GROUPS = ("task", "strategy", "dataset", "backbone", "head")
-"""The groups whose choices are columns of tables of runs."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +83,7 @@ def train(cfg: DictConfig) -> float:
     command = shlex.join([Path(sys.executable).name, "-m", "diffperc.train", *sys.argv[1:]])
     folder = Path(hydra.runtime.output_dir)
     if hydra.mode == RunMode.MULTIRUN:
-        score = _finished(folder, command)
+        score = finished(folder, command)
         if score is not None:
             log.info("%s: is finished, and skipped", folder)
             return score
@@ -94,13 +108,14 @@ def train_run(
         callbacks: further callbacks of Lightning.
     """
     quiet_lightning()
-    start = time.monotonic()
+    start, libraries = time.monotonic(), resident_bytes()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     cfg = with_absolute_paths(cfg)
     check_trainer(cfg)
     build_protocol(cfg)
     preprocess = build_preprocess(cfg)
-    resumed = _resumed(cfg, folder)
+    check_views(cfg, preprocess)
+    resumed = resumed_from(cfg, folder)
     check_free(folder, resumed)
     diagnostics = SaidOnce()
     train_set, val_set = build_dataset(cfg, "train", diagnostics), build_dataset(cfg, "val", diagnostics)
@@ -129,29 +144,32 @@ def train_run(
         cfg.recipe.eval_batch_size,
         cfg.num_workers,
         cfg.seed,
+        cfg.views.count,
     )
-    task.model.keep_latents(LatentCache(int(cfg.keep_latents * 1e9)))
+    task.model.keep_latents(LatentsInMemory(int(cfg.keep_latents * 1e9)), stored_latents(cfg, len(train_set)))
     cost = CostMonitor()
+    needs = None
+    if cfg.images_at_once == "auto" or parameter_counts(model)[1] >= LARGE:
+        needs = _estimate(cfg, train_set, device, libraries)
+    if cfg.images_at_once == "auto" and needs is not None:
+        cfg.images_at_once = needs.batch
+        check_trainer(cfg)
     trainer = build_trainer(cfg, task, folder, cost, callbacks, len(train_set), first_step)
-    trainable, total = parameter_counts(task)
+    if cfg.compile:
+        compile_network(task.model, device)
     if trainer.is_global_zero:
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
         log_hyperparameters(trainer, cfg)
-        log.info(
-            "%s, %d training and %d validation images, %.2f M trainable of %.2f M parameters, %s, in %s",
-            train_set.info.name,
-            len(train_set),
-            len(val_set),
-            trainable / 1e6,
-            total / 1e6,
-            cfg.trainer.precision,
-            folder,
-        )
+        _announce(data, task, cfg, folder)
+        for line in [*described_views(cfg, len(train_set)), *([] if needs is None else described(needs, cfg))]:
+            log.info("%s", line)
         if resumed is not None:
             log.info("resuming from %s, after step %d", resumed, first_step)
             if not resumed.absolute().is_relative_to(folder.absolute()):
-                log.info("best.ckpt is chosen among the validations from here on; that of the former run stays there")
+                log.info(
+                    "the best weights are chosen among the validations from here on; that of the former run stays there"
+                )
         for line in listed(notes).splitlines():
             log.warning("note: %s", line)
     trainer.fit(task, data, ckpt_path=resumed, weights_only=True)
@@ -162,7 +180,7 @@ def train_run(
         )
         if resumed is not None and resumed.absolute() != checkpoint.absolute():
             trainer.save_checkpoint(checkpoint)
-    _complete(trainer, task, data, checkpoint)
+    complete(trainer, task, data, checkpoint)
     metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
     summary: dict[str, Any] = {}
     if trainer.is_global_zero:
@@ -171,66 +189,57 @@ def train_run(
             "classes": task.by_class,
             "baseline": task.baseline(train_set, val_set),
             "monitor": task.monitor[0],
+            "direction": task.monitor[1],
             "protocol": task.protocol.name,
             "steps": trainer.global_step,
             "choices": dict(choices),
             "seconds_per_step": cost.seconds_per_step,
             "peak_memory_gb": cost.peak_memory_gb,
-            "trainable_parameters": trainable,
+            "estimated_memory_gb": None if needs is None else needs.peak / 1e9,
+            "trainable_parameters": parameter_counts(task)[0],
             "checkpoint": str(checkpoint),
             "command": command,
             "seconds": round(time.monotonic() - start, 1),
+            "notes": notes,
+            "environment": environment(),
         }
         write_json(folder / "summary.json", summary)
+        if needs is not None:
+            log.info("peak memory %.2f GB, estimated %.2f GB", cost.peak_memory_gb, needs.peak / 1e9)
+    single_images(trainer, task, data, folder, cfg.report_images)
+    if trainer.is_global_zero:
+        report_of(folder, cfg)
+        write_adapters(task, checkpoint.with_name(BEST))
         print_summary(summary, val_set.info.name, len(val_set), folder)
     check_scores(metrics, summary.get("baseline", {}), task.monitor[0])
     return Run(folder, metrics, summary, _packages(cfg))
 
 
-def _complete(trainer: L.Trainer, task: PerceptionTask, data: PerceptionData, checkpoint: Path) -> None:
-    """Score the last weights, if no validation did, and write ``best.ckpt``, if none was as good.
+def _announce(data: PerceptionData, task: PerceptionTask, cfg: DictConfig, folder: Path) -> None:
+    """Say in a line what is trained."""
+    assert data.train is not None
+    trainable, total = parameter_counts(task)
+    log.info(
+        "%s, %d training and %d validation images, %.2f M trainable of %.2f M parameters, %s, in %s",
+        data.train.info.name,
+        len(data.train),
+        len(data.val),
+        trainable / 1e6,
+        total / 1e6,
+        cfg.trainer.precision,
+        folder,
+    )
 
-    Raises:
-        TrainingError: a checkpoint is not as new as it should be, because it could not be written.
-    """
-    if task.validated_step != trainer.global_step:
-        trainer.validate(task, data, verbose=False, weights_only=True)
-    best: Any = trainer.checkpoint_callback
-    # without a validation while training, an older run's best would be taken for this one's
-    if not best.best_model_path or best.check_monitor_top_k(trainer, trainer.callback_metrics.get(task.monitor[0])):
-        trainer.save_checkpoint(checkpoint.with_name("best.ckpt"))
-    io: Any = trainer.strategy.checkpoint_io
-    if io.problem is not None:
-        raise io.problem
 
-
-def _finished(folder: Path, command: str) -> float | None:
-    """The score of a sweep's job that ended well when the sweep was typed before; None: it is to be run."""
+def _estimate(cfg: DictConfig, train_set: PerceptionDataset, device: torch.device, libraries: int) -> Estimate | None:
+    """What training needs; None: the size of its images is not known before they are read."""
     try:
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        score, before = summary["metrics"][summary["monitor"]], summary["command"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return estimated(cfg, train_set.info, device, len(train_set), libraries)
+    except ConfigError as error:
+        if cfg.images_at_once == "auto":
+            raise
+        log.info("note: no estimate of memory. %s", error)
         return None
-    # how a job is begun says nothing of what it is; a score that is no number is null
-    is_same = [w for w in before.split() if not w.startswith("resume=")] == [
-        w for w in command.split() if not w.startswith("resume=")
-    ]
-    return float(score) if is_same and score is not None else None
-
-
-def _resumed(cfg: DictConfig, folder: Path) -> Path | None:
-    """The checkpoint from which the run resumes; None: it begins anew."""
-    # a job that SLURM has put into its queue again continues, whatever was typed
-    if cfg.resume == "auto" or was_requeued():
-        found = newest_sound(folder)
-        if found is None:
-            log.info("resume=auto: %s holds no checkpoint yet, the run begins", folder)
-        if found is not None or cfg.ckpt is None:
-            return found
-    if cfg.ckpt is None:
-        return None
-    path = Path(str(cfg.ckpt)).expanduser()
-    return (newest_sound(path) if path.is_dir() else None) or checkpoint_in(path, "last")
 
 
 def _packages(cfg: DictConfig) -> tuple[str, ...]:

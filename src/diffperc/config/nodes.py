@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 PATHS = (
     *("ckpt", "input", "output", "out", "root", "runs", "images", "pretrained", "classifier", "captioner", "captions"),
-    *("class_embeddings", "text_encoder", "keypoints", "annotations", "detections", "dir"),
+    *("class_embeddings", "text_encoder", "keypoints", "annotations", "detections", "dir", "detector", "run"),
 )
 """Last parts of keys whose value is a path; some may also be the name of something else, such as of a hub repository."""
 

@@ -81,7 +81,7 @@ def check_free(folder: Path, resumed: Path | None = None) -> None:
         ConfigError: it holds checkpoints, and the run does not resume from one of them.
     """
     checkpoints = folder / "checkpoints"
-    held = sorted(checkpoints.glob("*.ckpt"))
+    held = [*sorted(checkpoints.glob("best.safetensors")), *sorted(checkpoints.glob("*.ckpt"))]
     if held and not (resumed is not None and resumed.absolute().is_relative_to(checkpoints.absolute())):
         raise ConfigError(
             f"{folder}: holds another run, whose {held[-1].name} would be overwritten; choose another folder, or resume "

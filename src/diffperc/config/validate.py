@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 
 from hydra.utils import get_object
@@ -26,17 +27,33 @@ _OrMinusOne = Annotated[int, Range(1, also=-1)]
 # numbers that belong to no class of ours
 OWN_KEYS: dict[str, Any] = {
     "seed": _Seed | None,
-    "num_workers": WholeNumber,
+    "num_workers": WholeNumber | Literal["auto"],
     "eval_batch_size": Count | None,
     "precision": Literal["auto", "32-true", "bf16-true", "16-true", "64-true", "bf16-mixed", "16-mixed"] | None,
     "optimize": bool,
+    "compile": bool,
     "keep_latents": Annotated[float, Range(0, 1e6)],
+    "views.count": Count | None,
+    "views.folder": Annotated[str | None, OnlyWith("count")],
+    "views.limit": Annotated[float, Range(0, 1e6), OnlyWith("count")],
     "batch_size": Count,
+    "train_images": Count | None,
+    "image_size": tuple[Count, Count] | None,
     "rounds": Count,
     "training": bool,
     "reference": str | None,
     "trust": Sequence[str],
+    "leave_out": WholeNumber,
+    "video": bool,
+    "smooth": Annotated[float, Range(0, 1, below=True)] | None,
+    "fps": Positive | None,
+    "detector_score": Annotated[float, Range(0, 1)] | None,
+    "port": Annotated[int, Range(1, 65535)] | None,
+    "report_images": WholeNumber,
     "ema_decay": Annotated[float, Range(0, 1, below=True)] | None,
+    "images_at_once": Count | Literal["auto"] | None,
+    "gpu_memory": Positive | None,
+    "step_in_backward": bool,
     "resume": Literal["auto"] | None,
     "checkpoint.every_minutes": Positive | None,
     "checkpoint.on_failed_write": Literal["continue", "stop"],
@@ -192,7 +209,11 @@ def _node_problems(path: str, node: Mapping[str, Any], written: Mapping[str, Any
     try:
         signature = signature_of(get_object(target))
     except Exception as error:  # hydra wraps whatever importing raised
-        return [f"{path}: '{target}' cannot be imported ({str(error).splitlines()[-1]})"]
+        root = target.partition(".")[0]
+        missing = (
+            "; pip install 'diffperc[memory]'" if root in ("bitsandbytes", "optimi") and not find_spec(root) else ""
+        )
+        return [f"{path}: '{target}' cannot be imported ({str(error).splitlines()[-1]}){missing}"]
     problems = []
     for key in [key for key in node if key not in _HYDRA_KEYS]:
         # what points to another key is wrong there
@@ -228,10 +249,10 @@ def _without_effect(content: Any, overrides: Sequence[str]) -> list[str]:
     for key in typed_keys(overrides):
         path, _, name = key.rpartition(".")
         node = nodes.get(path)
-        if not (isinstance(node, dict) and "_target_" in node and name in node):
+        if not (isinstance(node, dict) and name in node and ("_target_" in node or key in OWN_KEYS)):
             continue
         try:
-            annotation = signature_of(get_object(node["_target_"])).parameters[name].annotation
+            annotation = OWN_KEYS.get(key) or signature_of(get_object(node["_target_"])).parameters[name].annotation
         except Exception:  # a wrong class or argument is reported with all other problems
             continue
         for other in getattr(annotation, "__metadata__", ()):

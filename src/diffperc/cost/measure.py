@@ -76,6 +76,11 @@ def _start_of_peak(device: torch.device) -> int:
         return torch.cuda.memory_allocated(device)
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return resident_bytes()
+
+
+def resident_bytes() -> int:
+    """Memory of this process; 0 where the operating system does not report it."""
     return _status("VmRSS")
 
 

@@ -30,15 +30,25 @@ class SeededSampler(Sampler[Draw]):
         rank, world: this process and their number.
         multiple: an epoch of shuffled samples ends with its last whole group of this many, such as those of one optimiser
             step; what is left over differs in every epoch.
+        views: different seeds of an image, which follow each other from epoch to epoch; None: a new one in every epoch.
 
     Attributes:
         epoch: of which the next iteration is.
         position: the number of samples of that epoch, over all processes, before which the next iteration begins.
     """
 
-    def __init__(self, length: int, seed: int, shuffle: bool, rank: int = 0, world: int = 1, multiple: int = 1) -> None:
+    def __init__(
+        self,
+        length: int,
+        seed: int,
+        shuffle: bool,
+        rank: int = 0,
+        world: int = 1,
+        multiple: int = 1,
+        views: int | None = None,
+    ) -> None:
         self.length, self.seed, self.shuffle, self.rank, self.world = length, seed, shuffle, rank, world
-        self.multiple = multiple
+        self.multiple, self.views = multiple, views
         self.epoch = self.position = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -53,6 +63,9 @@ class SeededSampler(Sampler[Draw]):
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(self.length, generator=generator)
         seeds = torch.randint(2**31 - 1, (self.length,), generator=generator)
+        if self.views is not None:
+            view = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch % self.views)
+            seeds = torch.randint(2**31 - 1, (self.length,), generator=view)[order]
         for i in range(self.position + self.rank, len(self) * self.world, self.world):
             yield Draw(int(order[i]), int(seeds[i]))
 

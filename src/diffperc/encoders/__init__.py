@@ -2,7 +2,7 @@
 
 from diffperc.encoders.clip_image import ClipImageEncoder
 from diffperc.encoders.clip_text import ExpressionEncoder, TextEncoder, TextEncoding, text_encoder_at
-from diffperc.encoders.prompts import imagenet_templates, name_embeddings
+from diffperc.encoders.prompts import cache_folder, imagenet_templates, name_embeddings
 from diffperc.encoders.tokenizer import (
     OPENAI_TOKENS,
     check_tokenizer,
@@ -19,6 +19,7 @@ __all__ = [
     "ExpressionEncoder",
     "TextEncoder",
     "TextEncoding",
+    "cache_folder",
     "check_tokenizer",
     "clip_tokenizer",
     "imagenet_templates",

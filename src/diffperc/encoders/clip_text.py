@@ -95,6 +95,17 @@ class ExpressionEncoder(nn.Module):
         counts = self._encoder.tokenizer(list(sentences), truncation=False, verbose=False)["input_ids"]
         return [sentence for sentence, ids in zip(sentences, counts, strict=True) if len(ids) > self.length]
 
+    def words(self, sentence: str) -> tuple[str, ...]:
+        """The word that each of the `length` tokens belongs to: empty for padding, ``(start)`` and ``(end)``."""
+        tokenizer = self._encoder.tokenizer
+        found = tokenizer([sentence], truncation=True, max_length=self.length, return_offsets_mapping=True)
+        words: list[str] = []
+        for i, (begin, end) in zip(found.word_ids(0), found["offset_mapping"][0], strict=True):
+            pieces = [found.token_to_chars(0, j) for j, other in enumerate(found.word_ids(0)) if other == i]
+            words.append(sentence[pieces[0].start : pieces[-1].end] if i is not None and end > begin else "")
+        words[0], words[-1] = "(start)", "(end)"
+        return (*words, *[""] * (self.length - len(words)))
+
     def forward(self, sentences: Sequence[str]) -> Tensor:
         """B sentences to tokens (B, `length`, D), without gradient."""
         return self._encoder.encode(sentences, self.length).tokens
@@ -156,7 +167,9 @@ def text_encoder_at(where: str, key: str, width: int) -> TextEncoder:
 
 def describe_text_encoder(encoder: TextEncoder, arch: Architecture) -> None:
     """Put into an architecture what `empty_text_encoder` needs: a checkpoint rebuilds the encoder without its folder."""
-    arch["text_encoder"] = encoder.model.config.to_dict()
+    values = encoder.model.config.to_dict()
+    values.pop("_name_or_path", None)  # where it was on this machine is nobody's business
+    arch["text_encoder"] = values
     _describe_tokenizer(encoder.tokenizer, arch)
 
 

@@ -55,7 +55,7 @@ def name_embeddings(
 
 
 def cache_folder() -> Path:
-    """Where computed text vectors are kept: ``DIFFPERC_CACHE``, or the user's cache folder."""
+    """Where what is computed once is kept: ``DIFFPERC_CACHE``, or the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     return Path(os.environ.get("DIFFPERC_CACHE", f"{base}/diffperc")).expanduser()
 

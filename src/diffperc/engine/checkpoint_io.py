@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 
 from diffperc.errors import TrainingError, WeightsError, first_line
 from diffperc.weights.read import check_finite
+from diffperc.weights.write import write_safetensors
 
 PART = ".part"
 """The end of the name of a checkpoint that is being written."""
@@ -50,7 +52,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             check_finite(checkpoint["state_dict"], str(target))
             target.parent.mkdir(parents=True, exist_ok=True)
             with part.open("wb") as file:
-                torch.save(checkpoint, file)
+                _write(checkpoint, target, file)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(part, target)
@@ -72,8 +74,18 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             print(f"warning: {self.problems[target]}", flush=True)
 
 
+def _write(checkpoint: dict[str, Any], target: Path, file: BinaryIO) -> None:
+    """Everything; or, into a ``.safetensors`` file, what predictions need: the weights and what is known of their model."""
+    if target.suffix == ".safetensors":
+        about = {"diffperc": json.dumps(checkpoint["diffperc"]), "global_step": str(checkpoint["global_step"])}
+        write_safetensors(file, checkpoint["state_dict"], about)
+    else:
+        torch.save(checkpoint, file)
+
+
 def _what_remains(target: Path) -> str:
-    kept = sorted(file.name for file in target.parent.glob("*.ckpt")) if target.parent.is_dir() else []
+    kinds = (".ckpt", ".safetensors")
+    kept = sorted(f.name for f in target.parent.iterdir() if f.suffix in kinds) if target.parent.is_dir() else []
     return f"What was written before is kept: {', '.join(kept)}." if kept else "Nothing was written before."
 
 

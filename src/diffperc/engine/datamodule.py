@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from typing import Any
 
 import cv2
 import lightning as L
+import numpy as np
 from lightning.pytorch.accelerators import CUDAAccelerator
+from torch.utils.data import DataLoader
 
-from diffperc.data import PerceptionDataset, PreparedDataset, ResumableLoader, SeededSampler, collate
+from diffperc.data import Draw, PerceptionDataset, PreparedDataset, ResumableLoader, SeededSampler, collate
 from diffperc.errors import ConfigError
 from diffperc.preprocessing import Preprocess
 from diffperc.types import Protocol, Target
 
 _SECONDS_AFTER_SIGTERM = 20
+_MOST_WORKERS = 8
+
+
+def loader_processes(wanted: int | str, processes: int = 1) -> int:
+    """The number of loader processes: as wanted, or with ``auto`` one per core that is left, at least 1 and at most 8.
+
+    Args:
+        wanted: a number, or ``auto``.
+        processes: of the training that share the cores of this machine.
+    """
+    if wanted != "auto":
+        return int(wanted)
+    # of this process: a container or a scheduler may allow fewer than there are
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(max(1, cores // processes - 1), _MOST_WORKERS)
 
 
 def start_worker(_: int) -> None:
@@ -37,8 +56,9 @@ class PerceptionData(L.LightningDataModule):
         protocol: by which the task is evaluated.
         batch_size: images per optimiser step, over all processes and accumulated batches, as recipes are published.
         eval_batch_size: images per batch and process in evaluation where all have one size; otherwise 1.
-        num_workers: loader processes of each process; 0 loads in the training process.
+        num_workers: loader processes of each process, see `loader_processes`; 0 loads in the training process.
         seed: of the order of samples and the augmentation.
+        views: of each training image, see `SeededSampler`.
 
     Attributes:
         start: where training begins, as `ResumableLoader.state_dict` gives it; empty: at the beginning.
@@ -53,14 +73,15 @@ class PerceptionData(L.LightningDataModule):
         protocol: Protocol,
         batch_size: int,
         eval_batch_size: int,
-        num_workers: int,
+        num_workers: int | str,
         seed: int,
+        views: int | None = None,
     ) -> None:
         super().__init__()
         self.train, self.val = train, val
         self.preprocess, self.target, self.protocol = preprocess, target, protocol
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.num_workers, self.seed = num_workers, seed
+        self.num_workers, self.seed, self.views = num_workers, seed, views
         self.start: dict[str, int] = {}
 
     def train_dataloader(self) -> ResumableLoader:
@@ -88,6 +109,7 @@ class PerceptionData(L.LightningDataModule):
         return {
             "seed": self.seed,
             "batch_size": self.batch_size,
+            "views": self.views or 0,
             "samples": 0 if self.train is None else len(self.train),
         }
 
@@ -100,6 +122,12 @@ class PerceptionData(L.LightningDataModule):
     def val_dataloader(self) -> ResumableLoader:
         """Every validation image once, over all processes."""
         return self.loader(self.val, self._val_batch_size(), training=False)
+
+    def some_val_images(self, count: int) -> DataLoader[Any]:
+        """Up to `count` validation samples, evenly spread, one at a time and the same in all processes."""
+        chosen = np.linspace(0, len(self.val) - 1, min(count, len(self.val))).round().astype(int).tolist()
+        prepared = PreparedDataset(self.val, self.preprocess, self.target, self.protocol.resizes_target)
+        return DataLoader(prepared, batch_size=1, sampler=[Draw(i, i) for i in chosen], collate_fn=collate)
 
     def shared_val_batches(self) -> int:
         """Validation batches that every process has at least."""
@@ -117,21 +145,29 @@ class PerceptionData(L.LightningDataModule):
 
     def loader(self, dataset: PerceptionDataset, batch_size: int, training: bool) -> ResumableLoader:
         """Batches of this process, `batch_size` samples each."""
-        rank, world, on_cuda = 0, 1, False
+        rank, world, local, on_cuda = 0, 1, 1, False
         if self.trainer is not None:
             rank, world = self.trainer.global_rank, self.trainer.world_size
+            local = world // self.trainer.num_nodes
             on_cuda = isinstance(self.trainer.accelerator, CUDAAccelerator)
+        workers = loader_processes(self.num_workers, local)
         prepared = PreparedDataset(dataset, self.preprocess, self.target, self.protocol.resizes_target)
         return ResumableLoader(
             prepared,
             batch_size=batch_size,
             sampler=SeededSampler(
-                len(prepared), self.seed, training, rank, world, multiple=self.batch_size if training else 1
+                len(prepared),
+                self.seed,
+                training,
+                rank,
+                world,
+                multiple=self.batch_size if training else 1,
+                views=self.views,
             ),
-            num_workers=self.num_workers,
+            num_workers=workers,
             collate_fn=collate,
             drop_last=training,
             pin_memory=on_cuda,
-            persistent_workers=self.num_workers > 0,
+            persistent_workers=workers > 0,
             worker_init_fn=start_worker,
         )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from importlib.util import find_spec
 from typing import Any
 
 import torch
+from torch import nn
 
 from diffperc.errors import ConfigError, did_you_mean
 
+_BYTES_PER_PIXEL = 10_000
+"""Of activations at Stable Diffusion's size in float32, twice what was measured (docs/performance.md)."""
 _KINDS = ("auto", "cpu", "cuda", "mps")
 
 
@@ -33,6 +39,30 @@ def find_device(name: str | torch.device) -> torch.device:
     if kind == "cuda" and (device.index or 0) >= gpus["cuda"]:
         raise ConfigError(f"device={name}: this machine has {gpus['cuda']} GPUs, counted from 0.")
     return device
+
+
+def pixels_at_once(device: torch.device) -> int:
+    """How many pixels of images go through a network together: on a GPU what half of its free memory holds; 0: not known."""
+    if device.type != "cuda":
+        return 0
+    return torch.cuda.mem_get_info(device)[0] // 2 // _BYTES_PER_PIXEL
+
+
+def compile_network(network: nn.Module, device: torch.device) -> None:
+    """Let torch compile a network when it is first run, which takes minutes, and again for images of another size.
+
+    Args:
+        network: changed in place; its weights keep their names.
+        device: on which it runs.
+
+    Raises:
+        ConfigError: this machine has nothing to compile with.
+    """
+    if device.type == "cuda" and find_spec("triton") is None:
+        raise ConfigError("compile=true: needs triton, which is not installed; pip install triton, or leave it out.")
+    if device.type == "cpu" and shutil.which(os.environ.get("CXX", "g++")) is None:
+        raise ConfigError("compile=true: needs a C++ compiler, and g++ is not installed (or set CXX); leave it out.")
+    network.compile()
 
 
 def accelerator(name: str) -> torch.device:

@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 TRUE = ("bf16-true", "16-true", "64-true")
 DTYPES = {"32-true": torch.float32, "bf16-true": torch.bfloat16, "16-true": torch.float16, "64-true": torch.float64}
 KNOWN = (*DTYPES, "bf16-mixed", "16-mixed", "32")
-_LARGE = 100_000_000  # parameters; the bundled small model gains nothing from bfloat16 on a CPU
+LARGE = 100_000_000
+"""Parameters of a network whose cost matters; the bundled small model gains nothing from bfloat16 on a CPU."""
 _WORTH_IT = 1.2
 
 
@@ -70,7 +71,7 @@ def allow_tf32() -> None:
 def _gains_from_bf16(device: torch.device, parameters: int | None) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    is_large = parameters is None or parameters >= _LARGE
+    is_large = parameters is None or parameters >= LARGE
     return device.type == "cpu" and is_large and speed_of_bf16() > _WORTH_IT
 
 

@@ -14,10 +14,12 @@ from typing import Any
 import lightning as L
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import LearningRateMonitor
 from omegaconf import DictConfig, OmegaConf
 
 from diffperc.engine.callbacks import (
+    LAST,
+    BestAndLast,
     Checkpointing,
     CostMonitor,
     EndAtOnce,
@@ -26,6 +28,7 @@ from diffperc.engine.callbacks import (
     Figures,
     PlainProgress,
     RichProgress,
+    StepInBackward,
     WeightAverage,
 )
 from diffperc.engine.checkpoint_io import AtomicCheckpointIO
@@ -47,7 +50,7 @@ def build_trainer(
     """The configured Trainer with our callbacks and loggers, which all write below `folder`.
 
     Args:
-        cfg: nodes ``trainer``, ``callbacks``, ``checkpoint``, ``logger``, ``ema_decay``.
+        cfg: nodes ``trainer``, ``callbacks``, ``checkpoint``, ``logger``, ``ema_decay``, ``step_in_backward``.
         task: whose metric chooses the best checkpoint.
         folder: of the run.
         cost: the callback whose numbers the summary reads.
@@ -61,19 +64,15 @@ def build_trainer(
     metric, mode = task.monitor
     checkpoints = Path(os.path.realpath(folder)) / "checkpoints"
     io = AtomicCheckpointIO()
-    best = ModelCheckpoint(
-        checkpoints,
-        "best",
-        monitor=metric,
-        mode=mode,
-        save_last=True,
-        enable_version_counter=False,
-        # as soon as there is a score: at the end of an epoch too, other callbacks may take their time first
-        save_on_train_epoch_end=False,
-    )
     own: list[L.Callback] = [
-        best,
-        Checkpointing(checkpoints / "last.ckpt", io, cfg.checkpoint.every_minutes, cfg.checkpoint.on_failed_write),
+        BestAndLast(checkpoints, metric, mode),
+        Checkpointing(
+            checkpoints / LAST,
+            io,
+            cfg.checkpoint.every_minutes,
+            cfg.checkpoint.on_failed_write,
+            cfg.step_in_backward,
+        ),
         ExactResume(),
         EndAtOnce(),
         EndTogether(),
@@ -84,6 +83,8 @@ def build_trainer(
     ]
     if cfg.ema_decay is not None:
         own.append(WeightAverage(decay=cfg.ema_decay))
+    if cfg.step_in_backward:
+        own.append(StepInBackward())
     for node in filter(None, (cfg.get("callbacks") or {}).values()):
         built = instantiate(node, _convert_="all")
         # a callback with _partial_: true monitors the task's metric
@@ -135,10 +136,24 @@ def log_hyperparameters(trainer: L.Trainer, cfg: DictConfig) -> None:
 def check_trainer(cfg: DictConfig) -> None:
     """Check that Lightning takes the options of the Trainer, before data and weights are read.
 
+    Sets the number of accumulated batches, where `images_at_once` is a number.
+
     Raises:
-        ConfigError: it does not take them on this machine.
+        ConfigError: it does not take them on this machine, or a step cannot be made of such batches.
     """
-    checked_trainer(_configured(cfg), logger=False, enable_progress_bar=False)
+    trainer = checked_trainer(_configured(cfg), logger=False, enable_progress_bar=False)
+    if cfg.images_at_once in (None, "auto"):
+        return
+    if cfg.trainer.accumulate_grad_batches != 1:
+        raise ConfigError("images_at_once and trainer.accumulate_grad_batches say the same; set one of them.")
+    size, processes = cfg.recipe.batch_size, trainer.num_devices * trainer.num_nodes
+    together = min(cfg.images_at_once * processes, size)
+    if size % together:
+        raise ConfigError(
+            f"recipe.batch_size is {size} images per optimiser step, which {processes} processes x images_at_once="
+            f"{cfg.images_at_once} do not divide; take a multiple of {together}, or another images_at_once."
+        )
+    cfg.trainer.accumulate_grad_batches = size // together
 
 
 def _configured(cfg: DictConfig) -> Callable[..., L.Trainer]:

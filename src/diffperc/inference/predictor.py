@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from diffperc.errors import CheckpointError, ConfigError, did_you_mean
 from diffperc.inference.images import Image, images_of, picture
-from diffperc.models import PerceptionModel
+from diffperc.inference.result import Result
+from diffperc.models import Observation, PerceptionModel, attention_by_name
 from diffperc.preprocessing import Preprocess, image_tensor
 from diffperc.types import Batch, DatasetInfo, Picture, Protocol
+from diffperc.visualization.colours import Scale
+from diffperc.visualization.images import image_of
+from diffperc.visualization.maps import heat
 
-_TEXTS = ("caption", "expression", "scene")
+_TEXTS = ("caption", "detector", "expression", "scene")
 
 
 class Predictor(ABC):
@@ -31,11 +36,13 @@ class Predictor(ABC):
 
     Attributes:
         options: keyword arguments of a call, which `predict` offers as keys.
-        endings: of the files that `write` makes, behind the stem.
+        result: what a call returns.
+        change_unit: of `change`.
     """
 
     options: ClassVar[tuple[str, ...]] = ("flip", "caption")
-    endings: ClassVar[tuple[str, ...]] = ()
+    result: ClassVar[type[Result]]
+    change_unit: ClassVar[str] = ""
 
     def __init__(self, model: PerceptionModel, info: DatasetInfo, protocol: Any, preprocess: Preprocess) -> None:
         self.model, self.info, self.protocol, self.preprocess = model.eval(), info, protocol, preprocess
@@ -73,20 +80,6 @@ class Predictor(ABC):
             if name == "flip" and not isinstance(value, bool | None):
                 raise ConfigError(f"flip: must be true, false or null, found {value!r}.")
 
-    @abstractmethod
-    def write(self, stem: Path, image: Picture, result: Any, given: Mapping[str, Any] | None = None) -> str:
-        """Write a result to files that begin with `stem`.
-
-        Args:
-            stem: path without ending.
-            image: (H, W, 3) that was predicted.
-            result: what the call returned.
-            given: the options of the call, such as its expression.
-
-        Returns:
-            What was found and the names of the files, for a message.
-        """
-
     @property
     def device(self) -> torch.device:
         """Where the model is."""
@@ -97,8 +90,54 @@ class Predictor(ABC):
         """The precision of the model's weights."""
         return next(self.model.parameters()).dtype
 
-    def batch(self, pixels: Picture, caption: str | None = None, scene: str | None = None) -> Batch:
+    @torch.inference_mode()
+    def observe(self, image: Image, without: Collection[int] = (), **options: Any) -> tuple[Batch, Observation]:
+        """The image as the network sees it, without windows or mirror images, and what it computes on its way.
+
+        Args:
+            image: one image, as for a call.
+            without: tokens that are made to say nothing, see `ObservedBackbone`.
+            options: of a call; those of averaging are not read.
+        """
+        self._check(options)
+        batch = self.batch(picture(image), **options)
+        return batch, self.model.observe(batch, without)
+
+    def features(self, image: Image, **options: Any) -> dict[int, NDArray[np.float32]]:
+        """The UNet's features in its last pass.
+
+        Args:
+            image, options: as for a call.
+
+        Returns:
+            By stride in pixels of the image that the network sees, (C, h, w); empty for a strategy without a UNet.
+        """
+        batch, seen = self.observe(image, **options)
+        if not seen.passes:
+            return {}
+        features = self.model.fit.restore(seen.passes[-1].features, batch.size)
+        return dict(zip(features.spec.strides, (m[0].float().cpu().numpy() for m in features.maps), strict=True))
+
+    def attention(self, image: Image, **options: Any) -> dict[int, dict[str, NDArray[np.float32]]]:
+        """Where the image attends to each token in the UNet's last pass: probabilities, averaged over heads and layers.
+
+        Args:
+            image, options: as for a call.
+
+        Returns:
+            By stride in pixels of the image that the network sees and by the name of the token, such as a class or a word
+            of the expression, (h, w) in [0, 1]. Pieces of one word are added up; padding is left out.
+        """
+        batch, seen = self.observe(image, **options)
+        return attention_by_name(self.model, batch, seen) if seen.passes else {}
+
+    def batch(self, pixels: Picture, caption: str | None = None, scene: str | None = None, **options: Any) -> Batch:
         """The image as the network sees it, with its caption and its scene label if there are any.
+
+        Args:
+            pixels: (H, W, 3) uint8 RGB.
+            caption, scene: see `predict`.
+            options: others of `predict`, which do not change what the network sees.
 
         Raises:
             ConfigError: the data set has no such label.
@@ -120,6 +159,20 @@ class Predictor(ABC):
                 "checkpoint."
             )
         return dense
+
+    def draw(self, batch: Batch, dense: Tensor) -> Picture:
+        """The network's output for the first image of a batch, at the image's size; by default its largest channel.
+
+        Args:
+            batch: see `batch`.
+            dense: (B, K, h, w), see `Prediction.dense`.
+        """
+        values = dense[0].amax(0).float().cpu().numpy()
+        return heat(image_of(batch, 0), values, Scale(float(values.min()), float(values.max())))
+
+    def change(self, dense: Tensor, other: Tensor) -> Tensor:
+        """How much two outputs of the network (B, K, h, w) differ, (B, h, w) in `change_unit`; by default as they are."""
+        return (dense - other).abs().amax(1)
 
     def _scene_index(self, name: str | None) -> int:
         """The index of a scene label; -1 for None, unknown."""

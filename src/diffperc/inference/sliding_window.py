@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from torch import Tensor
 
@@ -30,7 +29,34 @@ def window_starts(length: int, size: int, count: int) -> list[int]:
     return starts if starts[-1] + size == length else [*starts, length - size]
 
 
-def predict_whole(predict: Predict, batch: Batch, windows: int = 1, flip: bool = False) -> Tensor:
+def predict_each(predict: Predict, batch: Batch, images: Iterable[Tensor], pixels: int = 0) -> Iterator[Tensor]:
+    """Predict several views of the images of a batch.
+
+    Args:
+        predict: a batch (B, 3, h, w) to (B, K, h, w).
+        batch: the images, with what else is known of each.
+        images: views of all of them, (B, 3, h, w), of one size.
+        pixels: views of at most so many pixels go through the network together; 0: each alone.
+
+    Returns:
+        (B, K, h, w) of each view, in their order.
+    """
+    group: list[Tensor] = []
+    for image in images:
+        if group and (len(group) + 1) * len(image) * image.shape[-2] * image.shape[-1] > pixels:
+            yield from _together(predict, batch, group)
+            group = []
+        group.append(image)
+    yield from _together(predict, batch, group)
+
+
+def _together(predict: Predict, batch: Batch, images: Sequence[Tensor]) -> Sequence[Tensor]:
+    if len(images) == 1:
+        return [predict(batch.with_views(images))]
+    return predict(batch.with_views(images)).chunk(len(images))
+
+
+def predict_whole(predict: Predict, batch: Batch, windows: int = 1, flip: bool = False, pixels: int = 0) -> Tensor:
     """Predict an image as the mean over square windows along its longer side, and over the image and its mirror image.
 
     Args:
@@ -38,13 +64,14 @@ def predict_whole(predict: Predict, batch: Batch, windows: int = 1, flip: bool =
         batch: images of any size.
         windows: number of windows; with 1, or if the image is square, the whole image is predicted at once.
         flip: average with the mirrored prediction of the mirrored image.
+        pixels: see `predict_each`.
 
     Returns:
         (B, K, H, W).
     """
     height, width = batch.image.shape[-2:]
     if windows == 1 or height == width:
-        return _mirrored(predict, batch, flip)
+        return next(_mirrored(predict, batch, [batch.image], flip, pixels))
     size, length = min(height, width), max(height, width)
     axis = -1 if width > height else -2
     starts = window_starts(length, size, windows)
@@ -52,14 +79,25 @@ def predict_whole(predict: Predict, batch: Batch, windows: int = 1, flip: bool =
     if len(starts) > 2 and starts[-1] - starts[-2] != starts[1]:
         # an extra window at the end counts only for the pixels that no other window covers
         counted[-1] = starts[-2] + size
-    mean = _Mean(batch)
-    for start, first in zip(starts, counted, strict=True):
-        window = batch.image.narrow(axis, start, size)
-        dense = _mirrored(predict, _with_image(batch, window), flip)
+    mean = _Mean(batch.image)
+    parts = [batch.image.narrow(axis, start, size) for start in starts]
+    found = _mirrored(predict, batch, parts, flip, pixels)
+    for start, first, dense in zip(starts, counted, found, strict=True):
         corner = [0, 0]
         corner[axis] = first
         mean.add(dense.narrow(axis, first - start, start + size - first), corner[0], corner[1])
     return mean.compute()
+
+
+def _mirrored(predict: Predict, batch: Batch, images: Sequence[Tensor], flip: bool, pixels: int) -> Iterator[Tensor]:
+    """Predictions of views, each averaged with that of its mirror image."""
+    if not flip:
+        yield from predict_each(predict, batch, images, pixels)
+        return
+    both = (view for image in images for view in (image, image.flip(-1)))
+    found = predict_each(predict, batch, both, pixels)
+    for plain, mirrored in zip(found, found, strict=True):
+        yield (plain + mirrored.flip(-1)) / 2
 
 
 def predict_probabilities(
@@ -70,6 +108,7 @@ def predict_probabilities(
     stride: int | None = None,
     ratios: Sequence[float] = (1.0,),
     flip: bool = False,
+    pixels: int = 0,
 ) -> Tensor:
     """Class probabilities, averaged over scales and mirror images.
 
@@ -84,6 +123,7 @@ def predict_probabilities(
         stride: pixels from one window to the next; None: the side of a window.
         ratios: factors by which the image is resized.
         flip: average with the mirrored prediction of the mirrored image.
+        pixels: see `predict_each`.
 
     Returns:
         (B, K, H, W), summing to 1 over K.
@@ -92,37 +132,35 @@ def predict_probabilities(
     for ratio in ratios:
         scaled = [max(1, round(side * ratio)) for side in batch.image.shape[-2:]]
         image = resize_bilinear(batch.image, scaled)
-        total = total + _probabilities(predict, _with_image(batch, image), size, window, stride)
-        if flip:
-            mirrored = _probabilities(predict, _with_image(batch, image.flip(-1)), size, window, stride)
-            total = total + mirrored.flip(-1)
+        images = [image, image.flip(-1)] if flip else [image]
+        for i, logits in enumerate(_slide(predict, batch, images, window, stride or window, pixels)):
+            probabilities = resize_bilinear(logits, size).float().softmax(1)
+            total = total + (probabilities.flip(-1) if i else probabilities)
     return total / (len(ratios) * (2 if flip else 1))
 
 
-def _probabilities(
-    predict: Predict, batch: Batch, size: tuple[int, int], window: int | None, stride: int | None
-) -> Tensor:
-    logits = predict(batch) if window is None else _slide(predict, batch, window, stride or window)
-    return resize_bilinear(logits, size).float().softmax(1)
-
-
-def _slide(predict: Predict, batch: Batch, window: int, stride: int) -> Tensor:
-    """Logits of an image by windows; the last window of a row or column is moved back to the border."""
-    height, width = batch.image.shape[-2:]
-    tall, wide = min(window, height), min(window, width)
-    tops, lefts = _starts(height, tall, min(stride, tall)), _starts(width, wide, min(stride, wide))
-    mean = _Mean(batch)
-    for top, left in itertools.product(tops, lefts):
-        part = batch.image[..., top : top + tall, left : left + wide]
-        mean.add(predict(_with_image(batch, part)), top, left)
-    return mean.compute()
+def _slide(
+    predict: Predict, batch: Batch, images: Sequence[Tensor], window: int | None, stride: int | None, pixels: int
+) -> Iterator[Tensor]:
+    """Logits of views of one size by windows; the last window of a row or column is moved back to the border."""
+    height, width = images[0].shape[-2:]
+    tall, wide = min(window or height, height), min(window or width, width)
+    tops, lefts = _starts(height, tall, min(stride or tall, tall)), _starts(width, wide, min(stride or wide, wide))
+    corners = list(itertools.product(tops, lefts))
+    parts = (image[..., y : y + tall, x : x + wide] for image in images for y, x in corners)
+    found = predict_each(predict, batch, parts, pixels)
+    for _ in images:
+        mean = _Mean(images[0])
+        for top, left in corners:
+            mean.add(next(found), top, left)
+        yield mean.compute()
 
 
 class _Mean:
     """The mean of predictions for parts of an image, at each pixel over the parts that cover it."""
 
-    def __init__(self, batch: Batch) -> None:
-        self.count = batch.image.new_zeros(batch.image.shape[-2:])
+    def __init__(self, image: Tensor) -> None:
+        self.count = image.new_zeros(image.shape[-2:])
         self.total: Tensor | None = None
 
     def add(self, dense: Tensor, top: int, left: int) -> None:
@@ -142,14 +180,3 @@ class _Mean:
 def _starts(length: int, size: int, stride: int) -> list[int]:
     steps = math.ceil((length - size) / stride) + 1
     return [min(i * stride, length - size) for i in range(steps)]
-
-
-def _with_image(batch: Batch, image: Tensor) -> Batch:
-    return dataclasses.replace(batch, image=image, targets={})
-
-
-def _mirrored(predict: Predict, batch: Batch, flip: bool) -> Tensor:
-    dense = predict(batch)
-    if not flip:
-        return dense
-    return (dense + predict(_with_image(batch, batch.image.flip(-1))).flip(-1)) / 2

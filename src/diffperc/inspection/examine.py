@@ -16,6 +16,7 @@ from diffperc.engine.datamodule import start_worker
 from diffperc.errors import DataError
 from diffperc.inspection.statistics import Measured, MeasuredDataset, Summary
 from diffperc.inspection.twins import near_twins
+from diffperc.reports.judgement import LEAKS
 from diffperc.types import Target
 
 _SHORT = 64  # samples of each split that are looked at before training
@@ -85,11 +86,11 @@ def notes_of(sets: Sets, summaries: Summaries, target: Target) -> list[str]:
     train, val = summaries.get("train", nothing), summaries.get("val", nothing)
     both = train.paths & val.paths
     if both:
-        notes.append(f"{len(both)} images are in both splits, such as {min(both)}.")
+        notes.append(f"{len(both)} images {LEAKS[0]}, such as {min(both)}.")
     twins = near_twins(train.thumbnails, val.thumbnails)
     if twins:
         notes.append(
-            f"{len(twins)} of {len(val.thumbnails)} validation images are nearly the same as training images, such as "
+            f"{len(twins)} of {len(val.thumbnails)} validation images {LEAKS[1]}, such as "
             f"{twins[0][0]} and {twins[0][1]}; are they frames of one video? The score would be too good. Keep what belongs "
             "together on one side: dataset.group_by=folder, or a list val.txt."
         )

@@ -48,7 +48,7 @@ class FastConvolution(nn.Module):
             and module.padding_mode == "zeros"
             and not isinstance(module.padding, str)
             and module.weight.device.type == "cpu"
-            and module.weight.dtype in (torch.float32, torch.bfloat16)
+            and _is_fast_in(module.weight.dtype)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -103,6 +103,12 @@ def _coefficients(roots: tuple[float, ...] | list[float]) -> Tensor:
     for root in roots:
         polynomial = F.pad(polynomial, (1, 0)) - root * F.pad(polynomial, (0, 1))
     return polynomial
+
+
+def _is_fast_in(dtype: torch.dtype) -> bool:
+    """Whether oneDNN has kernels for a precision on this CPU; it arranges no weights in bfloat16 where it has none."""
+    has_bf16: bool = dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return dtype == torch.float32 or has_bf16
 
 
 def _transformed(weight: Tensor) -> Tensor:

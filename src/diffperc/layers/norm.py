@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from diffperc.errors import ConfigError
 from diffperc.layers.reduce import global_sums, is_distributed
 
 
@@ -14,6 +15,9 @@ class BatchNorm2d(nn.BatchNorm2d):
     The published recipes use synchronised statistics (methods.md 1.1, 1.2). torch's `SyncBatchNorm` refuses CPU tensors,
     so without this class a run over two CPU processes would silently train another model than one process with the same
     global batch. Input and output: (B, C, H, W).
+
+    Raises:
+        ConfigError: in training, for one number per channel, which has no variance.
     """
 
     # always set, with the options used here
@@ -24,6 +28,11 @@ class BatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, input: Tensor) -> Tensor:
         if not (self.training and is_distributed()):
+            if self.training and input.numel() == input.shape[1]:
+                raise ConfigError(
+                    "a batch of one image gives a batch norm of this head one number per channel to normalise; take two "
+                    "images or more per batch (images_at_once, recipe.batch_size), or another head."
+                )
             return super().forward(input)
         # one reduction of (count, sum, sum of squares), at least in float32, because the input may be in half precision
         x = input.to(torch.promote_types(input.dtype, torch.float32))

@@ -147,8 +147,9 @@ class _Unpacking:
     written: list[Path] = field(default_factory=list)
 
     def run(self) -> None:
-        zipped = self.archive.suffix == ".zip" or zipfile.is_zipfile(self.archive)
+        zipped = self.archive.suffix == ".zip"
         try:
+            zipped = zipped or zipfile.is_zipfile(self.archive)
             if zipped:
                 self._read_zip()
             else:

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from diffperc.data.formats.files import parse_json
 from diffperc.errors import TrainingError
 
 
@@ -20,6 +21,23 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     unfinished = path.with_suffix(".json.part")
     unfinished.write_text(json.dumps(_finite(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
     os.replace(unfinished, path)
+
+
+def read_object(path: Path) -> dict[str, Any] | None:
+    """What `write_json` wrote; None where there is no such file.
+
+    Raises:
+        ValueError: it is not a json object.
+    """
+    if not path.is_file():
+        return None
+    try:
+        content = parse_json(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError(f"{path.name} is nested too deeply") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} is no json object")
+    return content
 
 
 def check_scores(metrics: Mapping[str, float], baseline: Mapping[str, float], monitor: str) -> None:
@@ -75,6 +93,8 @@ def print_summary(summary: dict[str, Any], dataset: str, images: int, folder: Pa
     print(f"checkpoint: {summary['checkpoint']}")
     print(f"figures:    {folder / 'figures'}")
     print(f"summary:    {folder / 'summary.json'}")
+    if (folder / "report.html").is_file():
+        print(f"report:     {folder / 'report.html'}")
 
 
 def _print_classes(classes: dict[str, dict[str, float]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -35,6 +36,22 @@ class Strategy(nn.Module, ABC):
 
     def initialise(self, backbone: Backbone) -> None:
         """Fill in what comes from pretrained encoders; by default nothing."""
+
+    def token_names(self, batch: Batch, words: Sequence[str]) -> tuple[str, ...]:
+        """Names of the tokens that condition the UNet, in their order, for pictures; by default there are none.
+
+        Args:
+            batch: one image.
+            words: of its expression, one for each of `Batch.expression_tokens`.
+
+        Returns:
+            One name per token; empty for padding.
+        """
+        return ()
+
+    def passes(self, backbone: Backbone, latents: Tensor, batch: Batch) -> list[Branch]:
+        """What `forward` would predict if it ended after its first pass, its second and so on; by default there is one."""
+        return self.forward(backbone, latents, batch)[:1]
 
     @abstractmethod
     def forward(self, backbone: Backbone, latents: Tensor, batch: Batch) -> list[Branch]:

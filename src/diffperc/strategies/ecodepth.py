@@ -15,6 +15,7 @@ Differences from the released code (its first version, which the paper describes
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -81,6 +82,10 @@ class ECoDepth(Strategy):
             "strategy.classifier is null: ECoDepth's image classifier has RANDOM weights, so its token carries almost no "
             "information about the image. That is enough to try things; for results set strategy.classifier."
         )
+
+    def token_names(self, batch: Batch, words: Sequence[str]) -> tuple[str, ...]:
+        """The image's token, and the words of the expression."""
+        return ("image", *words)
 
     def forward(self, backbone: Backbone, latents: Tensor, batch: Batch) -> list[Branch]:
         """One pass; see `Strategy.forward`."""

@@ -130,6 +130,10 @@ class IEDP(Strategy):
         if self.explicit_weight:
             self.table.fill(backbone, self.templates)
 
+    def token_names(self, batch: Batch, words: Sequence[str]) -> tuple[str, ...]:
+        """Numbered queries, and the words of the expression."""
+        return (*(f"query {i + 1}" for i in range(len(self.queries))), *words)
+
     def forward(self, backbone: Backbone, latents: Tensor, batch: Batch) -> list[Branch]:
         """Two passes in training, one in evaluation; see `Strategy.forward`."""
         tokens = self.block(self.queries, self.projector(self.image_encoder(batch.image)))

@@ -17,6 +17,7 @@ Differences from the released code:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -99,6 +100,20 @@ class MetaPrompts(Strategy):
                 intermediate.append(Branch(self.readout(features, tokens), f"step{step + 1}", self.supervise_steps))
         features, tokens = self._extract(backbone, latents, batch, self.steps - 1)
         return [Branch(self.readout(features, tokens), "meta_prompts"), *intermediate]
+
+    def passes(self, backbone: Backbone, latents: Tensor, batch: Batch) -> list[Branch]:
+        """The readout after each step; without `supervise_steps` it was trained for the last alone."""
+        branches = []
+        for step in range(self.steps):
+            features, tokens = self._extract(backbone, latents, batch, step)
+            branches.append(Branch(self.readout(features, tokens), f"step{step + 1}"))
+            if step + 1 < self.steps:
+                latents = backbone.to_latents(features)
+        return branches
+
+    def token_names(self, batch: Batch, words: Sequence[str]) -> tuple[str, ...]:
+        """Numbered prompts, and the words of the expression."""
+        return (*(f"prompt {i + 1}" for i in range(len(self.prompts[0]))), *words)
 
     def _extract(self, backbone: Backbone, latents: Tensor, batch: Batch, step: int) -> tuple[Features, Tensor]:
         """One pass: its features, and the tokens (B, N, D) that conditioned it."""

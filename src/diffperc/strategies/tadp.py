@@ -89,6 +89,10 @@ class TADP(Strategy):
         if self.captions is not None:
             self._table = read_captions(self.captions)
 
+    def token_names(self, batch: Batch, words: Sequence[str]) -> tuple[str, ...]:
+        """The words of the caption, and those of the expression."""
+        return (*self.text_encoder.words(self.sentences(batch)[0]), *words)
+
     def forward(self, backbone: Backbone, latents: Tensor, batch: Batch) -> list[Branch]:
         """One pass; see `Strategy.forward`."""
         tokens = with_expression(self.text_encoder(self.sentences(batch)), batch)

@@ -6,6 +6,8 @@ segmentation by those of the expression. Timestep 1, as in VPD. Only the UNet an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -41,6 +43,10 @@ class Unconditional(Strategy):
     def initialise(self, backbone: Backbone) -> None:
         """Encode the empty sentence."""
         self.tokens.copy_(backbone.text_encoder().encode([""], self.tokens.shape[0]).tokens[0])
+
+    def token_names(self, batch: Batch, words: Sequence[str]) -> tuple[str, ...]:
+        """The empty sentence as one, and the words of the expression."""
+        return (*["empty sentence"] * len(self.tokens), *words)
 
     def forward(self, backbone: Backbone, latents: Tensor, batch: Batch) -> list[Branch]:
         """One pass; see `Strategy.forward`."""

@@ -57,7 +57,7 @@ class VPD(Strategy):
         adapter: bool = True,
     ) -> None:
         super().__init__()
-        self.kind, self.timestep, self.templates = text.kind, timestep, templates
+        self.kind, self.names, self.timestep, self.templates = text.kind, text.names, timestep, templates
         self.class_embeddings = class_embeddings
         self.attention, self.detach_attention = tuple(attention), detach_attention
         self.table = TextTable(text.names, backbone.token_dim) if text.kind != "expression" else None
@@ -76,6 +76,12 @@ class VPD(Strategy):
         """Fill the table of text vectors."""
         if self.table is not None:
             self.table.fill(backbone, self.templates, self.class_embeddings)
+
+    def token_names(self, batch: Batch, words: Sequence[str]) -> tuple[str, ...]:
+        """Class or keypoint names, the scene, or the words of the expression."""
+        if self.kind == "expression":
+            return tuple(words)
+        return ("scene",) if self.kind == "scene" else self.names
 
     def forward(self, backbone: Backbone, latents: Tensor, batch: Batch) -> list[Branch]:
         """One pass; see `Strategy.forward`."""

@@ -15,7 +15,7 @@ from diffperc.data.formats.images import read_depth, written_scale
 from diffperc.errors import ConfigError
 from diffperc.layers.valid import valid_depth
 from diffperc.types import DatasetInfo, DenseTarget, FolderOptions, FolderReader, Panel, Sample, Statistics
-from diffperc.visualization.colours import colormapped
+from diffperc.visualization.colours import Scale
 
 _SPARSE = 0.2
 _SCALE = "depth, counts per metre that the file says"
@@ -108,7 +108,7 @@ class DepthTarget(DenseTarget):
         low, high = 0.0, 1.0
         if measured.any():
             low, high = float(depth[measured].min()), float(depth[measured].max())
-        picture = colormapped(np.where(measured, depth, np.nan), low, high)
+        picture = Scale(low, high).draw(np.where(measured, depth, np.nan))
         if measured.mean() < _SPARSE:  # single points would be invisible
             side = 2 * max(1, picture.shape[1] // 400) + 1
             brush = np.ones((side, side), np.uint8)

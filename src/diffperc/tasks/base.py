@@ -16,6 +16,7 @@ from diffperc.data import PerceptionDataset
 from diffperc.errors import ConfigError, TrainingError
 from diffperc.inference.predictor import Predictor
 from diffperc.models import PerceptionModel
+from diffperc.tasks.cases import Case, samples_of
 from diffperc.types import Batch, DatasetInfo, Picture, Prediction, Protocol, Target, TextSpec
 
 
@@ -45,6 +46,8 @@ class PerceptionTask(L.LightningModule):
         monitor: the metric that chooses the best checkpoint, and its direction.
         out_stride: pixels of the image per cell of the prediction.
         predictor: predicts single images with a model of this task.
+        error_unit: of `error`, for reports; empty for plain numbers.
+        against: what `error_against` is, with its unit; empty where it is nothing.
         supplied: arguments that come from the program and not from a configuration.
     """
 
@@ -54,6 +57,8 @@ class PerceptionTask(L.LightningModule):
     monitor: ClassVar[tuple[str, str]]
     out_stride: ClassVar[int] = 1
     predictor: ClassVar[type[Predictor]]
+    error_unit: ClassVar[str] = ""
+    against: ClassVar[str] = ""
     supplied: ClassVar[tuple[str, ...]] = ("model", "info", "optimizer", "provenance")
 
     def __init__(
@@ -165,6 +170,53 @@ class PerceptionTask(L.LightningModule):
     def class_scores(self) -> dict[str, dict[str, float]]:
         """Scores by class name, over all images of all processes; by default there are none."""
         return {}
+
+    def error(self, dense: Tensor, batch: Batch) -> Tensor | None:
+        """What is wrong at each pixel (B, h, w), or with each keypoint (B, K), for reports; by default nothing is known.
+
+        Args:
+            dense: see `predict_batch`.
+            batch: with the ground truth.
+
+        Returns:
+            In `error_unit`; NaN where there is no ground truth.
+        """
+        return None
+
+    def confidence(self, dense: Tensor, batch: Batch) -> Tensor:
+        """How certain the model is, in [0, 1], in the shape of `error`; by default nothing is known, NaN."""
+        error = self.error(dense, batch)
+        assert error is not None
+        return torch.full_like(error, torch.nan)
+
+    def error_against(self, batch: Batch) -> Tensor | None:
+        """What errors are drawn against, in the shape of `error`, such as depth; by default nothing."""
+        return None
+
+    def image_error(self, dense: Tensor, batch: Batch) -> float:
+        """The error of the whole first image, by which reports order images; by default the mean of `error`."""
+        error = self.error(dense[:1], batch)
+        assert error is not None
+        return float(error[0].float().nanmean())
+
+    def confusion(self, dense: Tensor, batch: Batch) -> Tensor | None:
+        """(K, K) pixels by true and predicted class; by default there are no classes."""
+        return None
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Case | None:
+        """The case of a batch of one image, for a report; None where its error is not known."""
+        dense = self.predict_batch(batch)
+        error = self.error(dense, batch)
+        if error is None or not torch.isfinite(error[0]).any():
+            return None
+        against, confusion = self.error_against(batch), self.confusion(dense, batch)
+        return Case(
+            batch.meta[0].path,
+            self.image_error(dense, batch),
+            self.figure(batch, dense, 0),
+            samples_of(self.confidence(dense, batch)[0], error[0], None if against is None else against[0]),
+            None if confusion is None else confusion.cpu().numpy(),
+        )
 
     def total_loss(self, prediction: Prediction, batch: Batch) -> Tensor:
         """The weighted sum over branches."""

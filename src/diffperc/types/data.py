@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -186,6 +186,27 @@ class Batch:
     def __len__(self) -> int:
         return self.image.shape[0]
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the images."""
+        return self.image.shape[-2], self.image.shape[-1]
+
+    def with_views(self, images: Sequence[Tensor]) -> Batch:
+        """A batch of several views of these images, without ground truth.
+
+        Args:
+            images: (B, 3, h, w) each, of one size.
+        """
+        n = len(images)
+        known: dict[str, Any] = {name: getattr(self, name) for name in ("scene", "labels", "expression_tokens")}
+        repeated: dict[str, Any] = {
+            name: None if value is None else value.repeat(n, *[1] * (value.dim() - 1)) for name, value in known.items()
+        }
+        for name in ("expression", "caption"):
+            value = getattr(self, name)
+            repeated[name] = None if value is None else value * n
+        return Batch(torch.cat(list(images)), meta=self.meta * n, **repeated)
+
     def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
         """A batch with `function` applied to every tensor."""
         moved: dict[str, Any] = {}
@@ -195,8 +216,10 @@ class Batch:
         targets = {name: function(target) for name, target in self.targets.items()}
         return dataclasses.replace(self, image=function(self.image), targets=targets, **moved)
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
-        """Move every tensor to a device; Lightning moves batches with it."""
+    def to(self, device: torch.device | str) -> Batch:
+        """Move every tensor to a device; Lightning moves batches with it. Pinned memory goes to a GPU asynchronously."""
+        # the other way the copy could be read before it is there
+        non_blocking = torch.device(device).type == "cuda"
         return self.map(lambda t: t.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> Batch:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from diffperc.types import KeypointSpec, Picture
-from diffperc.visualization.colours import RGB, class_colours
+from diffperc.visualization.colours import RGB, Legend, class_colours
 
-Legend = list[tuple[str, RGB]]
-_MIDLINE: RGB = (0, 200, 80)
-_SIDES: dict[str, RGB] = {"left": (255, 140, 0), "right": (30, 144, 255)}
+_MIDLINE: RGB = (240, 240, 240)
+_SIDES: dict[str, RGB] = {"left": (230, 159, 0), "right": (30, 120, 220)}
 
 
 def overlay(image: Picture, mask: NDArray[np.integer], colours: NDArray[np.uint8], weight: float = 0.6) -> Picture:
@@ -31,11 +32,24 @@ def outlined(image: Picture, mask: NDArray[np.bool_], rgb: tuple[int, int, int])
     return drawn
 
 
-def legend_of(names: tuple[str, ...], ids: NDArray[np.integer]) -> Legend:
-    """Name and colour of each class id that occurs; ids beyond the names (ignored) are left out."""
+def class_shares(mask: NDArray[np.integer], names: Sequence[str]) -> dict[int, float]:
+    """Class ids that occur and their shares of the pixels, the largest first; ids beyond the names (ignored) left out."""
+    counts = np.bincount(mask[mask < len(names)].ravel(), minlength=len(names))
+    ordered = np.argsort(-counts, kind="stable")
+    return {int(i): float(counts[i] / mask.size) for i in ordered if counts[i]}
+
+
+def legend_of(names: Sequence[str], mask: NDArray[np.integer], shares: bool = True) -> Legend:
+    """Name and colour of each class, the largest first.
+
+    Args:
+        names: in the order of their ids.
+        mask: class ids of any shape; ids beyond the names (ignored) are left out.
+        shares: write the share of the pixels behind each name.
+    """
     colours = class_colours(len(names))
-    occurring = np.intersect1d(ids, np.arange(len(names)))
-    return [(names[i], rgb_of(colours[i])) for i in occurring]
+    found = class_shares(mask, names).items()
+    return [(f"{names[i]} {share:.0%}" if shares else names[i], rgb_of(colours[i])) for i, share in found]
 
 
 def rgb_of(colour: NDArray[np.uint8]) -> RGB:
@@ -45,7 +59,7 @@ def rgb_of(colour: NDArray[np.uint8]) -> RGB:
 
 
 def skeleton(image: Picture, points: NDArray[np.floating], shown: NDArray[np.bool_], spec: KeypointSpec) -> Picture:
-    """A skeleton over an image: left limbs orange, right limbs blue, the midline green.
+    """A skeleton over an image: left limbs orange, right limbs blue, the midline white.
 
     Args:
         points: (K, 2) x, y in pixels.
@@ -66,3 +80,10 @@ def skeleton(image: Picture, points: NDArray[np.floating], shown: NDArray[np.boo
 
 def _side(name: str) -> RGB:
     return _SIDES.get(name.partition("_")[0], _MIDLINE)
+
+
+def boxed(image: Picture, box: tuple[float, float, float, float]) -> Picture:
+    """A box (x, y, width, height) in pixels drawn thinly over an image."""
+    x, y, width, height = (round(side) for side in box)
+    drawn = image.copy()
+    return cv2.rectangle(drawn, (x, y), (x + width - 1, y + height - 1), _MIDLINE, max(1, min(image.shape[:2]) // 250))

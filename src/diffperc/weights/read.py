@@ -98,7 +98,7 @@ def read_file(path: Path) -> Any:
 
 def _packed(path: Path) -> str:
     """Why an archive is none that torch writes, in which everything has its own size; empty if it is one, or no archive."""
-    if not zipfile.is_zipfile(path):
+    if not is_archive(path):
         return ""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -108,6 +108,14 @@ def _packed(path: Path) -> str:
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         return "is a compressed archive, which torch does not write: refused, as it could unpack to any size"
     return ""
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file ends as a zip archive does; one that claims to be a part of several is damaged, and none."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:
+        return False
 
 
 def _hollow(content: Any, size: int) -> str:
@@ -236,7 +244,7 @@ def _unpickled(path: Path) -> Any:
     """The content of a torch file; besides tensors, only what `_PLAIN` lists."""
     with torch.serialization.safe_globals(_PLAIN):
         # files written by torch before 1.6 are not archives and cannot be mapped
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive(path))
 
 
 def _why_unreadable(error: Exception) -> str:

@@ -36,13 +36,20 @@ class Checkpointing(L.Callback):
         io: which writes it.
         every_minutes: None: at validations alone.
         on_failed_write: ``continue`` without the checkpoint, or ``stop``.
+        updates_in_backward: weights change in the backward pass already.
     """
 
     def __init__(
-        self, path: Path, io: AtomicCheckpointIO, every_minutes: float | None = None, on_failed_write: str = "continue"
+        self,
+        path: Path,
+        io: AtomicCheckpointIO,
+        every_minutes: float | None = None,
+        on_failed_write: str = "continue",
+        updates_in_backward: bool = False,
     ) -> None:
         self.path, self.io = path, io
         self.every_minutes, self.stop_on_failure = every_minutes, on_failed_write == "stop"
+        self.updates_in_backward = updates_in_backward
         self._requeue: Any = None
         self._saved_at = 0.0
         self._signal = 0
@@ -133,6 +140,9 @@ class Checkpointing(L.Callback):
         # the first process writes and knows; all take part in writing
         if trainer.strategy.broadcast(self.io.steps.get(self.path)) != trainer.global_step:
             trainer.save_checkpoint(self.path)
+
+    def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: torch.Tensor) -> None:
+        self._updating = self.updates_in_backward
 
     def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Any) -> None:
         self._updating = True

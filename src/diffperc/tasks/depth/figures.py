@@ -7,7 +7,7 @@ from torch import Tensor
 
 from diffperc.layers.valid import valid_depth
 from diffperc.types import Batch, Picture
-from diffperc.visualization.colours import colormapped
+from diffperc.visualization.colours import Scale
 from diffperc.visualization.images import at_size, image_of
 from diffperc.visualization.panels import panels
 
@@ -28,11 +28,12 @@ def depth_figure(batch: Batch, dense: Tensor, i: int, max_depth: float | None) -
     low, high = float(seen.min()), float(seen.max())
     error = np.where(measured, np.abs(prediction - target), np.nan)
     mean = float(np.nanmean(error)) if measured.any() else float("nan")
+    metres, errors = Scale(low, high, "m"), Scale(0, 1, "m", "magma")
     return panels(
         [
             ("image", at_size(image_of(batch, i), batch.targets["depth"])),
-            (f"ground truth {low:.1f} to {high:.1f} m", colormapped(np.where(measured, target, np.nan), low, high)),
-            (f"prediction {prediction.min():.1f} to {prediction.max():.1f} m", colormapped(prediction, low, high)),
-            (f"error, mean {mean:.2f} m, white 1 m", colormapped(error, 0, 1, "magma")),
+            ("ground truth", metres.draw(np.where(measured, target, np.nan)), metres),
+            (f"prediction {prediction.min():.1f} to {prediction.max():.1f} m", metres.draw(prediction), metres),
+            (f"error, mean {mean:.2f} m", errors.draw(error), errors),
         ]
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from diffperc.data import PerceptionDataset
+from diffperc.layers.valid import valid_depth
 from diffperc.losses import silog_loss
 from diffperc.metrics import DepthMetrics
 from diffperc.models.outputs import BoundedDepth
@@ -15,7 +17,7 @@ from diffperc.targets import DepthTarget
 from diffperc.tasks.base import PerceptionTask
 from diffperc.tasks.depth.baseline import depth_baseline
 from diffperc.tasks.depth.figures import depth_figure
-from diffperc.tasks.depth.predictor import DepthPredictor, predict_depth
+from diffperc.tasks.depth.predictor import DepthPredictor, depth_confidence, predict_depth
 from diffperc.tasks.depth.protocol import DepthProtocol
 from diffperc.types import Batch, DatasetInfo, Picture, TextSpec
 
@@ -33,6 +35,8 @@ class DepthTask(PerceptionTask):
     protocols = DepthProtocol
     monitor: ClassVar[tuple[str, str]] = ("val/rmse_m", "min")
     predictor = DepthPredictor
+    error_unit = "of the depth"
+    against = "depth, m"
 
     def __init__(self, variance_focus: Share = 0.5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -66,11 +70,25 @@ class DepthTask(PerceptionTask):
     def predict_batch(self, batch: Batch) -> Tensor:
         """(B, 1, h, w) metres at the target's size."""
         height, width = batch.targets["depth"].shape[-2:]
-        return predict_depth(self.dense, batch, self.protocol, (height, width))
+        return predict_depth(self.dense, batch, self.protocol, (height, width), self.model.pixels_at_once)
 
     def score(self, dense: Tensor, batch: Batch) -> None:
         """Compare with the ground truth at its own size."""
         self.scores.update(dense, batch.targets["depth"])
+
+    def error(self, dense: Tensor, batch: Batch) -> Tensor:
+        """|d - d*| / d* of the measured pixels."""
+        target = batch.targets["depth"]
+        relative = (dense - target).abs() / target
+        return torch.where(valid_depth(target, self.info.max_depth), relative, torch.nan)[:, 0]
+
+    def error_against(self, batch: Batch) -> Tensor:
+        """Metres."""
+        return batch.targets["depth"][:, 0]
+
+    def confidence(self, dense: Tensor, batch: Batch) -> Tensor:
+        """See `depth_confidence`."""
+        return depth_confidence(self.dense, batch, self.protocol, (dense.shape[-2], dense.shape[-1]))
 
     def perfect(self, batch: Batch) -> Tensor:
         return batch.targets["depth"]

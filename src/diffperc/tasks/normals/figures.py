@@ -8,11 +8,11 @@ from torch import Tensor
 from diffperc.tasks.normals.colours import normal_colours
 from diffperc.tasks.normals.metrics import angular_error
 from diffperc.types import Batch, Picture
-from diffperc.visualization.colours import colormapped
+from diffperc.visualization.colours import Scale
 from diffperc.visualization.images import at_size, image_of
 from diffperc.visualization.panels import panels
 
-_WHITE = 60.0  # degrees
+_LARGEST = 60.0  # degrees, the end of the colour scale
 
 
 def normals_figure(batch: Batch, dense: Tensor, i: int) -> Picture:
@@ -27,11 +27,12 @@ def normals_figure(batch: Batch, dense: Tensor, i: int) -> Picture:
     measured = target[0].any(0).numpy()
     error = np.where(measured, angular_error(prediction, target)[0].numpy(), np.nan)
     mean = float(np.nanmean(error)) if measured.any() else float("nan")
+    degrees = Scale(0, _LARGEST, "°", "magma")
     return panels(
         [
             ("image", at_size(image_of(batch, i), target)),
             ("ground truth", normal_colours(target[0].permute(1, 2, 0).numpy())),
             ("prediction", normal_colours(prediction[0].permute(1, 2, 0).numpy())),
-            (f"error, mean {mean:.1f}°, white {_WHITE:.0f}°", colormapped(error, 0, _WHITE, "magma")),
+            (f"error, mean {mean:.1f}°", degrees.draw(error), degrees),
         ]
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -13,8 +14,8 @@ from diffperc.tasks.base import PerceptionTask
 from diffperc.tasks.normals.baseline import normals_baseline
 from diffperc.tasks.normals.figures import normals_figure
 from diffperc.tasks.normals.loss import cosine_loss
-from diffperc.tasks.normals.metrics import NormalsMetrics
-from diffperc.tasks.normals.predictor import NormalsPredictor, predict_normals
+from diffperc.tasks.normals.metrics import NormalsMetrics, angular_error
+from diffperc.tasks.normals.predictor import NormalsPredictor, normals_confidence, predict_normals
 from diffperc.tasks.normals.protocol import NormalsProtocol
 from diffperc.tasks.normals.target import NormalsTarget
 from diffperc.types import Batch, DatasetInfo, Picture, TextSpec
@@ -36,6 +37,7 @@ class NormalsTask(PerceptionTask):
     protocols = NormalsProtocol
     monitor: ClassVar[tuple[str, str]] = ("val/mean_deg", "min")
     predictor = NormalsPredictor
+    error_unit = "°"
 
     @staticmethod
     def out_channels(info: DatasetInfo) -> int:
@@ -64,11 +66,20 @@ class NormalsTask(PerceptionTask):
     def predict_batch(self, batch: Batch) -> Tensor:
         """(B, 3, h, w) unit vectors at the target's size."""
         height, width = batch.targets["normals"].shape[-2:]
-        return predict_normals(self.dense, batch, self.protocol, (height, width))
+        return predict_normals(self.dense, batch, self.protocol, (height, width), self.model.pixels_at_once)
 
     def score(self, dense: Tensor, batch: Batch) -> None:
         """Compare with the ground truth at its own size."""
         self.scores.update(dense, batch.targets["normals"])
+
+    def error(self, dense: Tensor, batch: Batch) -> Tensor:
+        """Degrees, where a normal is known."""
+        target = batch.targets["normals"]
+        return torch.where(target.any(1), angular_error(dense, target), torch.nan)
+
+    def confidence(self, dense: Tensor, batch: Batch) -> Tensor:
+        """See `normals_confidence`."""
+        return normals_confidence(self.dense, batch, self.protocol, (dense.shape[-2], dense.shape[-1]))
 
     def perfect(self, batch: Batch) -> Tensor:
         return batch.targets["normals"]

@@ -10,7 +10,7 @@ from torch import Tensor
 from diffperc.tasks.pose.heatmaps import decode, to_image
 from diffperc.tasks.pose.protocol import PoseProtocol
 from diffperc.types import Batch, KeypointSpec, Picture
-from diffperc.visualization.colours import colormapped
+from diffperc.visualization.colours import Scale
 from diffperc.visualization.images import image_of
 from diffperc.visualization.overlays import skeleton
 from diffperc.visualization.panels import panels
@@ -33,12 +33,13 @@ def pose_figure(batch: Batch, dense: Tensor, i: int, spec: KeypointSpec, protoco
     found = to_image(points, (cells[0], cells[1]), (crop[0], crop[1]), torch.eye(2, 3)[None])[0].numpy()
     annotated, labelled = _annotation_in_crop(batch, i)
     shown = confidence[0].numpy() >= protocol.visible
+    heat = Scale(0, 1, colormap="magma")
     return panels(
         [
             ("person", image),
             ("ground truth", skeleton(image, annotated, labelled, spec)),
             ("prediction", skeleton(image, found, shown, spec)),
-            ("heatmaps", colormapped(heatmaps[0].amax(0).numpy(), 0.0, 1.0, "magma")),
+            ("heatmaps", heat.draw(heatmaps[0].amax(0).numpy()), heat),
         ]
     )
 

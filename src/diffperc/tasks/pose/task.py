@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from diffperc.data import PerceptionDataset
@@ -41,6 +42,7 @@ class PoseTask(PerceptionTask):
     monitor: ClassVar[tuple[str, str]] = ("val/ap", "max")
     out_stride = 4
     predictor = PosePredictor
+    error_unit = "of the box's longer side"
 
     def __init__(self, loss_scale: Annotated[float, Range(0, 1e6, above=True)] = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -68,7 +70,8 @@ class PoseTask(PerceptionTask):
 
     def predict_batch(self, batch: Batch) -> Tensor:
         """(B, K, h, w) heatmaps of each person's crop, averaged with the mirror image's if the protocol requires it."""
-        return predict_heatmaps(self.dense, batch, _spec(self.info).swap, self.protocol.flip)
+        swap = _spec(self.info).swap
+        return predict_heatmaps(self.dense, batch, swap, self.protocol.flip, self.model.pixels_at_once)
 
     def score(self, dense: Tensor, batch: Batch) -> None:
         """Keypoints in the image as stored, beside the persons they belong to."""
@@ -78,6 +81,19 @@ class PoseTask(PerceptionTask):
     def prepare_scores(self, val: PerceptionDataset) -> None:
         """COCO's evaluation needs all annotations, also those of persons for whom nothing was predicted."""
         self.scores.annotations = val.keypoint_annotations()
+
+    def error(self, dense: Tensor, batch: Batch) -> Tensor:
+        """Distance of labelled keypoints in lengths of the box's longer side."""
+        points, _ = keypoints_in_image(dense, batch, self.protocol.blur)
+        persons = [meta.person for meta in batch.meta if meta.person is not None]
+        known = points.new_tensor([person.keypoints for person in persons])
+        sides = points.new_tensor([max(person.box[2:]) for person in persons])
+        distance = (points - known[..., :2]).norm(dim=-1) / sides[:, None]
+        return torch.where(known[..., 2] > 0, distance, torch.nan)
+
+    def confidence(self, dense: Tensor, batch: Batch) -> Tensor:
+        """The heatmaps' maxima."""
+        return keypoints_in_image(dense, batch, self.protocol.blur)[1].clamp(0, 1)
 
     def perfect(self, batch: Batch) -> Tensor:
         return batch.targets["heatmap"]

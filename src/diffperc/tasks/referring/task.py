@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from diffperc.data import PerceptionDataset
+from diffperc.layers.certainty import certainty
 from diffperc.losses import cross_entropy
 from diffperc.metrics import ReferringMetrics
 from diffperc.ranges import Weight
@@ -34,6 +35,7 @@ class ReferringTask(PerceptionTask):
     protocols = ReferringProtocol
     monitor: ClassVar[tuple[str, str]] = ("val/oiou", "max")
     predictor = ReferringPredictor
+    error_unit = "of the pixels wrong (images: 1 - IoU)"
 
     def __init__(self, class_weights: Sequence[Weight] = (0.9, 1.1), **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -63,11 +65,24 @@ class ReferringTask(PerceptionTask):
     def predict_batch(self, batch: Batch) -> Tensor:
         """(B, 2, h, w) logits at the target's size."""
         height, width = batch.targets["referent"].shape[-2:]
-        return predict_referent(self.dense, batch, self.protocol, (height, width))
+        return predict_referent(self.dense, batch, self.protocol, (height, width), self.model.pixels_at_once)
 
     def score(self, dense: Tensor, batch: Batch) -> None:
         """Compare with the ground truth, which has the size for which the protocol asks."""
         self.scores.update(dense, batch.targets["referent"])
+
+    def error(self, dense: Tensor, batch: Batch) -> Tensor:
+        """1 where the mask is wrong, 0 where it is right."""
+        return (dense.argmax(1) != batch.targets["referent"]).float()
+
+    def confidence(self, dense: Tensor, batch: Batch) -> Tensor:
+        """See `layers.certainty`."""
+        return certainty(dense.float().softmax(1), 1)
+
+    def image_error(self, dense: Tensor, batch: Batch) -> float:
+        """1 - IoU: of a small object most pixels are right whatever is found."""
+        found, target = dense[0].argmax(0) > 0, batch.targets["referent"][0] > 0
+        return 1 - float((found & target).sum() / (found | target).sum().clamp(min=1))
 
     def perfect(self, batch: Batch) -> Tensor:
         referent = (batch.targets["referent"] == 1).float()

@@ -16,7 +16,7 @@ from diffperc.visualization.panels import panels
 
 
 def segmentation_figure(batch: Batch, dense: Tensor, i: int, classes: Sequence[str]) -> Picture:
-    """Image, annotated classes, predicted classes, errors in red; a legend of the classes that occur.
+    """Image, annotated classes, predicted classes, errors in vermilion; a legend by area.
 
     Args:
         batch: with the target ``mask``.
@@ -37,7 +37,8 @@ def segmentation_figure(batch: Batch, dense: Tensor, i: int, classes: Sequence[s
             ("image", image),
             ("ground truth", overlay(image, mask, colours)),
             ("prediction", overlay(image, found, colours)),
-            (f"{share:.0%} right, wrong in red", wrong),
+            (f"{share:.0%} right, errors marked", wrong),
         ],
-        legend=legend_of(tuple(classes), np.union1d(mask[counted], found)),
+        # of both: a share would be that of neither
+        legend=legend_of(classes, np.concatenate([mask[counted], found.ravel()]), shares=False),
     )

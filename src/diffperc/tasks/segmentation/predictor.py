@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from diffperc.inference.predictor import Predictor
 from diffperc.inference.sliding_window import Predict, predict_probabilities
 from diffperc.metrics.segmentation import class_ids
 from diffperc.tasks.segmentation.protocol import SegmentationProtocol
-from diffperc.tasks.segmentation.writer import write_classes
+from diffperc.tasks.segmentation.result import SegmentationResult
 from diffperc.types import Batch, Picture
+from diffperc.visualization.colours import class_colours
+from diffperc.visualization.images import image_of
+from diffperc.visualization.overlays import overlay
 
 
-def predict_classes(predict: Predict, batch: Batch, protocol: SegmentationProtocol, size: tuple[int, int]) -> Tensor:
-    """(B, K, *size) probabilities by the protocol's windows, scales and mirror images."""
-    return predict_probabilities(predict, batch, size, protocol.window, protocol.stride, protocol.ratios, protocol.flip)
+def predict_classes(
+    predict: Predict, batch: Batch, protocol: SegmentationProtocol, size: tuple[int, int], pixels: int = 0
+) -> Tensor:
+    """(B, K, *size) probabilities by the protocol's windows, scales and mirror images; `pixels`: see `predict_each`."""
+    return predict_probabilities(
+        predict, batch, size, protocol.window, protocol.stride, protocol.ratios, protocol.flip, pixels
+    )
 
 
 class SegmentationPredictor(Predictor):
     """Semantic segmentation."""
 
-    endings = ("_mask.png", "_mask_colour.png")
+    result = SegmentationResult
 
-    def predict(self, pixels: Picture, flip: bool | None = None, caption: str | None = None) -> NDArray[np.uint8]:
-        """Class ids (H, W) uint8; names are `info.classes`.
+    def predict(self, pixels: Picture, flip: bool | None = None, caption: str | None = None) -> SegmentationResult:
+        """Class ids and probabilities.
 
         Args:
             pixels: (H, W, 3) uint8 RGB.
@@ -38,8 +39,15 @@ class SegmentationPredictor(Predictor):
             caption: a sentence about the image, for strategies that read one.
         """
         size = (pixels.shape[0], pixels.shape[1])
-        probabilities = predict_classes(self.dense, self.batch(pixels, caption), self.protocol_with(flip), size)
-        return class_ids(probabilities[0], 0).to(torch.uint8).cpu().numpy()
+        batch = self.batch(pixels, caption)
+        probabilities = predict_classes(self.dense, batch, self.protocol_with(flip), size, self.model.pixels_at_once)
+        mask = class_ids(probabilities[0], 0).to(torch.uint8).cpu().numpy()
+        return SegmentationResult(pixels, mask, probabilities[0].half().cpu().numpy(), self.info.classes)
 
-    def write(self, stem: Path, image: Picture, result: Any, given: Mapping[str, Any] | None = None) -> str:
-        return write_classes(stem, image, result, self.info.classes)
+    def draw(self, batch: Batch, dense: Tensor) -> Picture:
+        found = class_ids(dense[0], 0).cpu().numpy()
+        return overlay(image_of(batch, 0), found, class_colours(len(self.info.classes)))
+
+    def change(self, dense: Tensor, other: Tensor) -> Tensor:
+        """The share of the probability that goes to other classes."""
+        return (dense.float().softmax(1) - other.float().softmax(1)).abs().sum(1) / 2

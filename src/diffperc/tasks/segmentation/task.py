@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from diffperc.data import PerceptionDataset
 from diffperc.errors import ConfigError
+from diffperc.layers.certainty import certainty
 from diffperc.losses import cross_entropy, lovasz_softmax
 from diffperc.metrics import SegmentationMetrics
+from diffperc.metrics.segmentation import class_ids
 from diffperc.ranges import Weight
 from diffperc.targets import MaskTarget
 from diffperc.tasks.base import PerceptionTask
@@ -34,6 +37,7 @@ class SegmentationTask(PerceptionTask):
     protocols = SegmentationProtocol
     monitor: ClassVar[tuple[str, str]] = ("val/miou", "max")
     predictor = SegmentationPredictor
+    error_unit = "of the pixels wrong"
 
     def __init__(self, lovasz: Weight = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -78,7 +82,7 @@ class SegmentationTask(PerceptionTask):
     def predict_batch(self, batch: Batch) -> Tensor:
         """(B, K, h, w) probabilities at the target's size."""
         height, width = batch.targets["mask"].shape[-2:]
-        return predict_classes(self.dense, batch, self.protocol, (height, width))
+        return predict_classes(self.dense, batch, self.protocol, (height, width), self.model.pixels_at_once)
 
     def score(self, dense: Tensor, batch: Batch) -> None:
         """Compare with the ground truth at its own size."""
@@ -90,6 +94,22 @@ class SegmentationTask(PerceptionTask):
         for name, (iou, accuracy) in self.scores.per_class().items():
             scores[name] = {"iou": iou, "accuracy": accuracy}
         return scores
+
+    def error(self, dense: Tensor, batch: Batch) -> Tensor:
+        """1 where the class is wrong, 0 where it is right."""
+        mask = batch.targets["mask"]
+        return torch.where(mask < len(self.info.classes), (class_ids(dense, 1) != mask).float(), torch.nan)
+
+    def confidence(self, dense: Tensor, batch: Batch) -> Tensor:
+        """See `layers.certainty`."""
+        return certainty(dense, 1)
+
+    def confusion(self, dense: Tensor, batch: Batch) -> Tensor:
+        """Pixels by true and predicted class."""
+        mask, count = batch.targets["mask"], len(self.info.classes)
+        counted = mask < count
+        pairs = mask[counted] * count + class_ids(dense, 1)[counted]
+        return pairs.bincount(minlength=count**2).unflatten(0, (count, count))
 
     def perfect(self, batch: Batch) -> Tensor:
         count = len(self.info.classes)

@@ -1,0 +1,1 @@
+"""Bringing a model to others: a page to try it on."""
