@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 # text vectors computed by tests stay out of the user's cache
 os.environ["DIFFPERC_CACHE"] = tempfile.mkdtemp(prefix="diffperc-tests-")
+atexit.register(shutil.rmtree, os.environ["DIFFPERC_CACHE"], ignore_errors=True)
 # two threads of a small model on a busy two-core machine are slower than one
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
