@@ -11,7 +11,6 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 # text vectors computed by tests stay out of the user's cache
 os.environ["DIFFPERC_CACHE"] = tempfile.mkdtemp(prefix="diffperc-tests-")
-atexit.register(shutil.rmtree, os.environ["DIFFPERC_CACHE"], ignore_errors=True)
 # two threads of a small model on a busy two-core machine are slower than one
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -22,6 +21,7 @@ from diffperc.backbones import StableDiffusionBackbone
 from diffperc.types import Batch, DatasetInfo
 from tests.helpers import SHARED
 
+atexit.register(shutil.rmtree, os.environ["DIFFPERC_CACHE"], ignore_errors=True)
 torch.set_num_threads(1)
 
 
