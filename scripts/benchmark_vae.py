@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torchmetrics.image import PeakSignalNoiseRatio
 
 from diffperc.backbones.vae import latents_of, small_vae, vae_encoder
-from diffperc.data.formats.images import read_image
+from diffperc.files.images import read_image
 from diffperc.weights.architecture import architecture
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 from rich.progress import track
 
-from diffperc.data.formats.images import read_image
 from diffperc.encoders.captioner import MAX_TOKENS, MIN_TOKENS, load_captioner
 from diffperc.errors import DataError, DiffPercError
+from diffperc.files.images import read_image
 from diffperc.strategies.tadp import read_captions
 
 # at the revision whose weights transformers reads

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 def check_shape(name: str, tensor: Tensor, dims: str, **sizes: int) -> dict[str, int]:
@@ -31,12 +34,14 @@ def check_shape(name: str, tensor: Tensor, dims: str, **sizes: int) -> dict[str,
     raise ValueError(f"{name} must be {declared}, got {tuple(tensor.shape)}")
 
 
-def check_dtype(name: str, tensor: Tensor, dtype: torch.dtype) -> None:
-    """Raise a ``ValueError`` naming both dtypes if they differ."""
-    if tensor.dtype != dtype:
-        raise ValueError(f"{name} must be {dtype}, got {tensor.dtype}")
+def check_dtype(name: str, tensor: Tensor, dtype: str) -> None:
+    """Raise a ``ValueError`` naming both dtypes if they differ; `dtype` as in ``int64``."""
+    if str(tensor.dtype) != f"torch.{dtype}":
+        raise ValueError(f"{name} must be torch.{dtype}, got {tensor.dtype}")
 
 
 def at_least_float32(dtype: torch.dtype) -> torch.dtype:
     """The dtype for what half precision cannot represent, such as a softmax: float32, or float64 for float64."""
+    import torch
+
     return torch.promote_types(dtype, torch.float32)

@@ -76,7 +76,7 @@ def test_the_released_encoder_gives_latents_of_stable_diffusions_scale() -> None
     photos = sorted((SHARED / "photos").glob("*.jpg"))[:8]
     if not file.is_file() or not photos:
         pytest.skip("TAESD's weights and real images are not on this machine")
-    from diffperc.data.formats.images import read_image
+    from diffperc.files.images import read_image
 
     backbone = StableDiffusionBackbone(config="tiny", vae=str(file))
     latents = []

@@ -28,15 +28,15 @@ from diffperc.checkpoints.provenance import read_provenance
 from diffperc.commands.predict import read_boxes
 from diffperc.data.diagnostics import Collected
 from diffperc.data.formats.coco import read_annotations, read_detections
-from diffperc.data.formats.files import read_json, read_text
-from diffperc.data.formats.headers import image_facts
 from diffperc.data.formats.image_folder import table_columns
-from diffperc.data.formats.images import read_depth, read_image, read_mask, read_region
 from diffperc.data.formats.lists import read_list
 from diffperc.data.formats.refer import read_refs
 from diffperc.data.formats.tables import read_rows, texts_of
 from diffperc.engine.build import build_dataset, build_task
 from diffperc.errors import CheckpointError, DiffPercError
+from diffperc.files.headers import image_facts
+from diffperc.files.images import read_depth, read_image, read_mask, read_region
+from diffperc.files.read import read_json, read_text
 from diffperc.strategies.tadp import read_captions
 from diffperc.targets.mask import _read_classes
 from diffperc.weights.read import read_config, read_state

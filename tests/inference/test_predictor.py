@@ -17,13 +17,13 @@ from PIL import Image
 
 from diffperc.checkpoints import set_up_for_inference
 from diffperc.commands.predict import predict_files, read_boxes
-from diffperc.data.formats.images import read_depth
 from diffperc.engine.build import build_dataset, build_preprocess, build_task
 from diffperc.errors import CheckpointError, ConfigError, DataError
+from diffperc.files.images import read_depth
 from diffperc.inference.images import picture
 from diffperc.preprocessing import Preprocess
+from diffperc.results.depth import DepthResult
 from diffperc.tasks import PerceptionTask
-from diffperc.tasks.depth.result import DepthResult
 from tests.helpers import composed, names
 
 HOW: dict[str, Any] = {"trust": [], "precision": "auto", "optimize": True, "compile": False}

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from diffperc.engine.build import build_dataset, build_preprocess, build_task
-from diffperc.tasks.pose.result import Pose, PoseResult
-from diffperc.tasks.referring.result import ReferringResult
-from diffperc.tasks.segmentation.result import SegmentationResult
+from diffperc.results.pose import Pose, PoseResult
+from diffperc.results.referring import ReferringResult
+from diffperc.results.segmentation import SegmentationResult
 from diffperc.types import Prediction
 from diffperc.types.keypoints import COCO_KEYPOINTS
 from tests.helpers import composed, names

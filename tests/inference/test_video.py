@@ -16,12 +16,12 @@ from PIL import Image
 from diffperc.commands.predict import predict_files
 from diffperc.errors import ConfigError, DataError
 from diffperc.inference.video import ArrayFile, VideoFile, frame_rate, frames_of, stillness
+from diffperc.results.depth import DepthResult
+from diffperc.results.normals import NormalsResult
+from diffperc.results.pose import Pose, PoseResult
+from diffperc.results.referring import ReferringResult
+from diffperc.results.segmentation import SegmentationResult
 from diffperc.scenes import render, sample_scene
-from diffperc.tasks.depth.result import DepthResult
-from diffperc.tasks.normals.result import NormalsResult
-from diffperc.tasks.pose.result import Pose, PoseResult
-from diffperc.tasks.referring.result import ReferringResult
-from diffperc.tasks.segmentation.result import SegmentationResult
 from diffperc.types.keypoints import COCO_KEYPOINTS
 
 BLACK = np.zeros((4, 6, 3), np.uint8)

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from diffperc.data.datasets.coco_pose import COCOPose
+from diffperc.geometry.person_crop import PersonCrop
 from diffperc.metrics.keypoints import KeypointMetrics, oks, oks_nms
-from diffperc.preprocessing.person_crop import PersonCrop
 from diffperc.tasks.pose import PoseProtocol
 from diffperc.tasks.pose.heatmaps import decode, to_image
 from diffperc.types import Person

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from diffperc.errors import ConfigError
-from diffperc.preprocessing.person_crop import Crop, PersonCrop
+from diffperc.geometry.person_crop import Crop, PersonCrop
 from diffperc.tasks.pose.heatmaps import decode, mirrored, to_image
 from diffperc.types import Person, Sample
 from diffperc.types.keypoints import COCO_KEYPOINTS as SPEC

@@ -23,7 +23,7 @@ from transformers import (
 from diffperc.encoders.detector import load_detector
 from diffperc.engine.build import build_dataset, build_preprocess, build_task
 from diffperc.errors import ConfigError, WeightsError
-from diffperc.tasks.pose.result import Pose
+from diffperc.results.pose import Pose
 from diffperc.tasks.pose.search import find_persons, windows
 from diffperc.types.keypoints import COCO_KEYPOINTS
 from tests.helpers import composed

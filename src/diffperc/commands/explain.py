@@ -28,8 +28,8 @@ def explain_files(cfg: DictConfig) -> None:
     predictor = loaded(cfg, given)
     output = Path(cfg.output).expanduser()
     check_free(files, output, (_ENDING,), bool(cfg.overwrite))
+    from diffperc.files.write import write_string
     from diffperc.inference.images import picture
-    from diffperc.inference.output_files import write_string
     from diffperc.reports.explanation import explanation
 
     failed: list[str] = []

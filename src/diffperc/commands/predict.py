@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 from rich.progress import track
 
-from diffperc.data.formats.files import parse_json
-from diffperc.data.formats.headers import image_facts
-from diffperc.data.formats.images import IMAGE_SUFFIXES
 from diffperc.errors import ConfigError, DataError
+from diffperc.files.headers import image_facts
+from diffperc.files.images import IMAGE_SUFFIXES
+from diffperc.files.read import parse_json
 
 if TYPE_CHECKING:
     from diffperc.inference.predictor import Predictor
-    from diffperc.inference.result import Result
+    from diffperc.results.base import Result
 
 _RATE = 25  # frames per second of a folder of frames
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")

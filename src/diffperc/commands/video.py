@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffperc.errors import DataError
-from diffperc.inference.output_files import unfinished, write_array, write_text
+from diffperc.files.write import unfinished, write_array, write_text
 from diffperc.inference.predictor import Predictor
-from diffperc.inference.result import Result
 from diffperc.inference.video import ArrayFile, VideoFile, stillness
+from diffperc.results.base import Result
 from diffperc.types import Picture
 from diffperc.visualization.colours import Scale
 from diffperc.visualization.panels import with_key

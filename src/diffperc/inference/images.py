@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import io
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image as PILImage
 from PIL import ImageOps
-from torch import Tensor
 
-from diffperc.data.formats.images import TWELVE_BITS, open_image, read_image, rgb
 from diffperc.errors import DataError
+from diffperc.files.images import TWELVE_BITS, open_image, read_image, rgb
 from diffperc.types import Picture
 
-Image = str | Path | bytes | PILImage.Image | NDArray[Any] | Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Image: TypeAlias = "str | Path | bytes | PILImage.Image | NDArray[Any] | Tensor"
 """One image: a file, an address, an encoded image, a Pillow image, an array or a tensor; see `picture`."""
 
 _CHANNELS = (1, 2, 3, 4)
@@ -31,7 +33,7 @@ def images_of(given: Any) -> list[Any] | None:
     """The images of a list, a tuple, or an array or tensor of four axes; None for a single image."""
     if isinstance(given, list | tuple):
         return list(given)
-    if isinstance(given, np.ndarray | Tensor) and given.ndim == 4:
+    if (isinstance(given, np.ndarray) or _is_tensor(given)) and given.ndim == 4:
         return list(given)
     return None
 
@@ -62,7 +64,7 @@ def picture(given: Any) -> Picture:
         return _decoded(bytes(given), "image")
     if isinstance(given, PILImage.Image):
         return rgb(ImageOps.exif_transpose(given), "image")
-    if isinstance(given, Tensor):
+    if _is_tensor(given):
         return _from_numbers(_channels_last(given.detach().cpu(), first=True))
     if isinstance(given, np.ndarray):
         return _from_numbers(_channels_last(given, first=False))
@@ -90,7 +92,7 @@ def _decoded(content: bytes, name: str) -> Picture:
 
 def _channels_last(values: Any, first: bool) -> NDArray[Any]:
     """(H, W, C) of an array or tensor; `first`: whether channels are first where both are possible."""
-    array = _as_numpy(values) if isinstance(values, Tensor) else values
+    array = _as_numpy(values) if _is_tensor(values) else values
     if array.ndim == 2:
         array = array[..., None]
     leads = array.ndim == 3 and array.shape[0] in _CHANNELS
@@ -104,8 +106,16 @@ def _channels_last(values: Any, first: bool) -> NDArray[Any]:
     return array
 
 
+def _is_tensor(values: Any) -> bool:
+    """Whether these are a tensor of torch, which is not imported to find out."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(values, torch.Tensor)
+
+
 def _as_numpy(tensor: Tensor) -> NDArray[Any]:
-    return (tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor).numpy()
+    halved = str(tensor.dtype) in ("torch.bfloat16", "torch.float16")
+    array: NDArray[Any] = (tensor.float() if halved else tensor).numpy()
+    return array
 
 
 def _described(values: Any) -> str:

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from diffperc.errors import CheckpointError, ConfigError, did_you_mean
 from diffperc.inference.images import Image, images_of, picture
-from diffperc.inference.result import Result
 from diffperc.models import Observation, PerceptionModel, attention_by_name
 from diffperc.preprocessing import Preprocess, image_tensor
+from diffperc.results.base import Result
 from diffperc.types import Batch, DatasetInfo, Picture, Protocol
 from diffperc.visualization.colours import Scale
 from diffperc.visualization.images import image_of

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from diffperc.data import PerceptionDataset
-from diffperc.data.formats.headers import image_facts
 from diffperc.data.pipeline import check_elongation
 from diffperc.errors import DataError
+from diffperc.files.headers import image_facts
 from diffperc.inspection.twins import thumbnail
 from diffperc.types import DenseTarget, Statistics, Target
 

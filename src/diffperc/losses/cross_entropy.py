@@ -40,7 +40,7 @@ def cross_entropy(
     """
     sizes = check_shape("logits", logits, "B K H W")
     check_shape("target", target, "B H W", B=sizes["B"], H=sizes["H"], W=sizes["W"])
-    check_dtype("target", target, torch.int64)
+    check_dtype("target", target, "int64")
     if class_weights is not None and len(class_weights) != sizes["K"]:
         raise ValueError(f"class_weights must be one per class: {sizes['K']}, got {len(class_weights)}")
     # half precision cannot represent a sum over a batch's pixels

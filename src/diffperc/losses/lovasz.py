@@ -27,7 +27,7 @@ def lovasz_softmax(logits: Tensor, target: Tensor, ignore_index: int = 255) -> T
     """
     sizes = check_shape("logits", logits, "B K H W")
     check_shape("target", target, "B H W", B=sizes["B"], H=sizes["H"], W=sizes["W"])
-    check_dtype("target", target, torch.int64)
+    check_dtype("target", target, "int64")
     exact = logits.to(at_least_float32(logits.dtype))
     counted = target != ignore_index
     classes = target[counted]

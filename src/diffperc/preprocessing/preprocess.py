@@ -8,23 +8,19 @@ from typing import Any
 import albumentations as A
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from PIL import Image
-from torch import Tensor
 
-from diffperc.errors import ConfigError, did_you_mean
-from diffperc.preprocessing.person_crop import PersonCrop
+from diffperc.errors import ConfigError
+from diffperc.geometry.person_crop import PersonCrop
+from diffperc.geometry.resize import Resize
 from diffperc.ranges import Count
 from diffperc.types import DenseTarget, Picture, Target
 
-_OPENCV = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA, "nearest": cv2.INTER_NEAREST}
-INTERPOLATIONS = (*_OPENCV, "antialiased")
 _PLACES = "places"
 _FEW = 0.05
 
 
-class Preprocess:
+class Preprocess(Resize):
     """Resizing, the crop of a person, and augmentation. A checkpoint carries its configuration.
 
     Evaluation and prediction resize the image to `size`, or else to `short_side`; the ground truth keeps its own size, so
@@ -57,23 +53,10 @@ class Preprocess:
         person_crop: PersonCrop | None = None,
         augment: Sequence[Any] = (),
     ) -> None:
-        if interpolation not in INTERPOLATIONS:
-            raise ConfigError(
-                f"preprocessing.interpolation: there is no '{interpolation}'{did_you_mean(interpolation, INTERPOLATIONS)}"
-            )
-        self.short_side = short_side if isinstance(short_side, int | None) else min(short_side)
-        for key, side in (("short_side", self.short_side), ("size", min(size or [1])), ("crop", crop)):
-            if side is not None and side < 1:
-                raise ConfigError(f"preprocessing.{key}: must be at least 1 pixel, found {side}.")
-        if size is not None and len(size) != 2:
-            raise ConfigError(f"preprocessing.size: must be (height, width), found {list(size)}.")
-        if size is not None and short_side is not None:
-            raise ConfigError(
-                f"preprocessing: size={list(size)} sets both sides, so that short_side={short_side} is not read; set one of "
-                "them to null."
-            )
-        self.size = None if size is None else (int(size[0]), int(size[1]))
-        self.interpolation, self.crop, self.max_side = interpolation, crop, max_side
+        super().__init__(short_side, size, interpolation, max_side)
+        if crop is not None and crop < 1:
+            raise ConfigError(f"preprocessing.crop: must be at least 1 pixel, found {crop}.")
+        self.crop = crop
         self.person_crop, self.augment = person_crop, tuple(augment)
 
     @classmethod
@@ -106,20 +89,6 @@ class Preprocess:
             for transform in self.augment:
                 _check_padding(transform, target)
 
-    def evaluation(self, image: Picture) -> Picture:
-        """An image (H, W, 3) uint8 at the size at which it is evaluated and predicted."""
-        return self._resized(image, self.evaluation_size(image.shape[0], image.shape[1])[0])
-
-    def evaluation_size(self, height: int, width: int) -> tuple[tuple[int, int], bool]:
-        """(H, W) at which an image of a size is evaluated and predicted, and whether `max_side` made it smaller."""
-        if self.size is not None:
-            return self.size, False
-        scale = 1.0 if self.short_side is None else self.short_side / min(height, width)
-        bounded = self.max_side is not None and round(max(height, width) * scale) > self.max_side
-        if bounded and self.max_side is not None:
-            scale = self.max_side / max(height, width)
-        return (max(1, round(height * scale)), max(1, round(width * scale))), bounded
-
     def resized_target(self, values: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
         """Ground truth (H, W) or (H, W, C) at another size, by the exact nearest neighbour.
 
@@ -133,14 +102,6 @@ class Preprocess:
     def augmentation(self, target: DenseTarget) -> Augmentation:
         """What training applies after resizing, to images and ground truth of that kind."""
         return Augmentation(self.augment, target)
-
-    def _resized(self, image: Picture, size: tuple[int, int]) -> Picture:
-        if image.shape[:2] == size:
-            return image
-        if self.interpolation == "antialiased":
-            return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
-        resized: Picture = cv2.resize(image, size[::-1], interpolation=_OPENCV[self.interpolation])
-        return resized
 
 
 class Augmentation:
@@ -210,8 +171,3 @@ def _grows(steps: NDArray[np.float32]) -> bool:
 def _changes(steps: NDArray[np.float32]) -> bool:
     """Whether more than a few of them are not zero."""
     return float((steps != 0).mean()) > _FEW
-
-
-def image_tensor(image: Picture) -> Tensor:
-    """(H, W, 3) uint8 to (3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(image.copy()).permute(2, 0, 1).float() / 255

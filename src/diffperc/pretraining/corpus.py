@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from diffperc.data.formats.captioned_images import captioned_images
-from diffperc.data.formats.images import read_image
 from diffperc.errors import ConfigError
+from diffperc.files.images import read_image
 from diffperc.scenes import caption, render, sample_scene
 
 # far from the scenes that tasks train and validate on (`diffperc.data.Scenes`)

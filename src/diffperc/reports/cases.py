@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffperc.inference.output_files import write_picture
+from diffperc.files.write import write_picture
 from diffperc.reports.summary import read_object, write_json
 from diffperc.tasks.cases import Case
 

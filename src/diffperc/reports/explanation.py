@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from diffperc.inference.predictor import Predictor
-from diffperc.inference.result import Result
 from diffperc.models import Observation, attention_by_name, token_groups
+from diffperc.results.base import Result
 from diffperc.types import Batch, Features, Picture
 from diffperc.visualization.colours import Scale
 from diffperc.visualization.html import Chart, Section, chart, embedded, page

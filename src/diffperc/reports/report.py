@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from diffperc.inference.output_files import write_picture, write_string
+from diffperc.files.write import write_picture, write_string
 from diffperc.reports.cases import FOLDER, read_cases
 from diffperc.reports.curves import COLOURS, Series, curves, overlaid, read_metrics
 from diffperc.reports.judgement import Changed, judged

@@ -12,8 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from diffperc.data.formats.files import parse_json
 from diffperc.errors import TrainingError
+from diffperc.files.read import parse_json
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

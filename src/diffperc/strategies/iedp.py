@@ -145,7 +145,7 @@ class IEDP(Strategy):
 
     def _labels(self, batch: Batch) -> Tensor:
         if self.kind == "scene":
-            return self.table.one(batch.scene, len(batch))
+            return self.table.one(batch.scene, batch.image.shape[0])
         if batch.labels is None:
             raise ValueError("IEDP's explicit branch needs Batch.labels in training")
         return self.table.present(batch.labels)

@@ -117,8 +117,8 @@ class MetaPrompts(Strategy):
 
     def _extract(self, backbone: Backbone, latents: Tensor, batch: Batch, step: int) -> tuple[Features, Tensor]:
         """One pass: its features, and the tokens (B, N, D) that conditioned it."""
-        tokens = with_expression(self._tokens(step).expand(len(batch), -1, -1), batch)
-        time = self.times[step].expand(len(batch), -1)
+        tokens = with_expression(self._tokens(step).expand(batch.image.shape[0], -1, -1), batch)
+        time = self.times[step].expand(batch.image.shape[0], -1)
         return backbone.extract(latents, Conditioning(tokens, time_embedding=time)), tokens
 
     def _tokens(self, step: int) -> Tensor:

@@ -30,9 +30,9 @@ import numpy as np
 from torch import Tensor
 
 from diffperc.backbones import Backbone
-from diffperc.data.formats.files import parse_json
 from diffperc.encoders.captioner import Captioner, load_captioner
 from diffperc.errors import DataError
+from diffperc.files.read import parse_json
 from diffperc.ranges import Count, Positive, Timestep, WithAttention
 from diffperc.strategies.base import Strategy, constant_timestep, expression_length, with_expression
 from diffperc.strategies.parts.attention_maps import append_attention, widened

@@ -94,5 +94,5 @@ class VPD(Strategy):
             assert batch.expression_tokens is not None
             return self.adapter(batch.expression_tokens)
         if self.kind == "scene":
-            return self.adapter(self.table.one(batch.scene, len(batch)))
-        return self.adapter(self.table.vectors).expand(len(batch), -1, -1)
+            return self.adapter(self.table.one(batch.scene, batch.image.shape[0]))
+        return self.adapter(self.table.vectors).expand(batch.image.shape[0], -1, -1)

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffperc.data.formats.images import read_depth, written_scale
 from diffperc.errors import ConfigError
+from diffperc.files.images import read_depth, written_scale
 from diffperc.layers.valid import valid_depth
 from diffperc.types import DatasetInfo, DenseTarget, FolderOptions, FolderReader, Panel, Sample, Statistics
 from diffperc.visualization.colours import Scale

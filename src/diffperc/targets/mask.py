@@ -15,10 +15,10 @@ import yaml
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffperc.data.formats.files import read_text
-from diffperc.data.formats.headers import read_ids
-from diffperc.data.formats.images import read_mask
 from diffperc.errors import ConfigError, DataError
+from diffperc.files.headers import read_ids
+from diffperc.files.images import read_mask
+from diffperc.files.read import read_text
 from diffperc.types import DatasetInfo, DenseTarget, FolderOptions, FolderReader, Panel, Sample, Statistics
 from diffperc.visualization.colours import class_colours
 from diffperc.visualization.overlays import legend_of, overlay

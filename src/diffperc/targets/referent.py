@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffperc.data.formats.images import read_region
+from diffperc.files.images import read_region
 from diffperc.types import DatasetInfo, DenseTarget, FolderOptions, FolderReader, Panel, Sample, Statistics
 from diffperc.visualization.colours import TARGET
 from diffperc.visualization.overlays import outlined

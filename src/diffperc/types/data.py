@@ -6,15 +6,17 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from diffperc.checks import check_dtype, check_shape
 from diffperc.types.keypoints import KeypointSpec
+
+if TYPE_CHECKING:  # exported models predict without torch, and use types of this module
+    import torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -174,10 +176,10 @@ class Batch:
             _check_count(f"Batch.targets['{name}']", target, b)
         if self.scene is not None:
             check_shape("Batch.scene", self.scene, "B", B=b)
-            check_dtype("Batch.scene", self.scene, torch.int64)
+            check_dtype("Batch.scene", self.scene, "int64")
         if self.labels is not None:
             check_shape("Batch.labels", self.labels, "B K", B=b)
-            check_dtype("Batch.labels", self.labels, torch.bool)
+            check_dtype("Batch.labels", self.labels, "bool")
         _check_count("Batch.expression", self.expression, b)
         _check_count("Batch.caption", self.caption, b)
         if self.expression_tokens is not None:
@@ -197,6 +199,8 @@ class Batch:
         Args:
             images: (B, 3, h, w) each, of one size.
         """
+        import torch
+
         n = len(images)
         known: dict[str, Any] = {name: getattr(self, name) for name in ("scene", "labels", "expression_tokens")}
         repeated: dict[str, Any] = {
@@ -219,7 +223,7 @@ class Batch:
     def to(self, device: torch.device | str) -> Batch:
         """Move every tensor to a device; Lightning moves batches with it. Pinned memory goes to a GPU asynchronously."""
         # the other way the copy could be read before it is there
-        non_blocking = torch.device(device).type == "cuda"
+        non_blocking = str(device).startswith("cuda")
         return self.map(lambda t: t.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> Batch:

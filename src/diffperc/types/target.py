@@ -10,13 +10,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from diffperc.types.data import DatasetInfo, Sample
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SampleKind = Literal["image", "expression", "person"]
 Picture = NDArray[np.uint8]

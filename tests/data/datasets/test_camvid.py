@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from diffperc.data.datasets.camvid import CLASSES, CamVid
-from diffperc.data.formats.images import read_mask
 from diffperc.errors import DataError
+from diffperc.files.images import read_mask
 from diffperc.targets import MaskTarget
 from tests.contracts.dataset import DatasetContract
 from tests.fakes.camvid import write_root

@@ -14,9 +14,9 @@ from PIL import Image
 
 from diffperc.data import Folder
 from diffperc.data.diagnostics import Collected
-from diffperc.data.formats.images import read_depth, read_mask, read_region
 from diffperc.data.formats.split import Splitting
 from diffperc.errors import ConfigError, DataError
+from diffperc.files.images import read_depth, read_mask, read_region
 from diffperc.targets import DepthTarget, KeypointsTarget, MaskTarget, ReferentTarget
 from diffperc.types import Target
 from tests.contracts.dataset import DatasetContract

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffperc.data.formats.images import read_depth, read_image
 from diffperc.errors import DataError
+from diffperc.files.images import read_depth, read_image
 
 
 def test_every_kind_of_picture_becomes_rgb(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from diffperc.encoders import ExpressionEncoder
 from diffperc.encoders.clip_text import describe_text_encoder, text_encoder_at
 from diffperc.engine.build import info_without_data, provenance
 from diffperc.errors import CheckpointError, WeightsError, first_line
-from diffperc.inference.output_files import write_file
+from diffperc.files.write import write_file
 from diffperc.tasks import PerceptionTask
 from diffperc.types import DatasetInfo
 from diffperc.weights.architecture import Architecture, architecture

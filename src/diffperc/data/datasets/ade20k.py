@@ -13,8 +13,8 @@ from importlib import resources
 from pathlib import Path
 
 from diffperc.data.datasets.paired import MaskDataset
-from diffperc.data.formats.files import check_root
 from diffperc.data.formats.lists import pair_files
+from diffperc.files.read import check_root
 
 # the first of each class's names in objectInfo150.txt
 CLASSES = tuple(

@@ -11,8 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from diffperc.data.datasets.paired import MaskDataset
-from diffperc.data.formats.files import check_root
 from diffperc.data.formats.lists import pair_files
+from diffperc.files.read import check_root
 
 # by the id in the files
 _NAMES = {

@@ -21,14 +21,14 @@ from diffperc.data.base import PerceptionDataset, Split
 from diffperc.data.diagnostics import STOP, Diagnostics
 from diffperc.data.formats.coco import read_annotations
 from diffperc.data.formats.expressions import merged, per_sentence, with_expressions
-from diffperc.data.formats.files import check_root
-from diffperc.data.formats.headers import orientation
 from diffperc.data.formats.image_folder import Record, image_folder, read_records
-from diffperc.data.formats.images import check_size, read_image
 from diffperc.data.formats.persons import Persons
 from diffperc.data.formats.split import Splitting
 from diffperc.data.shared_list import SharedList
 from diffperc.errors import ConfigError, DataError, did_you_mean
+from diffperc.files.headers import orientation
+from diffperc.files.images import check_size, read_image
+from diffperc.files.read import check_root
 from diffperc.ranges import Depth, Length, Positive
 from diffperc.types import COCO_KEYPOINTS, DatasetInfo, DenseTarget, FolderOptions, Sample, Target
 

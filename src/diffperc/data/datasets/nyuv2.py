@@ -16,7 +16,7 @@ from pathlib import Path
 from diffperc.data.base import Split
 from diffperc.data.datasets.paired import DepthDataset, read_pairs
 from diffperc.data.diagnostics import STOP, Diagnostics
-from diffperc.data.formats.files import Listing
+from diffperc.files.read import Listing
 from diffperc.ranges import Depth
 
 _LISTS = {"train": "train_list.txt", "val": "test_list.txt"}

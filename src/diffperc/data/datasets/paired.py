@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from diffperc.data.base import PerceptionDataset, Split
 from diffperc.data.diagnostics import STOP, Diagnostics
-from diffperc.data.formats.files import Listing
-from diffperc.data.formats.images import check_size, read_depth, read_image, read_mask
 from diffperc.data.formats.lists import read_list
 from diffperc.data.shared_list import SharedList
+from diffperc.files.images import check_size, read_depth, read_image, read_mask
+from diffperc.files.read import Listing
 from diffperc.types import DatasetInfo, Sample
 
 

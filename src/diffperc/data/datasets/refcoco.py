@@ -22,11 +22,11 @@ from pycocotools import mask as coco_mask
 from diffperc.data.base import PerceptionDataset, Split
 from diffperc.data.diagnostics import STOP, Diagnostics
 from diffperc.data.formats.coco import are_entries, check_entries
-from diffperc.data.formats.files import Listing, read_json
-from diffperc.data.formats.images import read_image
 from diffperc.data.formats.refer import read_refs
 from diffperc.data.shared_list import SharedList
 from diffperc.errors import ConfigError, DataError, did_you_mean
+from diffperc.files.images import read_image
+from diffperc.files.read import Listing, read_json
 from diffperc.ranges import Length
 from diffperc.types import DatasetInfo, Sample
 

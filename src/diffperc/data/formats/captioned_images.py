@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from diffperc.data.diagnostics import STOP, Diagnostics
-from diffperc.data.formats.files import Listing
 from diffperc.data.formats.image_folder import CAPTIONS, image_folder, table_columns
 from diffperc.data.formats.tables import TABLES, read_rows, tables_in, texts_of
 from diffperc.errors import DataError
+from diffperc.files.read import Listing
 
 
 def captioned_images(root: Path, diagnostics: Diagnostics = STOP) -> list[tuple[Path, str]]:

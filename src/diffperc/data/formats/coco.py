@@ -9,8 +9,8 @@ from typing import Any
 
 from diffperc.data.diagnostics import STOP, Diagnostics
 from diffperc.data.formats.coco_completion import complete, persons_only
-from diffperc.data.formats.files import read_json
 from diffperc.errors import DataError
+from diffperc.files.read import read_json
 
 Entry = Mapping[str, Any]
 _LISTS = ("images", "annotations", "categories")

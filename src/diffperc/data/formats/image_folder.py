@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from diffperc.data.diagnostics import STOP, Diagnostics
-from diffperc.data.formats.files import Listing
-from diffperc.data.formats.images import IMAGE_SUFFIXES
 from diffperc.data.formats.tables import SENTENCES, TABLES, Columns, Row, read_rows, tables_in, texts_of
 from diffperc.errors import DataError
+from diffperc.files.images import IMAGE_SUFFIXES
+from diffperc.files.read import Listing
 from diffperc.types import DenseTarget
 
 CAPTIONS = ("caption", "captions", "text")

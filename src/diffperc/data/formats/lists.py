@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from diffperc.data.diagnostics import Diagnostics
-from diffperc.data.formats.files import check_root, read_text
 from diffperc.errors import DataError
+from diffperc.files.read import check_root, read_text
 
 
 def pair_files(

@@ -10,11 +10,11 @@ import numpy as np
 
 from diffperc.data.diagnostics import STOP, Collected, Diagnostics
 from diffperc.data.formats.coco import read_annotations, read_detections
-from diffperc.data.formats.files import Listing
-from diffperc.data.formats.images import read_image
 from diffperc.data.shared_list import SharedList
 from diffperc.errors import DataError
-from diffperc.preprocessing.person_crop import Box
+from diffperc.files.images import read_image
+from diffperc.files.read import Listing
+from diffperc.geometry.person_crop import Box
 from diffperc.types import Person, Sample
 from diffperc.types.keypoints import COCO_KEYPOINTS
 

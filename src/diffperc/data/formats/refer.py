@@ -11,8 +11,8 @@ import pickle
 from pathlib import Path
 from typing import Any, NoReturn
 
-from diffperc.data.formats.files import reading
 from diffperc.errors import DataError
+from diffperc.files.read import reading
 
 _KINDS: dict[str, type] = {"ann_id": int, "image_id": int, "split": str, "sentences": list}
 

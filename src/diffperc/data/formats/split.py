@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from diffperc.data.diagnostics import STOP, Diagnostics
-from diffperc.data.formats.files import read_text
 from diffperc.errors import DataError
+from diffperc.files.read import read_text
 
 _TRAIN = ("train", "training")
 _VAL = ("val", "valid", "validation", "dev", "test")

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from diffperc.data.diagnostics import Diagnostics
-from diffperc.data.formats.files import parse_json, read_text
 from diffperc.errors import DataError, did_you_mean
+from diffperc.files.read import parse_json, read_text
 
 TABLES = ("metadata.jsonl", "metadata.csv")
 SENTENCES = ("expressions.jsonl",)

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from diffperc.inference.predictor import Predictor
 from diffperc.inference.sliding_window import Predict, predict_whole
 from diffperc.layers.neighbourhood import neighbourhood_mean
+from diffperc.results.depth import DepthResult
 from diffperc.tasks.depth.protocol import DepthProtocol
-from diffperc.tasks.depth.result import DepthResult
 from diffperc.types import Batch, Picture
 from diffperc.visualization.colours import Scale
 

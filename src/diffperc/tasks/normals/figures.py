@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from diffperc.tasks.normals.colours import normal_colours
 from diffperc.tasks.normals.metrics import angular_error
 from diffperc.types import Batch, Picture
 from diffperc.visualization.colours import Scale
 from diffperc.visualization.images import at_size, image_of
+from diffperc.visualization.normals import normal_colours
 from diffperc.visualization.panels import panels
 
 _LARGEST = 60.0  # degrees, the end of the colour scale

@@ -13,11 +13,11 @@ from torch.nn import functional as F
 from diffperc.inference.predictor import Predictor
 from diffperc.inference.sliding_window import Predict, predict_each
 from diffperc.layers.neighbourhood import neighbourhood_mean
-from diffperc.tasks.normals.colours import normal_colours
+from diffperc.results.normals import NormalsResult
 from diffperc.tasks.normals.metrics import angular_error
 from diffperc.tasks.normals.protocol import NormalsProtocol
-from diffperc.tasks.normals.result import NormalsResult
 from diffperc.types import Batch, Picture
+from diffperc.visualization.normals import normal_colours
 
 
 def predict_normals(

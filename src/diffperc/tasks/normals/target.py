@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffperc.data.formats.images import read_array
 from diffperc.errors import DataError
-from diffperc.tasks.normals.colours import normal_colours
+from diffperc.files.images import read_array
 from diffperc.types import DatasetInfo, DenseTarget, FolderOptions, FolderReader, Panel, Sample, Statistics
+from diffperc.visualization.normals import normal_colours
 
 _AWAY, _LEAST = "normals, share that points away", "normals, least component"
 _FEW_AWAY = 0.2

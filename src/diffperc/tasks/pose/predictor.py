@@ -12,9 +12,9 @@ from diffperc.errors import ConfigError
 from diffperc.inference.predictor import Predictor
 from diffperc.inference.sliding_window import Predict, predict_each
 from diffperc.preprocessing import PersonCrop, image_tensor
+from diffperc.results.pose import Box, Pose, PoseResult
 from diffperc.tasks.pose.heatmaps import decode, mirrored, to_image
 from diffperc.tasks.pose.protocol import PoseProtocol
-from diffperc.tasks.pose.result import Box, Pose, PoseResult
 from diffperc.tasks.pose.search import find_persons
 from diffperc.types import Batch, KeypointSpec, Person, Picture, Sample, SampleMeta
 

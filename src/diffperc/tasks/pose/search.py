@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from diffperc.metrics.keypoints import oks_nms
-from diffperc.tasks.pose.result import Box, Pose
+from diffperc.results.pose import Box, Pose
 from diffperc.types import KeypointSpec
 
 _HEIGHTS = (1.0, 0.7, 0.5, 0.35)  # of the windows, as shares of the image's

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from diffperc.errors import ConfigError
 from diffperc.inference.predictor import Predictor
 from diffperc.inference.sliding_window import Predict, predict_whole
+from diffperc.results.referring import ReferringResult
 from diffperc.tasks.referring.protocol import ReferringProtocol
-from diffperc.tasks.referring.result import ReferringResult
 from diffperc.types import Batch, Picture
 from diffperc.visualization.colours import PREDICTION
 from diffperc.visualization.images import image_of

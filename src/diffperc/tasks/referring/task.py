@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from diffperc.data import PerceptionDataset
-from diffperc.layers.certainty import certainty
 from diffperc.losses import cross_entropy
 from diffperc.metrics import ReferringMetrics
 from diffperc.ranges import Weight
+from diffperc.results.certainty import certainty
 from diffperc.targets import ReferentTarget
 from diffperc.tasks.base import PerceptionTask
 from diffperc.tasks.referring.baseline import referring_baseline
@@ -76,8 +76,8 @@ class ReferringTask(PerceptionTask):
         return (dense.argmax(1) != batch.targets["referent"]).float()
 
     def confidence(self, dense: Tensor, batch: Batch) -> Tensor:
-        """See `layers.certainty`."""
-        return certainty(dense.float().softmax(1), 1)
+        """See `results.certainty`."""
+        return torch.from_numpy(certainty(dense.float().softmax(1).cpu().numpy(), 1)).to(dense.device)
 
     def image_error(self, dense: Tensor, batch: Batch) -> float:
         """1 - IoU: of a small object most pixels are right whatever is found."""

@@ -8,8 +8,8 @@ from torch import Tensor
 from diffperc.inference.predictor import Predictor
 from diffperc.inference.sliding_window import Predict, predict_probabilities
 from diffperc.metrics.segmentation import class_ids
+from diffperc.results.segmentation import SegmentationResult
 from diffperc.tasks.segmentation.protocol import SegmentationProtocol
-from diffperc.tasks.segmentation.result import SegmentationResult
 from diffperc.types import Batch, Picture
 from diffperc.visualization.colours import class_colours
 from diffperc.visualization.images import image_of

@@ -10,11 +10,11 @@ from torch.nn import functional as F
 
 from diffperc.data import PerceptionDataset
 from diffperc.errors import ConfigError
-from diffperc.layers.certainty import certainty
 from diffperc.losses import cross_entropy, lovasz_softmax
 from diffperc.metrics import SegmentationMetrics
 from diffperc.metrics.segmentation import class_ids
 from diffperc.ranges import Weight
+from diffperc.results.certainty import certainty
 from diffperc.targets import MaskTarget
 from diffperc.tasks.base import PerceptionTask
 from diffperc.tasks.segmentation.baseline import segmentation_baseline
@@ -101,8 +101,8 @@ class SegmentationTask(PerceptionTask):
         return torch.where(mask < len(self.info.classes), (class_ids(dense, 1) != mask).float(), torch.nan)
 
     def confidence(self, dense: Tensor, batch: Batch) -> Tensor:
-        """See `layers.certainty`."""
-        return certainty(dense, 1)
+        """See `results.certainty`."""
+        return torch.from_numpy(certainty(dense.float().cpu().numpy(), 1)).to(dense.device)
 
     def confusion(self, dense: Tensor, batch: Batch) -> Tensor:
         """Pixels by true and predicted class."""

@@ -7,13 +7,12 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from diffperc.inference.output_files import write_file, write_picture
-from diffperc.inference.result import Result
-from diffperc.layers.certainty import certainty
+from diffperc.files.write import write_file, write_picture
+from diffperc.results.base import Result
+from diffperc.results.certainty import certainty
 from diffperc.types import Picture
 from diffperc.visualization.colours import Legend, class_colours
 from diffperc.visualization.overlays import class_shares, legend_of, overlay
@@ -43,8 +42,8 @@ class SegmentationResult(Result):
 
     @cached_property
     def confidence(self) -> NDArray[np.float32]:
-        """(H, W), see `layers.certainty`."""
-        return certainty(torch.from_numpy(self.probabilities), 0).numpy()
+        """(H, W), see `results.certainty`."""
+        return certainty(self.probabilities, 0)
 
     @property
     def shares(self) -> dict[str, float]:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from diffperc.inference.output_files import write_array, write_picture
-from diffperc.inference.result import Result
-from diffperc.tasks.normals.colours import normal_colours
+from diffperc.files.write import write_array, write_picture
+from diffperc.results.base import Result
 from diffperc.types import Picture
 from diffperc.visualization.colours import Legend
+from diffperc.visualization.normals import normal_colours
 
 # of x, y, z
 _LEFT, _RIGHT, _UP, _FACING = (-0.9, 0, 0.44), (0.9, 0, 0.44), (0, 0.9, 0.44), (0, 0, 1)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngInfo
 
-from diffperc.data.formats.images import COUNTS_PER_METRE
-from diffperc.inference.output_files import write_array, write_picture, write_text
-from diffperc.inference.result import Result
+from diffperc.files.images import COUNTS_PER_METRE
+from diffperc.files.write import write_array, write_picture, write_text
+from diffperc.results.base import Result
 from diffperc.types import Picture
 from diffperc.visualization.colours import Scale
 

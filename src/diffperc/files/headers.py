@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from diffperc.data.formats.files import reading
-from diffperc.data.formats.images import FORMATS
+from diffperc.files.images import FORMATS
+from diffperc.files.read import reading
 
 _UPRIGHT = 1
 _TWELVE_BITS = 4095

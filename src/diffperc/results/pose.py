@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from diffperc.inference.output_files import write_picture, write_string
-from diffperc.inference.result import Result
+from diffperc.files.write import write_picture, write_string
+from diffperc.results.base import Result
 from diffperc.types import KeypointSpec, Picture
 from diffperc.visualization.overlays import boxed, skeleton
 

@@ -6,12 +6,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from diffperc.inference.output_files import write_picture
-from diffperc.inference.result import Result
-from diffperc.layers.certainty import certainty
+from diffperc.files.write import write_picture
+from diffperc.results.base import Result
+from diffperc.results.certainty import certainty
 from diffperc.types import Picture
 from diffperc.visualization.colours import PREDICTION
 from diffperc.visualization.overlays import outlined
@@ -39,9 +38,9 @@ class ReferringResult(Result):
 
     @cached_property
     def confidence(self) -> NDArray[np.float32]:
-        """(H, W), see `layers.certainty`."""
-        p = torch.from_numpy(self.probabilities)
-        return certainty(torch.stack([p, 1 - p]), 0).numpy()
+        """(H, W), see `results.certainty`."""
+        p = self.probabilities
+        return certainty(np.stack([p, 1 - p]), 0)
 
     @property
     def summary(self) -> str:

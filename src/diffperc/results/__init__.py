@@ -1,0 +1,1 @@
+"""What predictors return, by task: arrays, confidence, pictures, files. Imports no torch, for exported models."""
