@@ -184,7 +184,7 @@ def described(found: Estimate, cfg: DictConfig) -> list[str]:
         f"disk: {_gb(kept + cost.weights)}: last.ckpt {_gb(kept)} and best.safetensors {_gb(cost.weights)}",
     ]
     if cfg.ema_decay is not None:
-        lines[1] += f"; + average {_gb(cost.weights * found.trained / found.parameters)}"
+        lines[1] += f"; + average {_gb(round(cost.weights * found.trained / found.parameters))}"
     if cfg.gpu_memory is not None and not found.fits(cfg.gpu_memory * 1e9):
         batch = "one image" if found.batch == 1 else f"{found.batch} images"
         lines.append(f"note: that is more than the {cfg.gpu_memory:g} GB of gpu_memory, with {batch} at once")
