@@ -93,6 +93,9 @@ def main() -> int:
     parser.add_argument("--backbone", default="sd15", choices=["sd15", "tiny"], help="%(default)s")
     parser.add_argument("--images", type=int, default=4, help="per batch; %(default)s")
     parser.add_argument("--minutes", type=float, default=5, help="%(default)s")
+    parser.add_argument(
+        "--only", nargs="+", default=CASES, type=lambda case: tuple(case.split()), help='such as "depth vpd forward"'
+    )
     parser.add_argument("--out", type=Path, default=Path("results"), help="%(default)s")
     options = parser.parse_args()
     if options.device.startswith("cuda") and not torch.cuda.is_available():
@@ -100,7 +103,7 @@ def main() -> int:
         return 0
     end, failed = time.monotonic() + options.minutes * 60, False
     print(windows(options), flush=True)
-    for case in CASES:
+    for case in options.only:
         left = end - time.monotonic()
         try:
             if left < 5:

@@ -122,6 +122,19 @@ class TaskContract:
         right = self.trained(self.perfect(batch), batch)
         assert task.loss(right, batch) < 0.5 * task.loss(right.roll(9, -1), batch)
 
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+    def test_an_image_of_a_report_has_its_error_in_any_precision(
+        self, dtype: torch.dtype, task: PerceptionTask, dataset: PerceptionDataset
+    ) -> None:
+        batch = batch_of(prepared(self._cfg(), "val", dataset), 1)
+        converted = copy.deepcopy(task).eval().to(dtype)
+        with torch.inference_mode():
+            expected = copy.deepcopy(task).eval().predict_step(batch, 0)
+            found = converted.predict_step(dataclasses.replace(batch, image=batch.image.to(dtype)), 0)
+        assert expected is not None
+        assert found is not None
+        assert found.error == pytest.approx(expected.error, rel=0.1)
+
     def trained(self, perfect: Tensor, batch: Batch) -> Tensor:
         """The perfect prediction as the network would give it in training."""
         return perfect

@@ -17,6 +17,8 @@ def angular_error(prediction: Tensor, target: Tensor) -> Tensor:
 
     By atan2 of cross and dot product: the arc cosine loses all digits of small angles in float32.
     """
+    dtype = torch.promote_types(prediction.dtype, target.dtype)  # of a network in another precision
+    prediction, target = prediction.to(dtype), target.to(dtype)
     cross = torch.linalg.cross(prediction, target, dim=1).norm(dim=1)
     dot = (prediction * target).sum(1)
     return torch.rad2deg(torch.atan2(cross, dot))
