@@ -103,14 +103,14 @@ def main() -> int:
         return 0
     end, failed = time.monotonic() + options.minutes * 60, False
     print(windows(options), flush=True)
-    for case in options.only:
+    for task, strategy, what in options.only:
         left = end - time.monotonic()
         try:
             if left < 5:
                 raise TimeoutError
-            failed |= subprocess.run(command(*case, options), timeout=left).returncode != 0
+            failed |= subprocess.run(command(task, strategy, what, options), timeout=left).returncode != 0
         except (TimeoutError, subprocess.TimeoutExpired):
-            print(f"no time was left for {' '.join(case)}", flush=True)
+            print(f"no time was left for {task} {strategy} {what}", flush=True)
     return int(failed)
 
 
