@@ -35,6 +35,7 @@ LAYERS = [
         "estimate",
         "evaluate",
         "explain",
+        "export",
         "inspect",
         "predict",
         "pretrain",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lightning import Callback
 
     from diffperc.commands.train import Run
+    from diffperc.deploy.exported import ExportedPredictor
     from diffperc.inference.predictor import Predictor
     from diffperc.models import PerceptionModel
 
@@ -176,8 +177,8 @@ def load(
     optimize: bool = True,
     compile: bool = False,
     trust: Sequence[str] = (),
-) -> Predictor:
-    """A trained model that predicts images, from a checkpoint or a run folder.
+) -> Predictor | ExportedPredictor:
+    """A trained model that predicts images, from a checkpoint, a run folder, or a file of ``diffperc export``.
 
     >>> predictor = diffperc.load("runs/mine")
     >>> result = predictor("photo.jpg")
@@ -185,7 +186,8 @@ def load(
     >>> result.save("results")              # a notebook shows it as a picture
 
     Args:
-        path: a checkpoint, the folder of a run, or one of `list_trained`, such as ``tiny-depth``.
+        path: a checkpoint, the folder of a run, one of `list_trained`, such as ``tiny-depth``; or an exported ``.onnx``,
+            which onnxruntime runs on the CPU without torch, and for which the other arguments are not read.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``: a GPU where there is one.
         which: of a run folder, ``best`` by the validation metric, or ``last``; None: the best, or the last where training
             was stopped before its first validation.
@@ -199,6 +201,10 @@ def load(
     Raises:
         DiffPercError: there is no such checkpoint, or it cannot be read; the message is a sentence.
     """
+    if str(path).endswith(".onnx"):
+        from diffperc.deploy.exported import exported_predictor
+
+        return exported_predictor(path)
     from diffperc.checkpoints import load as load_checkpoint
 
     return load_checkpoint(path, device, which, trust, precision, optimize, compile)

@@ -18,13 +18,17 @@ from diffperc.files.images import IMAGE_SUFFIXES
 from diffperc.files.read import parse_json
 
 if TYPE_CHECKING:
+    from diffperc.deploy.exported import ExportedPredictor
     from diffperc.inference.predictor import Predictor
     from diffperc.results.base import Result
 
 _RATE = 25  # frames per second of a folder of frames
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+_OF_CHECKPOINTS = {"device": "auto", "precision": "auto", "optimize": True, "compile": False, "trust": []}
+"""Keys that exported models do not read, and what they are where nobody set them."""
 _OWN = (
     "ckpt",
+    "model",
     "input",
     "output",
     "overwrite",
@@ -98,7 +102,7 @@ def predict_files(cfg: DictConfig) -> None:
             raise ConfigError(f"{key}: is of videos; for a folder of frames set video=true, else leave it out.")
     check_names(files)
     boxes = read_boxes(given.get("boxes"))
-    predictor = loaded(cfg, given)
+    predictor = _loaded_or_exported(cfg, given)
     output = Path(cfg.output).expanduser()
     check_free(files, output, predictor.result.endings, bool(cfg.overwrite))
     check_boxes(files, boxes)
@@ -127,7 +131,7 @@ def _predict_videos(cfg: DictConfig, files: Sequence[Path], given: dict[str, Any
     given = {name: value for name, value in given.items() if value is not None}
     check_names(films)
     rates = [frame_rate(film) for film in films]
-    predictor = loaded(cfg, given)
+    predictor = _loaded_or_exported(cfg, given)
     output = Path(cfg.output).expanduser()
     stems = films or [Path(str(cfg.input).rstrip("/*")).with_suffix("")]
     check_free(stems, output, video_endings(predictor), bool(cfg.overwrite))
@@ -163,20 +167,40 @@ def loaded(cfg: DictConfig, given: Collection[str]) -> Predictor:
         optimize=bool(cfg.get("optimize", True)),
         compile=bool(cfg.get("compile", False)),
     )
+    _apply(cfg, given, predictor)
+    return predictor
+
+
+def _loaded_or_exported(cfg: DictConfig, given: Collection[str]) -> Predictor | ExportedPredictor:
+    """The predictor of ``cfg.ckpt``, or of the exported ``cfg.model``."""
+    if (cfg.model is None) == (cfg.ckpt is None):
+        raise ConfigError("ckpt: give a checkpoint, ckpt=..., or an exported model, model=model.onnx; one of the two.")
+    if cfg.model is None:
+        return loaded(cfg, given)
+    from diffperc.deploy.exported import exported_predictor
+
+    unread = [key for key, usual in _OF_CHECKPOINTS.items() if cfg[key] != usual]
+    if unread:
+        raise ConfigError(f"{unread[0]}: is not read with model=..., which onnxruntime runs on the CPU; leave it out.")
+    predictor = exported_predictor(cfg.model)
+    _apply(cfg, given, predictor)
+    return predictor
+
+
+def _apply(cfg: DictConfig, given: Collection[str], predictor: Predictor | ExportedPredictor) -> None:
+    """Set the bound of sides, and refuse options that the predictor does not have."""
     if cfg.max_side is not None:
         if predictor.preprocess.person_crop is not None:
             raise ConfigError("max_side: is not read for persons, which are cut out at one size; leave it out.")
         predictor.preprocess.max_side = cfg.max_side
     foreign = sorted(set(given) - set(predictor.options))
     if foreign:
-        raise ConfigError(
-            f"{foreign[0]}: the model of this checkpoint has no such option; it has {', '.join(predictor.options)}."
-        )
-    return predictor
+        known = f"; it has {', '.join(predictor.options)}" if predictor.options else ""
+        raise ConfigError(f"{foreign[0]}: this model has no such option{known}.")
 
 
 def _predict_each(
-    predictor: Predictor, files: Sequence[Path], output: Path, given: Mapping[str, Any], boxes: Any
+    predictor: Predictor | ExportedPredictor, files: Sequence[Path], output: Path, given: Mapping[str, Any], boxes: Any
 ) -> dict[Path, str]:
     """Predict files and write their results; returns why those that failed did."""
     from diffperc.inference.images import picture
@@ -208,7 +232,7 @@ def _predict_each(
 
 
 def _write(
-    predictor: Predictor,
+    predictor: Predictor | ExportedPredictor,
     file: Path,
     output: Path,
     result: Result,

@@ -6,19 +6,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffperc.errors import DataError
 from diffperc.files.write import unfinished, write_array, write_text
-from diffperc.inference.predictor import Predictor
 from diffperc.inference.video import ArrayFile, VideoFile, stillness
 from diffperc.results.base import Result
 from diffperc.types import Picture
 from diffperc.visualization.colours import Scale
 from diffperc.visualization.panels import with_key
+
+if TYPE_CHECKING:
+    from diffperc.deploy.exported import ExportedPredictor
+    from diffperc.inference.predictor import Predictor
 
 _STILL = 0.5  # of `stillness`, from which on a change of the prediction is flicker
 
@@ -42,14 +45,14 @@ class Flicker:
         return float(np.mean(self.means)) if self.means else None
 
 
-def video_endings(predictor: Predictor) -> tuple[str, str, str]:
+def video_endings(predictor: Predictor | ExportedPredictor) -> tuple[str, str, str]:
     """The endings of the files that a video gives: drawn, as numbers, and what was measured."""
     base = predictor.result.endings[0].rpartition(".")[0]
     return f"{base}.mp4", f"{base}.npy", f"{base}_video.json"
 
 
 def predict_video(
-    predictor: Predictor,
+    predictor: Predictor | ExportedPredictor,
     frames: Iterator[Picture],
     rate: Fraction,
     stem: Path,

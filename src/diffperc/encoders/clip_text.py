@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -55,13 +56,19 @@ class TextEncoder:
         self.tokenizer = tokenizer
 
     @torch.no_grad()
-    def encode(self, sentences: Sequence[str], max_length: int = 77) -> TextEncoding:
-        """Encode sentences, each padded or cut to `max_length` tokens, N of `TextEncoding`."""
-        ids = self.tokenizer(
-            list(sentences), padding="max_length", max_length=max_length, truncation=True, return_tensors="pt"
-        )["input_ids"]
+    def encode(self, sentences: Sequence[str] | Tensor, max_length: int = 77) -> TextEncoding:
+        """Encode sentences, each padded or cut to `max_length` tokens, N of `TextEncoding`; or their ids (B, N)."""
+        ids = sentences if isinstance(sentences, Tensor) else self.ids(sentences, max_length)
         output = self.model(input_ids=ids.to(self.model.device))
         return TextEncoding(output.last_hidden_state, output.pooler_output)
+
+    def ids(self, sentences: Sequence[str], max_length: int = 77) -> Tensor:
+        """(B, `max_length`) int64 ids of the tokens of sentences."""
+        padded = self.tokenizer(
+            list(sentences), padding="max_length", max_length=max_length, truncation=True, return_tensors="pt"
+        )
+        found: Tensor = padded["input_ids"]
+        return found
 
     def fingerprint(self) -> str:
         """A hash that is equal for equal weights, by which a cache keeps the vectors of different encoders apart."""
@@ -106,8 +113,21 @@ class ExpressionEncoder(nn.Module):
         words[0], words[-1] = "(start)", "(end)"
         return (*words, *[""] * (self.length - len(words)))
 
-    def forward(self, sentences: Sequence[str]) -> Tensor:
-        """B sentences to tokens (B, `length`, D), without gradient."""
+    def ids(self, sentences: Sequence[str]) -> Tensor:
+        """(B, `length`) int64 ids of the tokens of sentences."""
+        return self._encoder.ids(sentences, self.length)
+
+    def tokenizer_json(self) -> str:
+        """The tokenizer as a file of the tokenizers library, which pads and cuts to `length`."""
+        tokenizer = self._encoder.tokenizer
+        backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+        backend.enable_truncation(self.length)
+        backend.enable_padding(pad_id=tokenizer.pad_token_id, pad_token=tokenizer.pad_token, length=self.length)
+        found: str = backend.to_str()
+        return found
+
+    def forward(self, sentences: Sequence[str] | Tensor) -> Tensor:
+        """B sentences, or their ids (B, `length`), to tokens (B, `length`, D), without gradient."""
         return self._encoder.encode(sentences, self.length).tokens
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from diffperc.errors import ConfigError, did_you_mean
+from diffperc.geometry.person_crop import PersonCrop
 from diffperc.ranges import Count
 from diffperc.types import Picture
 
@@ -22,9 +23,14 @@ class Resize:
     Args:
         short_side, size, interpolation, max_side: see `Preprocess`.
 
+    Attributes:
+        person_crop: cuts persons out instead, where samples are persons.
+
     Raises:
         ConfigError: a size is not positive, or the interpolation is unknown.
     """
+
+    person_crop: PersonCrop | None = None
 
     def __init__(
         self,

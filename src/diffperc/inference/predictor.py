@@ -160,6 +160,10 @@ class Predictor(ABC):
             )
         return dense
 
+    def finish(self, dense: Tensor) -> Tensor:
+        """The network's output (B, K, h, w) as an exported model gives it; by default as it is."""
+        return dense
+
     def draw(self, batch: Batch, dense: Tensor) -> Picture:
         """The network's output for the first image of a batch, at the image's size; by default its largest channel.
 

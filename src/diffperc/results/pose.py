@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from diffperc.errors import ConfigError
 from diffperc.files.write import write_picture, write_string
 from diffperc.results.base import Result
 from diffperc.types import KeypointSpec, Picture
@@ -131,3 +132,27 @@ def _overlap(a: Box, b: Box) -> float:
     tall = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
     shared = max(0.0, wide) * max(0.0, tall)
     return shared / max(a[2] * a[3] + b[2] * b[3] - shared, 1e-9)
+
+
+def boxes_in(pixels: Picture, boxes: Sequence[Sequence[float]] | None) -> list[Box]:
+    """Boxes (x, y, width, height) of persons in an image; None: the whole image is one.
+
+    Raises:
+        ConfigError: a box is not four numbers with a positive width and height, or lies outside the image.
+    """
+    height, width = pixels.shape[:2]
+    if boxes is None:
+        return [(0.0, 0.0, float(width), float(height))]
+    return [_box(box, width, height) for box in boxes]
+
+
+def _box(box: Sequence[float], width: int, height: int) -> Box:
+    try:
+        x, y, w, h = map(float, box)
+    except (TypeError, ValueError):
+        raise ConfigError(f"boxes: expected four numbers x, y, width, height in pixels, found {box}.") from None
+    # the part of the box that is inside the image
+    columns, rows = min(x + w, width) - max(x, 0), min(y + h, height) - max(y, 0)
+    if columns <= 0 or rows <= 0:
+        raise ConfigError(f"boxes: {list(box)} is empty or outside the image of {width}x{height} pixels.")
+    return (x, y, w, h)

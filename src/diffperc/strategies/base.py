@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from diffperc.backbones import Backbone
+from diffperc.encoders import ExpressionEncoder
 from diffperc.types import Batch, Branch, FeatureSpec, TextSpec
 
 
@@ -36,6 +37,11 @@ class Strategy(nn.Module, ABC):
 
     def initialise(self, backbone: Backbone) -> None:
         """Fill in what comes from pretrained encoders; by default nothing."""
+
+    @property
+    def caption_encoder(self) -> ExpressionEncoder | None:
+        """What encodes `Batch.caption`, for strategies that read it; by default none."""
+        return None
 
     def token_names(self, batch: Batch, words: Sequence[str]) -> tuple[str, ...]:
         """Names of the tokens that condition the UNet, in their order, for pictures; by default there are none.

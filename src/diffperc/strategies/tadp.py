@@ -30,6 +30,7 @@ import numpy as np
 from torch import Tensor
 
 from diffperc.backbones import Backbone
+from diffperc.encoders import ExpressionEncoder
 from diffperc.encoders.captioner import Captioner, load_captioner
 from diffperc.errors import DataError
 from diffperc.files.read import parse_json
@@ -84,6 +85,10 @@ class TADP(Strategy):
         """All but the output layers."""
         return ("features", "time_embedding", "attention_scores")
 
+    @property
+    def caption_encoder(self) -> ExpressionEncoder:
+        return self.text_encoder
+
     def initialise(self, backbone: Backbone) -> None:
         """Read the captions, so that a wrong file is reported before anything is trained."""
         if self.captions is not None:
@@ -95,7 +100,8 @@ class TADP(Strategy):
 
     def forward(self, backbone: Backbone, latents: Tensor, batch: Batch) -> list[Branch]:
         """One pass; see `Strategy.forward`."""
-        tokens = with_expression(self.text_encoder(self.sentences(batch)), batch)
+        caption = self.text_encoder(self.sentences(batch)) if batch.caption_tokens is None else batch.caption_tokens
+        tokens = with_expression(caption, batch)
         conditioning = Conditioning(tokens, constant_timestep(latents, self.timestep))
         features = backbone.extract(latents, conditioning, self.attention)
         return [Branch(append_attention(features, self.attention, self.detach_attention), "caption")]

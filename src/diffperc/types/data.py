@@ -143,6 +143,10 @@ def _check_count(name: str, values: Sized | None, images: int) -> None:
         raise ValueError(f"{name} must hold one entry per image: {images}, got {len(values)}")
 
 
+_TENSORS = ("scene", "labels", "expression_tokens", "caption_tokens")
+"""Fields of `Batch` with one row per image, where they are given."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """What a task trains on and a model predicts from.
@@ -158,6 +162,7 @@ class Batch:
         expression: one sentence per image.
         caption: one sentence per image about the whole of it, where the data set has captions.
         expression_tokens: (B, T, D), the encoded sentences; the model fills them in where they are not given.
+        caption_tokens: (B, T, D), the encoded captions; strategies that read them encode `caption` where they are not given.
         meta: one `SampleMeta` per image.
     """
 
@@ -168,6 +173,7 @@ class Batch:
     expression: tuple[str, ...] | None = None
     caption: tuple[str, ...] | None = None
     expression_tokens: Tensor | None = None
+    caption_tokens: Tensor | None = None
     meta: tuple[SampleMeta, ...] = ()
 
     def __post_init__(self) -> None:
@@ -182,8 +188,9 @@ class Batch:
             check_dtype("Batch.labels", self.labels, "bool")
         _check_count("Batch.expression", self.expression, b)
         _check_count("Batch.caption", self.caption, b)
-        if self.expression_tokens is not None:
-            check_shape("Batch.expression_tokens", self.expression_tokens, "B T D", B=b)
+        for name, tokens in (("expression", self.expression_tokens), ("caption", self.caption_tokens)):
+            if tokens is not None:
+                check_shape(f"Batch.{name}_tokens", tokens, "B T D", B=b)
 
     def __len__(self) -> int:
         return self.image.shape[0]
@@ -202,7 +209,7 @@ class Batch:
         import torch
 
         n = len(images)
-        known: dict[str, Any] = {name: getattr(self, name) for name in ("scene", "labels", "expression_tokens")}
+        known: dict[str, Any] = {name: getattr(self, name) for name in _TENSORS}
         repeated: dict[str, Any] = {
             name: None if value is None else value.repeat(n, *[1] * (value.dim() - 1)) for name, value in known.items()
         }
@@ -214,7 +221,7 @@ class Batch:
     def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
         """A batch with `function` applied to every tensor."""
         moved: dict[str, Any] = {}
-        for name in ("scene", "labels", "expression_tokens"):
+        for name in _TENSORS:
             value = getattr(self, name)
             moved[name] = None if value is None else function(value)
         targets = {name: function(target) for name, target in self.targets.items()}

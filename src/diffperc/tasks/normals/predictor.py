@@ -81,6 +81,10 @@ class NormalsPredictor(Predictor):
 
         return NormalsResult(pixels, dense[0].permute(1, 2, 0).float().cpu().numpy(), confidence)
 
+    def finish(self, dense: Tensor) -> Tensor:
+        """Unit vectors (B, 3, h, w)."""
+        return F.normalize(dense, dim=1)
+
     def draw(self, batch: Batch, dense: Tensor) -> Picture:
         return normal_colours(F.normalize(dense[0], dim=0).permute(1, 2, 0).float().cpu().numpy())
 

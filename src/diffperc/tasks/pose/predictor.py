@@ -12,7 +12,7 @@ from diffperc.errors import ConfigError
 from diffperc.inference.predictor import Predictor
 from diffperc.inference.sliding_window import Predict, predict_each
 from diffperc.preprocessing import PersonCrop, image_tensor
-from diffperc.results.pose import Box, Pose, PoseResult
+from diffperc.results.pose import Box, Pose, PoseResult, boxes_in
 from diffperc.tasks.pose.heatmaps import decode, mirrored, to_image
 from diffperc.tasks.pose.protocol import PoseProtocol
 from diffperc.tasks.pose.search import find_persons
@@ -117,6 +117,13 @@ class PosePredictor(Predictor):
             poses += [Pose(*row) for row in rows]
         return poses
 
+    def finish(self, dense: Tensor) -> Tensor:
+        """Keypoints (B, K, 3) of crops: x, y in pixels of the crop, and their confidence."""
+        points, confidence = decode(dense, self.protocol.blur)
+        cells, crop = dense.shape[-2:], self._crop.size
+        ratio = points.new_tensor([(crop[1] - 1) / (cells[1] - 1), (crop[0] - 1) / (cells[0] - 1)])
+        return torch.cat([points * ratio, confidence[..., None]], -1)
+
     @property
     def _spec(self) -> KeypointSpec:
         assert self.info.keypoints is not None
@@ -145,27 +152,3 @@ class PosePredictor(Predictor):
             caption=None if caption is None else (caption,) * len(found),
             meta=tuple(SampleMeta("", size, person, one.matrix) for person, one in zip(persons, done, strict=True)),
         )
-
-
-def boxes_in(pixels: Picture, boxes: Sequence[Sequence[float]] | None) -> list[Box]:
-    """Boxes (x, y, width, height) of persons in an image; None: the whole image is one.
-
-    Raises:
-        ConfigError: a box is not four numbers with a positive width and height, or lies outside the image.
-    """
-    height, width = pixels.shape[:2]
-    if boxes is None:
-        return [(0.0, 0.0, float(width), float(height))]
-    return [_box(box, width, height) for box in boxes]
-
-
-def _box(box: Sequence[float], width: int, height: int) -> Box:
-    try:
-        x, y, w, h = map(float, box)
-    except (TypeError, ValueError):
-        raise ConfigError(f"boxes: expected four numbers x, y, width, height in pixels, found {box}.") from None
-    # the part of the box that is inside the image
-    columns, rows = min(x + w, width) - max(x, 0), min(y + h, height) - max(y, 0)
-    if columns <= 0 or rows <= 0:
-        raise ConfigError(f"boxes: {list(box)} is empty or outside the image of {width}x{height} pixels.")
-    return (x, y, w, h)

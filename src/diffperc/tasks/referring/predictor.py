@@ -68,6 +68,10 @@ class ReferringPredictor(Predictor):
             )
         return dataclasses.replace(super().batch(pixels, caption, scene), expression=(expression.strip(),))
 
+    def finish(self, dense: Tensor) -> Tensor:
+        """The probability that the expression points there, (B, 1, h, w)."""
+        return dense.float().softmax(1)[:, 1:]
+
     def draw(self, batch: Batch, dense: Tensor) -> Picture:
         return outlined(image_of(batch, 0), dense[0].argmax(0).bool().cpu().numpy(), PREDICTION)
 

@@ -44,6 +44,10 @@ class SegmentationPredictor(Predictor):
         mask = class_ids(probabilities[0], 0).to(torch.uint8).cpu().numpy()
         return SegmentationResult(pixels, mask, probabilities[0].half().cpu().numpy(), self.info.classes)
 
+    def finish(self, dense: Tensor) -> Tensor:
+        """Class probabilities (B, K, h, w)."""
+        return dense.float().softmax(1)
+
     def draw(self, batch: Batch, dense: Tensor) -> Picture:
         found = class_ids(dense[0], 0).cpu().numpy()
         return overlay(image_of(batch, 0), found, class_colours(len(self.info.classes)))
