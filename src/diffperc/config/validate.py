@@ -37,6 +37,7 @@ OWN_KEYS: dict[str, Any] = {
     "views.folder": Annotated[str | None, OnlyWith("count")],
     "views.limit": Annotated[float, Range(0, 1e6), OnlyWith("count")],
     "batch_size": Count,
+    "batch": Count,
     "train_images": Count | None,
     "image_size": tuple[Count, Count] | None,
     "rounds": Count,
