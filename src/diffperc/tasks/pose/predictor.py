@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -162,7 +163,9 @@ def boxes_in(pixels: Picture, boxes: Sequence[Sequence[float]] | None) -> list[B
 def _box(box: Sequence[float], width: int, height: int) -> Box:
     try:
         x, y, w, h = map(float, box)
-    except (TypeError, ValueError):
+        if not all(map(math.isfinite, (x, y, w, h))):
+            raise ValueError("not finite")
+    except (TypeError, ValueError, OverflowError):
         raise ConfigError(f"boxes: expected four numbers x, y, width, height in pixels, found {box}.") from None
     # the part of the box that is inside the image
     columns, rows = min(x + w, width) - max(x, 0), min(y + h, height) - max(y, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +16,14 @@ from diffperc.layers.certainty import certainty
 from diffperc.types import Picture
 from diffperc.visualization.colours import PREDICTION
 from diffperc.visualization.overlays import outlined
+
+
+@dataclass(frozen=True)
+class ReferringFound:
+    """The sentence, and the share of the pixels to which it points."""
+
+    expression: str
+    share: float
 
 
 class ReferringResult(Result):
@@ -46,6 +55,10 @@ class ReferringResult(Result):
     @property
     def summary(self) -> str:
         return f'"{self.expression}" is {self.referent.mean():.1%} of the image'
+
+    @property
+    def found(self) -> ReferringFound:
+        return ReferringFound(self.expression, float(self.referent.mean()))
 
     def drawing(self) -> Picture:
         return outlined(self.image, self.referent, PREDICTION)
