@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import inspect
 import typing
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Literal
 
@@ -28,7 +28,7 @@ from diffperc.data.pipeline import check_elongation
 from diffperc.deploy.answers import NPY, PNG, Health, Problem, answer, answer_model, wanted
 from diffperc.deploy.gate import Gate, Limits, Metrics
 from diffperc.errors import ConfigError, DataError, did_you_mean
-from diffperc.inference.batching import together
+from diffperc.inference.batching import Together, together
 from diffperc.inference.images import decoded
 from diffperc.inference.predictor import Predictor
 from diffperc.version import __version__
@@ -47,7 +47,7 @@ _PROBLEMS = {
 
 
 class Service:
-    """Predicts uploads for one task, several at a time.
+    """Predicts uploads for one task, several at a time, while its context `running` is open.
 
     Args:
         predictor: of the task.
@@ -56,10 +56,18 @@ class Service:
 
     def __init__(self, predictor: Predictor, limits: Limits) -> None:
         self.predictor, self.limits = predictor, limits
-        self._end = contextlib.ExitStack()
-        self._shared = self._end.enter_context(together(predictor, limits.wait))
-        self._callers = ThreadPoolExecutor(limits.batch)
-        self._end.callback(self._callers.shutdown, cancel_futures=True)
+        self._shared: Together
+        self._callers: ThreadPoolExecutor
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Threads that predict, which finish at the end what they are doing."""
+        with together(self.predictor, self.limits.wait) as self._shared:
+            self._callers = ThreadPoolExecutor(self.limits.batch)
+            try:
+                yield
+            finally:
+                self._callers.shutdown(cancel_futures=True)
 
     async def answer(self, content: bytes, options: Mapping[str, Any], media: str) -> Response:
         """The result for an image in one of `answers.MEDIA`.
@@ -84,10 +92,6 @@ class Service:
             result = self.predictor(pixels, **options)
         return answer(result, media)
 
-    def close(self) -> None:
-        """End the threads, after what they are doing."""
-        self._end.close()
-
 
 def application(predictors: Mapping[str, Predictor], limits: Limits) -> FastAPI:
     """The server as an application of ASGI.
@@ -100,9 +104,11 @@ def application(predictors: Mapping[str, Predictor], limits: Limits) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
+        threads = contextlib.ExitStack()
         for service in services.values():
-            await asyncio.to_thread(service.close)
+            threads.enter_context(service.running())
+        yield
+        await asyncio.to_thread(threads.close)
 
     # the pages of documentation load scripts of another host
     app = FastAPI(title="diffperc", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
