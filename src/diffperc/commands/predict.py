@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
+from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,29 +22,31 @@ from diffperc.files.read import parse_json
 
 if TYPE_CHECKING:
     from diffperc.deploy.exported import ExportedPredictor
+    from diffperc.inference.batching import Together
     from diffperc.inference.predictor import Predictor
     from diffperc.results.base import Result
+    from diffperc.types import Picture
 
+_WAIT = 0.2  # seconds that an image waits for others that are being prepared
 _RATE = 25  # frames per second of a folder of frames
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
-_OF_CHECKPOINTS = {"device": "auto", "precision": "auto", "optimize": True, "compile": False, "trust": []}
+_OF_CHECKPOINTS = {"device": "auto", "precision": "auto", "optimize": True, "compile": False, "trust": [], "batch": 1}
 """Keys that exported models do not read, and what they are where nobody set them."""
 _OWN = (
-    "ckpt",
-    "model",
-    "input",
-    "output",
-    "overwrite",
-    "max_side",
-    "device",
-    "precision",
-    "optimize",
-    "compile",
-    "video",
-    "smooth",
-    "fps",
-    "trust",
-    "hydra",
+    *(
+        "ckpt",
+        "model",
+        "input",
+        "output",
+        "overwrite",
+        "max_side",
+        "batch",
+        "device",
+        "precision",
+        "optimize",
+        "compile",
+    ),
+    *("video", "smooth", "fps", "trust", "hydra"),
 )
 """Keys of ``conf/predict.yaml`` for this command; all others are options of predictors."""
 
@@ -106,7 +111,7 @@ def predict_files(cfg: DictConfig) -> None:
     output = Path(cfg.output).expanduser()
     check_free(files, output, predictor.result.endings, bool(cfg.overwrite))
     check_boxes(files, boxes)
-    failed = _predict_each(predictor, files, output, given, boxes)
+    failed = _predict_each(predictor, files, output, given, boxes, cfg.get("batch", 1))
     if failed:
         raise DataError("\n".join(failed[file] for file in files if file in failed))
 
@@ -116,6 +121,8 @@ def _predict_videos(cfg: DictConfig, files: Sequence[Path], given: dict[str, Any
     from diffperc.commands.video import predict_video, video_endings
     from diffperc.inference.video import frame_rate, frames_of, images_as_frames
 
+    if cfg.get("batch", 1) > 1:
+        raise ConfigError("batch: is of images; the frames of a video are predicted one after the other, leave it out.")
     films = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
     if films and len(films) < len(files):
         raise DataError(
@@ -200,35 +207,62 @@ def _apply(cfg: DictConfig, given: Collection[str], predictor: Predictor | Expor
 
 
 def _predict_each(
-    predictor: Predictor | ExportedPredictor, files: Sequence[Path], output: Path, given: Mapping[str, Any], boxes: Any
+    predictor: Predictor | ExportedPredictor,
+    files: Sequence[Path],
+    output: Path,
+    given: Mapping[str, Any],
+    boxes: Any,
+    batch: int,
 ) -> dict[Path, str]:
-    """Predict files and write their results; returns why those that failed did."""
+    """Predict files, `batch` of them at a time, and write their results; returns why those that failed did."""
     from diffperc.inference.images import picture
 
     failed: dict[Path, str] = {}
-    # the next file is read, and the last result written, beside the prediction of this one
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        ahead = reader.submit(picture, files[0])
+
+    def predicted(shared: Together | None, read: Future[Picture], file: Path) -> Result:
+        options = dict(given)
+        if boxes is not None:
+            options["boxes"] = boxes.get(file.name, []) if isinstance(boxes, Mapping) else boxes
+        pixels = read.result()
+        with contextlib.nullcontext() if shared is None else shared.caller():
+            return predictor(pixels, **options)
+
+    # the next files are read, and the last result written, beside the prediction of these
+    with (
+        _shared(predictor) as shared,
+        ThreadPoolExecutor(1) as writer,
+        ThreadPoolExecutor(batch) as callers,
+        ThreadPoolExecutor(1) as reader,
+    ):
+        jobs: deque[Future[Result]] = deque()
         writing: Future[None] | None = None
-        for i, file in enumerate(track(files, description="predicting", disable=len(files) == 1)):
-            read = ahead
-            if i + 1 < len(files):
-                ahead = reader.submit(picture, files[i + 1])
-            options = dict(given)
-            if boxes is not None:
-                options["boxes"] = boxes.get(file.name, []) if isinstance(boxes, Mapping) else boxes
-            try:
-                pixels = read.result()
-                result = predictor(pixels, **options)
-            except DataError as error:
-                failed[file] = error.sentence
-                continue
+        try:
+            for i, file in enumerate(track(files, description="predicting", disable=len(files) == 1)):
+                for later in files[i + len(jobs) : i + 2 * batch]:
+                    jobs.append(callers.submit(predicted, shared, reader.submit(picture, later), later))
+                try:
+                    result = jobs.popleft().result()
+                except DataError as error:
+                    failed[file] = error.sentence
+                    continue
+                if writing is not None:
+                    writing.result()
+                writing = writer.submit(_write, predictor, file, output, result, failed)
             if writing is not None:
                 writing.result()
-            writing = writer.submit(_write, predictor, file, output, result, failed)
-        if writing is not None:
-            writing.result()
+        finally:
+            for job in jobs:  # after an error
+                job.cancel()
     return failed
+
+
+def _shared(predictor: Predictor | ExportedPredictor) -> AbstractContextManager[Together | None]:
+    """A network that threads share; of an exported model none, so that torch is not imported."""
+    if not hasattr(predictor, "shared"):
+        return contextlib.nullcontext()
+    from diffperc.inference.batching import together
+
+    return together(predictor, _WAIT)
 
 
 def _write(

@@ -247,12 +247,12 @@ def _descriptions(kind: type) -> dict[str, Schema]:
     bases = inspect.getmro(kind)
     found: dict[str, Schema] = {}
     for documented in itertools.chain(bases, (base.__init__ for base in bases)):  # type: ignore[misc]
-        for name, text in _arguments(inspect.getdoc(documented) or ""):
+        for name, text in documented_arguments(inspect.getdoc(documented) or ""):
             found.setdefault(name, {"description": text})
     return found
 
 
-def _arguments(docstring: str) -> Iterator[tuple[str, str]]:
+def documented_arguments(docstring: str) -> Iterator[tuple[str, str]]:
     """Names and descriptions of a docstring in Google's style."""
     for section in re.findall(r"^(?:Args|Attributes):\n((?: .*\n?|\n)+)", docstring, flags=re.MULTILINE):
         # an entry begins at the section's own indentation and continues deeper

@@ -16,7 +16,7 @@ from diffperc.data.base import PerceptionDataset
 from diffperc.data.sampler import Draw
 from diffperc.errors import DataError
 from diffperc.preprocessing import Preprocess, image_tensor
-from diffperc.types import Batch, DenseTarget, Sample, SampleMeta, Target
+from diffperc.types import Batch, DenseTarget, Picture, Sample, SampleMeta, Target
 
 _LONGEST = 100
 
@@ -67,7 +67,7 @@ class PreparedDataset(Dataset[Item]):
         """A draw of a `SeededSampler`; or a bare index, whose augmentation is then always the same."""
         index, seed = (draw.index, draw.seed) if isinstance(draw, Draw) else (draw, draw)
         sample = self.dataset[index]
-        check_elongation(sample)
+        check_elongation(sample.path, sample.image)
         if isinstance(self.target, DenseTarget):
             return self._image(sample, self.target, seed)
         return self._person(sample, seed)
@@ -113,16 +113,16 @@ class PreparedDataset(Dataset[Item]):
         )
 
 
-def check_elongation(sample: Sample) -> None:
-    """Check that an image is no strip, whose long side training would enlarge to any size with its short one.
+def check_elongation(name: str, image: Picture) -> None:
+    """Check that an image (H, W, 3) is no strip, whose long side would be enlarged to any size with its short one.
 
     Raises:
         DataError: it is one.
     """
-    height, width = sample.image.shape[:2]
+    height, width = image.shape[:2]
     if max(height, width) > _LONGEST * min(height, width):
         raise DataError(
-            f"{sample.path}: is {width}x{height} pixels, more than {_LONGEST} times longer on one side than on the other; "
+            f"{name}: is {width}x{height} pixels, more than {_LONGEST} times longer on one side than on the other; "
             "cut it, or leave it out."
         )
 

@@ -27,12 +27,13 @@ COUNTS_PER_METRE = "counts_per_metre"
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
-def open_image(file: Path | BinaryIO, name: str) -> Image.Image:
+def open_image(file: Path | BinaryIO, name: str, pixels: int | None = None) -> Image.Image:
     """A Pillow image, decoded: a truncated file fails here and not later.
 
     Args:
         file: a path, or an open file.
         name: which image it is, for messages.
+        pixels: the most that are decoded; None: the most that Pillow decodes.
 
     Raises:
         DataError: missing, damaged, too large, or not an image.
@@ -47,6 +48,10 @@ def open_image(file: Path | BinaryIO, name: str) -> Image.Image:
             raise DataError(
                 f"{name}: has more than {millions} million pixels, which are not read; make it smaller, or cut it."
             ) from error
+        if pixels is not None and image.width * image.height > pixels:
+            raise DataError(
+                f"{name}: is {image.width}x{image.height} pixels, more than the {pixels} that are read; make it smaller."
+            )
         image.load()
         return image
 

@@ -57,11 +57,11 @@ def picture(given: Any) -> Picture:
         DataError: it is none of these, cannot be read, or its numbers can mean several things.
     """
     if isinstance(given, str) and given.startswith(("http://", "https://")):
-        return _decoded(_download(given), given)
+        return decoded(_download(given), given)
     if isinstance(given, str | Path):
         return read_image(Path(given).expanduser())
     if isinstance(given, bytes | bytearray):
-        return _decoded(bytes(given), "image")
+        return decoded(bytes(given), "image")
     if isinstance(given, PILImage.Image):
         return rgb(ImageOps.exif_transpose(given), "image")
     if _is_tensor(given):
@@ -86,8 +86,18 @@ def _download(address: str) -> bytes:
     return content
 
 
-def _decoded(content: bytes, name: str) -> Picture:
-    return rgb(ImageOps.exif_transpose(open_image(io.BytesIO(content), name)), name)
+def decoded(content: bytes, name: str, pixels: int | None = None) -> Picture:
+    """(H, W, 3) uint8 RGB of an encoded image, turned upright by its EXIF data.
+
+    Args:
+        content: of an image file.
+        name: which image it is, for messages.
+        pixels: see `open_image`.
+
+    Raises:
+        DataError: damaged, too large, or not an image.
+    """
+    return rgb(ImageOps.exif_transpose(open_image(io.BytesIO(content), name, pixels)), name)
 
 
 def _channels_last(values: Any, first: bool) -> NDArray[Any]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from diffperc.errors import CheckpointError, ConfigError, did_you_mean
 from diffperc.inference.images import Image, images_of, picture
+from diffperc.inference.sliding_window import Predict
 from diffperc.models import Observation, PerceptionModel, attention_by_name
 from diffperc.preprocessing import Preprocess, image_tensor
 from diffperc.results.base import Result
@@ -38,6 +39,7 @@ class Predictor(ABC):
         options: keyword arguments of a call, which `predict` offers as keys.
         result: what a call returns.
         change_unit: of `change`.
+        shared: the network as several threads call it, see `inference.batching`; None: each call runs it alone.
     """
 
     options: ClassVar[tuple[str, ...]] = ("flip", "caption")
@@ -46,6 +48,7 @@ class Predictor(ABC):
 
     def __init__(self, model: PerceptionModel, info: DatasetInfo, protocol: Any, preprocess: Preprocess) -> None:
         self.model, self.info, self.protocol, self.preprocess = model.eval(), info, protocol, preprocess
+        self.shared: Predict | None = None
 
     @torch.inference_mode()
     def __call__(self, image: Image | Sequence[Image], *arguments: Any, **options: Any) -> Any:
@@ -152,7 +155,7 @@ class Predictor(ABC):
         Raises:
             CheckpointError: it is not a number somewhere, as of a model whose training diverged.
         """
-        dense = self.model(batch).dense
+        dense = self.model(batch).dense if self.shared is None else self.shared(batch)
         if not torch.isfinite(dense).all():
             raise CheckpointError(
                 "the network's output is not a number: its weights are damaged, or its training diverged. Take an earlier "

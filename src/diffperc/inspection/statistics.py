@@ -58,7 +58,7 @@ class MeasuredDataset(Dataset[Measured]):
     def __getitem__(self, index: int) -> Measured:
         try:
             sample = self.dataset[index]
-            check_elongation(sample)
+            check_elongation(sample.path, sample.image)
             facts = image_facts(sample.files[0]) if sample.files else ()
         except DataError as error:
             return Measured(index, problems=self._problems(index, error.sentence))

@@ -37,6 +37,11 @@ class Result(ABC):
     main: ClassVar[str]
     difference_unit: ClassVar[str] = ""
 
+    @classmethod
+    def task(cls) -> str:
+        """The task, such as ``depth`` of `DepthResult`."""
+        return cls.__name__.removesuffix("Result").lower()
+
     def __init__(self, image: Picture) -> None:
         self.image = image
         self.scale: Scale | None = None
@@ -59,6 +64,11 @@ class Result(ABC):
     @abstractmethod
     def summary(self) -> str:
         """What was found, in some words."""
+
+    @property
+    def found(self) -> Any:
+        """What was found as plain values, an instance of the dataclass that the annotation names; by default nothing."""
+        return None
 
     @abstractmethod
     def drawing(self) -> Picture:
@@ -104,7 +114,7 @@ class Result(ABC):
     def figure(self) -> Figure:
         """The image beside the result, as a figure of matplotlib, which it can save as pdf or svg."""
         key = self.key()
-        name = type(self).__name__.removesuffix("Result").lower()
+        name = self.task()
         if isinstance(key, Scale):
             return panel_figure([("image", self.image), (name, self.drawing(), key)], self.note())
         return panel_figure([("image", self.image), (name, self.drawing())], self.note(), key)
@@ -130,10 +140,20 @@ class Result(ABC):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(getattr(self, self.main), dtype=dtype, copy=copy)
 
-    def _repr_png_(self) -> bytes:
+    def png(self, least: int = 0) -> bytes:
+        """`picture` as a png file."""
         file = io.BytesIO()
-        Image.fromarray(self.picture(_SHOWN)).save(file, "PNG")
+        Image.fromarray(self.picture(least)).save(file, "PNG")
         return file.getvalue()
+
+    def npy(self) -> bytes:
+        """What ``np.asarray`` gives as an npy file."""
+        file = io.BytesIO()
+        np.save(file, np.asarray(self))
+        return file.getvalue()
+
+    def _repr_png_(self) -> bytes:
+        return self.png(_SHOWN)
 
     def __repr__(self) -> str:
         height, width = self.image.shape[:2]

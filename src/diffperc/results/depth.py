@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -18,6 +19,16 @@ from diffperc.visualization.colours import Scale
 
 _COUNTS = (1000, 256)  # per metre, the first with which the largest depth can be written
 _LARGEST = 65534  # 65535 is read as "not measured"
+
+
+@dataclass(frozen=True)
+class DepthFound:
+    """Depth over the image."""
+
+    smallest: float
+    largest: float
+    mean: float
+    unit: str
 
 
 class DepthResult(Result):
@@ -50,6 +61,10 @@ class DepthResult(Result):
     @property
     def summary(self) -> str:
         return f"{self.depth.min():.2f} to {self.depth.max():.2f} m, mean {self.depth.mean():.2f} m"
+
+    @property
+    def found(self) -> DepthFound:
+        return DepthFound(float(self.depth.min()), float(self.depth.max()), float(self.depth.mean()), self.unit)
 
     def drawing(self) -> Picture:
         return self.key().draw(self.depth)

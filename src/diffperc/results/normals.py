@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +18,13 @@ from diffperc.visualization.normals import normal_colours
 
 # of x, y, z
 _LEFT, _RIGHT, _UP, _FACING = (-0.9, 0, 0.44), (0.9, 0, 0.44), (0, 0.9, 0.44), (0, 0, 1)
+
+
+@dataclass(frozen=True)
+class NormalsFound:
+    """The mean (x, y, z) of the unit vectors: x to the right, y up, z towards the viewer."""
+
+    mean: tuple[float, float, float]
 
 
 class NormalsResult(Result):
@@ -43,8 +51,13 @@ class NormalsResult(Result):
         return self._confidence()
 
     @property
+    def found(self) -> NormalsFound:
+        x, y, z = map(float, self.normals.mean((0, 1)))
+        return NormalsFound((x, y, z))
+
+    @property
     def summary(self) -> str:
-        x, y, z = self.normals.mean((0, 1))
+        x, y, z = self.found.mean
         return f"mean normal ({x:.2f}, {y:.2f}, {z:.2f})"
 
     def drawing(self) -> Picture:

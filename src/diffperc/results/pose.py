@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +29,21 @@ class Pose(NamedTuple):
     points: NDArray[np.float32]
     confidence: NDArray[np.float32]
     box: Box
+
+
+@dataclass(frozen=True)
+class FoundPerson:
+    """box: x, y, width, height in pixels of the image; keypoints: by name, x, y in pixels and the score."""
+
+    box: Box
+    keypoints: dict[str, tuple[float, float, float]]
+
+
+@dataclass(frozen=True)
+class PoseFound:
+    """The persons of an image."""
+
+    persons: tuple[FoundPerson, ...]
 
 
 class PoseResult(Result, Sequence[Pose]):
@@ -72,6 +89,14 @@ class PoseResult(Result, Sequence[Pose]):
         listed = f" ({', '.join(certain[:_LISTED])})" if certain else ""
         return f"{len(self)} person{'' if len(self) == 1 else 's'}{listed}"
 
+    @property
+    def found(self) -> PoseFound:
+        persons = []
+        for pose, rows in zip(self.poses, self.rows, strict=True):
+            points = [(x, y, score) for x, y, score in rows.astype(float).round(3).tolist()]
+            persons.append(FoundPerson(pose.box, dict(zip(self.spec.names, points, strict=True))))
+        return PoseFound(tuple(persons))
+
     def drawing(self) -> Picture:
         drawn = self.image
         for pose, shown in zip(self.poses, self.scores >= self.visible, strict=True):
@@ -108,10 +133,7 @@ class PoseResult(Result, Sequence[Pose]):
     def write(self, stem: Path) -> list[Path]:
         """``<stem>_pose.json`` (a list of persons: box, keypoints as x, y, score by name) and ``<stem>_pose.png``."""
         described, drawn = files = [stem.with_name(stem.name + ending) for ending in self.endings]
-        persons = [
-            {"box": list(pose.box), "keypoints": dict(zip(self.spec.names, rows.round(3).tolist(), strict=True))}
-            for pose, rows in zip(self.poses, self.rows, strict=True)
-        ]
+        persons = [asdict(person) for person in self.found.persons]
         write_string(described, json.dumps(persons, indent=1) + "\n")
         write_picture(drawn, self.picture())
         return files
@@ -149,7 +171,9 @@ def boxes_in(pixels: Picture, boxes: Sequence[Sequence[float]] | None) -> list[B
 def _box(box: Sequence[float], width: int, height: int) -> Box:
     try:
         x, y, w, h = map(float, box)
-    except (TypeError, ValueError):
+        if not all(map(math.isfinite, (x, y, w, h))):
+            raise ValueError("not finite")
+    except (TypeError, ValueError, OverflowError):
         raise ConfigError(f"boxes: expected four numbers x, y, width, height in pixels, found {box}.") from None
     # the part of the box that is inside the image
     columns, rows = min(x + w, width) - max(x, 0), min(y + h, height) - max(y, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +15,14 @@ from diffperc.results.certainty import certainty
 from diffperc.types import Picture
 from diffperc.visualization.colours import PREDICTION
 from diffperc.visualization.overlays import outlined
+
+
+@dataclass(frozen=True)
+class ReferringFound:
+    """The sentence, and the share of the pixels to which it points."""
+
+    expression: str
+    share: float
 
 
 class ReferringResult(Result):
@@ -45,6 +54,10 @@ class ReferringResult(Result):
     @property
     def summary(self) -> str:
         return f'"{self.expression}" is {self.referent.mean():.1%} of the image'
+
+    @property
+    def found(self) -> ReferringFound:
+        return ReferringFound(self.expression, float(self.referent.mean()))
 
     def drawing(self) -> Picture:
         return outlined(self.image, self.referent, PREDICTION)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -18,6 +19,14 @@ from diffperc.visualization.colours import Legend, class_colours
 from diffperc.visualization.overlays import class_shares, legend_of, overlay
 
 _NAMED = 4  # classes in the summary
+
+
+@dataclass(frozen=True)
+class SegmentationFound:
+    """The class of each id, and the share of the pixels of each class that was found."""
+
+    classes: tuple[str, ...]
+    shares: dict[str, float]
 
 
 class SegmentationResult(Result):
@@ -53,6 +62,10 @@ class SegmentationResult(Result):
     @property
     def summary(self) -> str:
         return ", ".join(f"{name} {share:.0%}" for name, share in list(self.shares.items())[:_NAMED])
+
+    @property
+    def found(self) -> SegmentationFound:
+        return SegmentationFound(self.classes, self.shares)
 
     def drawing(self) -> Picture:
         return overlay(self.image, self.mask, class_colours(len(self.classes)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -217,6 +218,28 @@ class Batch:
             value = getattr(self, name)
             repeated[name] = None if value is None else value * n
         return Batch(torch.cat(list(images)), meta=self.meta * n, **repeated)
+
+    @property
+    def form(self) -> tuple[Any, ...]:
+        """What must be equal of batches for them to be joined: shapes and types per image, and what is known of each."""
+        tensors = (self.image, self.scene, self.labels, self.expression_tokens)
+        shapes = tuple(None if t is None else (t.shape[1:], t.dtype, t.device) for t in tensors)
+        return (*shapes, self.expression is None, self.caption is None, not self.meta)
+
+    @classmethod
+    def joined(cls, batches: Sequence[Batch]) -> Batch:
+        """The images of several batches of equal `form` as one batch, without ground truth."""
+        if len(batches) == 1:
+            return batches[0]
+        found: dict[str, Any] = {}
+        for name in ("scene", "labels", "expression_tokens"):
+            values = [getattr(batch, name) for batch in batches]
+            found[name] = None if values[0] is None else torch.cat(values)
+        for name in ("expression", "caption"):
+            values = [getattr(batch, name) for batch in batches]
+            found[name] = None if values[0] is None else tuple(itertools.chain(*values))
+        meta = tuple(itertools.chain(*(batch.meta for batch in batches)))
+        return cls(torch.cat([batch.image for batch in batches]), meta=meta, **found)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
         """A batch with `function` applied to every tensor."""

@@ -83,7 +83,8 @@ def with_key(picture: Picture, key: Scale | Legend, note: str = "") -> Picture:
     tall = words + keys + 0.06
     figure = Figure(figsize=(wide, tall), dpi=_DOTS)
     if lines:
-        figure.text(0.5, 1 - 0.04 / tall, "\n".join(lines), fontsize=9, ha="center", va="top")
+        # an expression may hold dollar signs, which are no formula
+        figure.text(0.5, 1 - 0.04 / tall, "\n".join(lines), fontsize=9, ha="center", va="top", parse_math=False)
     if isinstance(key, Scale):
         _colour_bar(figure.add_axes((0.06, (_BAR - 0.12) / tall, 0.88, 0.1 / tall)), key)
     elif key:
