@@ -47,7 +47,8 @@ class Estimate:
 
     Attributes:
         cost: of a batch of one process.
-        parameters, trained: their numbers.
+        parameters: their number.
+        trained: the number of those that are trained.
         batch: images of a batch of one process, at `size`.
         batches: per optimiser step and process.
         precision: the one that is chosen.
