@@ -242,7 +242,7 @@ def _size(cfg: DictConfig) -> tuple[int, int]:
     )
 
 
-def _gb(size: int) -> str:
+def _gb(size: float) -> str:
     return f"{size / 1e9:.2f} GB"
 
 
