@@ -93,6 +93,22 @@ def test_the_migration_names_keys_and_values_that_are_so(choices: str, table: st
             composed(*choices.split(), *key.split())
 
 
+def test_recipes_are_those_of_the_experiments() -> None:
+    """A row per experiment, with its batch, length and protocol, and the memory and work of docs/cost.md."""
+    rows = re.findall(r"^\| `(\w+)` \|(.+)\|$", (ROOT / "docs/recipes.md").read_text(encoding="utf-8"), re.M)
+    assert sorted(name for name, _ in rows) == sorted(path.stem for path in (ROOT / "conf/experiment").glob("*.yaml"))
+    cost = dict(re.findall(r"^\| (\w+) \|(.+)\|$", (ROOT / "docs/cost.md").read_text(encoding="utf-8"), re.M))
+    for name, row in rows:
+        _, length, protocol, memory, work = (cell.strip() for cell in row.split("|"))
+        cfg = composed(f"experiment={name}")
+        recipe = cfg.recipe
+        duration = f"{recipe.epochs} epochs" if recipe.epochs > 0 else f"{recipe.steps:,} steps"
+        assert length == f"{recipe.batch_size}, {duration}", name
+        assert protocol.startswith(f"`{cfg.task.protocol.name}`"), name
+        estimated = [cell.strip() for cell in cost[name].split("|")]
+        assert (memory, work) == (estimated[4], estimated[6]), name
+
+
 def test_the_site_is_built_without_a_warning_and_asks_no_other_host(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "NO_MKDOCS_2_WARNING": "1"}
