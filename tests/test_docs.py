@@ -10,8 +10,10 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
+import diffperc
 from tests.helpers import composed
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -107,6 +109,13 @@ def test_recipes_are_those_of_the_experiments() -> None:
         assert protocol.startswith(f"`{cfg.task.protocol.name}`"), name
         estimated = [cell.strip() for cell in cost[name].split("|")]
         assert (memory, work) == (estimated[4], estimated[6]), name
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    assert newest is not None
+    assert newest[1] == citation["version"] == diffperc.__version__
 
 
 def test_the_site_is_built_without_a_warning_and_asks_no_other_host(tmp_path: Path) -> None:
