@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: train test test-slow fuzz gpu lint pretrain clean
+.PHONY: train test test-slow fuzz gpu lint docs pretrain clean
 
 # the stamp is older than pyproject.toml whenever a dependency changed
 $(VENV)/.stamp: pyproject.toml
@@ -36,6 +36,10 @@ lint: $(VENV)/.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# the documentation as pages, in build/site; a warning is an error
+docs: $(VENV)/.stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # the small model of the package from nothing: hours on two cores; run again, it goes on
 pretrain: $(VENV)/.stamp

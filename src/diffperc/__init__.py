@@ -68,8 +68,13 @@ def train(
     >>> run.metrics["val/miou"], run.folder, run.predictor()("photo.jpg")
 
     Args:
-        task, dataset, strategy, backbone, head, experiment: names, see `list_tasks` and the like.
+        task: what is predicted, see `list_tasks`.
+        dataset: what it is trained on, see `list_datasets`.
         root: the data set's folder.
+        strategy: what conditions the UNet, see `list_strategies`.
+        backbone: the diffusion model, see `list_backbones`.
+        head: what reads the features, see `list_heads`.
+        experiment: a row of a paper's table, see `list_experiments`.
         steps: optimiser steps.
         batch_size: images per optimiser step.
         lr: the largest learning rate.
@@ -155,7 +160,11 @@ def create_model(
     (B, 2, H, W)
 
     Args:
-        task, strategy, backbone, dataset, head: names, see `list_tasks` and the like. No data is read.
+        task: what is predicted, see `list_tasks`.
+        strategy: what conditions the UNet, see `list_strategies`.
+        backbone: the diffusion model, see `list_backbones`.
+        dataset: whose classes, scenes and range the network has, see `list_datasets`; no data is read.
+        head: what reads the features, see `list_heads`.
         classes: names of the semantic classes; None: those of the data set.
         overrides: any other key, such as ``{"backbone.pretrained": "sd15-folder"}``.
 

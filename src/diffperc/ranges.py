@@ -15,7 +15,8 @@ class Range:
     """The numbers from `low` to `high`; infinity and NaN are in none.
 
     Attributes:
-        low, high: the bounds.
+        low: the smaller bound.
+        high: the larger bound.
         above: whether `low` itself is outside.
         below: whether `high` itself is outside.
         also: a number outside of the bounds that has a meaning of its own, such as -1.

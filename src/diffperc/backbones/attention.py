@@ -35,7 +35,8 @@ class AttentionProcessor:
             attn: the diffusers `Attention` layer, with its projections.
             hidden_states: (B, queries, C).
             encoder_hidden_states: tokens (B, N, D), or None for self-attention.
-            attention_mask, temb: not used; diffusers passes them.
+            attention_mask: not used; diffusers passes it.
+            temb: not used; diffusers passes it.
             record: receives the probabilities (B, queries, N) of cross-attention.
 
         Returns:

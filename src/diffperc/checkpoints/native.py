@@ -242,7 +242,10 @@ def set_up_for_inference(
 
     Args:
         model: changed in place.
-        device, precision, optimize, compile: see `load`; precision also one of mixed precision, which changes no weights.
+        device: see `load`.
+        precision: see `load`; also one of mixed precision, which changes no weights.
+        optimize: see `load`.
+        compile: see `load`.
 
     Returns:
         The precision that was chosen.

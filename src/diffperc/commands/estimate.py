@@ -47,7 +47,8 @@ class Estimate:
 
     Attributes:
         cost: of a batch of one process.
-        parameters, trained: their numbers.
+        parameters: their number.
+        trained: the number of those that are trained.
         batch: images of a batch of one process, at `size`.
         batches: per optimiser step and process.
         precision: the one that is chosen.
@@ -241,7 +242,7 @@ def _size(cfg: DictConfig) -> tuple[int, int]:
     )
 
 
-def _gb(size: int) -> str:
+def _gb(size: float) -> str:
     return f"{size / 1e9:.2f} GB"
 
 

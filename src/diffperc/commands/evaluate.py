@@ -92,7 +92,8 @@ def evaluate_one(file: Path, folder: Path, cfg: DictConfig, latents: LatentCache
         latents: of images that were encoded for another checkpoint, and are kept for the next.
 
     Raises:
-        CheckpointError, ConfigError: see `evaluate`; or a number is too small, or the data set has no folder.
+        CheckpointError: see `evaluate`.
+        ConfigError: see `evaluate`; or a number is too small, or the data set has no folder.
     """
     quiet_lightning()
     check_free(folder)

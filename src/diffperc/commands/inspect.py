@@ -84,7 +84,8 @@ class _Trial:
 
     Attributes:
         scores: metrics of the ground truth as prediction.
-        problems, notes: sentences.
+        problems: sentences.
+        notes: sentences.
     """
 
     def __init__(self, cfg: DictConfig, sets: dict[str, PerceptionDataset], summaries: dict[str, Summary]) -> None:

@@ -27,7 +27,8 @@ class SeededSampler(Sampler[Draw]):
         length: of the data set.
         seed: of order and augmentation.
         shuffle: a new order in every epoch. Without it (evaluation) no sample is repeated to fill up a process.
-        rank, world: this process and their number.
+        rank: number of this process.
+        world: how many processes there are.
         multiple: an epoch of shuffled samples ends with its last whole group of this many, such as those of one optimiser
             step; what is left over differs in every epoch.
         views: different seeds of an image, which follow each other from epoch to epoch; None: a new one in every epoch.

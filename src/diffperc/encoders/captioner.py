@@ -26,7 +26,8 @@ class Captioner:
     Args:
         model: BLIP; it is frozen here.
         tokenizer: the model's own.
-        min_tokens, max_tokens: smallest and largest length of a sentence, in tokens.
+        min_tokens: smallest length of a sentence, in tokens.
+        max_tokens: largest length of a sentence, in tokens.
     """
 
     def __init__(
@@ -64,7 +65,8 @@ def load_captioner(where: str, key: str, min_tokens: int = MIN_TOKENS, max_token
     Args:
         where: a folder of BLIP that transformers wrote, or a hub id with ``@commit``.
         key: the name of the setting, for messages.
-        min_tokens, max_tokens: see `Captioner`.
+        min_tokens: see `Captioner`.
+        max_tokens: see `Captioner`.
 
     Raises:
         WeightsError: there is none, it is incomplete, or the tokenizer belongs to another model.

@@ -50,7 +50,8 @@ class PerceptionData(L.LightningDataModule):
     """Training and validation loaders.
 
     Args:
-        train, val: the two splits; None where there is no training.
+        train: the training split; None where there is no training.
+        val: the validation split.
         preprocess: what is done to both.
         target: the ground truth that batches carry.
         protocol: by which the task is evaluated.

@@ -57,7 +57,8 @@ class Predictor(ABC):
         Args:
             image: a file, an address, bytes, a Pillow image, an array or a tensor, see `inference.images.picture`; a list of
                 these, or an array or tensor of four axes, gives a list of results.
-            arguments, options: of `predict`.
+            arguments: of `predict`.
+            options: of `predict`.
 
         Raises:
             DataError: what was given is not an image.
@@ -110,7 +111,8 @@ class Predictor(ABC):
         """The UNet's features in its last pass.
 
         Args:
-            image, options: as for a call.
+            image: as for a call.
+            options: as for a call.
 
         Returns:
             By stride in pixels of the image that the network sees, (C, h, w); empty for a strategy without a UNet.
@@ -125,7 +127,8 @@ class Predictor(ABC):
         """Where the image attends to each token in the UNet's last pass: probabilities, averaged over heads and layers.
 
         Args:
-            image, options: as for a call.
+            image: as for a call.
+            options: as for a call.
 
         Returns:
             By stride in pixels of the image that the network sees and by the name of the token, such as a class or a word
@@ -139,7 +142,8 @@ class Predictor(ABC):
 
         Args:
             pixels: (H, W, 3) uint8 RGB.
-            caption, scene: see `predict`.
+            caption: see `predict`.
+            scene: see `predict`.
             options: others of `predict`, which do not change what the network sees.
 
         Raises:

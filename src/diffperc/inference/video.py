@@ -40,7 +40,8 @@ def frame_rate(path: Path) -> Fraction:
     """Frames per second of a video file; 25 where it does not say.
 
     Raises:
-        ConfigError, DataError: see `frames_of`.
+        ConfigError: see `frames_of`.
+        DataError: see `frames_of`.
     """
     with _opened(path) as container:
         rate = container.streams.video[0].average_rate

@@ -19,7 +19,8 @@ def scores_of_the_truth(cfg: DictConfig, val: PerceptionDataset) -> dict[str, fl
     """The task's metrics when the ground truth of some validation samples is taken for the prediction.
 
     Raises:
-        DataError, ConfigError: a sample cannot be read, or the data set cannot be predicted by this task.
+        DataError: a sample cannot be read.
+        ConfigError: the data set cannot be predicted by this task.
     """
     kind = task_class(cfg)
     kind.out_channels(val.info)

@@ -32,7 +32,8 @@ def near_twins(
     """Validation images that correlate by 0.99 or more with a training image, each with the nearest one.
 
     Args:
-        train, val: thumbnails by path.
+        train: thumbnails of training images by path.
+        val: the same of validation images.
     """
     if not train or not val:
         return []

@@ -23,7 +23,8 @@ def valid_pixels(
 
     Args:
         target: (..., H, W) metres.
-        min_depth, max_depth: metres, exclusive.
+        min_depth: metres, exclusive.
+        max_depth: metres, exclusive.
         crop: (top, bottom, left, right) in pixels of an image of `crop_size`; another size gets it in proportion.
         crop_size: (height, width); None: the target's.
 
@@ -47,7 +48,8 @@ def image_metrics(prediction: Tensor, target: Tensor) -> Tensor:
     """The nine metrics of `NAMES` for one image's counted pixels.
 
     Args:
-        prediction, target: (P,) metres, P > 0.
+        prediction: (P,) metres, P > 0.
+        target: (P,) metres.
 
     Returns:
         (9,) float64. `sq_rel_m` and `rmse_m` are in metres, the others without unit; of the deltas more is better.
@@ -77,7 +79,10 @@ class DepthMetrics(Metric):
     as the largest, as in the published evaluation. Images without a counted pixel are left out.
 
     Args:
-        min_depth, max_depth, crop, crop_size: which pixels count, see `valid_pixels`.
+        min_depth: see `valid_pixels`.
+        max_depth: see `valid_pixels`.
+        crop: see `valid_pixels`.
+        crop_size: see `valid_pixels`.
         all_processes: in a distributed run, average over the images of all processes.
     """
 
@@ -103,7 +108,8 @@ class DepthMetrics(Metric):
         """Add a batch.
 
         Args:
-            prediction, target: (B, 1, H, W) metres, of equal size; target 0 = not measured.
+            prediction: (B, 1, H, W) metres.
+            target: (B, 1, H, W) metres, of that size; 0 = not measured.
         """
         sizes = check_shape("target", target, "B 1 H W")
         check_shape("prediction", prediction, "B 1 H W", **sizes)

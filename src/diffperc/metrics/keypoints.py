@@ -29,7 +29,8 @@ def oks(first: _Array, second: _Array, area: _Array | float, sigmas: Sequence[fl
     """Object keypoint similarity, the mean over joints of exp(-d^2 / (2 area k^2)) with k = 2 sigma.
 
     Args:
-        first, second: (..., K, 2) pixels, broadcast.
+        first: (..., K, 2) pixels.
+        second: (..., K, 2) pixels, broadcast against `first`.
         area: (...) square pixels.
         sigmas: K.
 

@@ -28,7 +28,9 @@ class PerceptionModel(nn.Module):
     """Predicts dense output at the size of the images, in the task's units, from a batch of images of any size.
 
     Args:
-        backbone, strategy, head: the parts.
+        backbone: encodes images and extracts features.
+        strategy: decides what conditions them.
+        head: reads them.
         fit: how images are fitted to the backbone's multiple, and features back.
         output: converts the head's raw output to units; for depth `BoundedDepth`.
         out_stride: pixels of the image per cell of the prediction; 1, or 4 for heatmaps.

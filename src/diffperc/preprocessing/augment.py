@@ -57,7 +57,8 @@ class ClassLimitedCrop(A.DualTransform):
     short axis; pad it afterwards.
 
     Args:
-        height, width: pixels of the crop.
+        height: pixels of the crop.
+        width: pixels of the crop.
         max_share: the largest share of the counted pixels that one class may have.
         ignore: the id that is not counted.
         tries: the largest number of crops drawn; the last one is used whatever it shows.

@@ -33,7 +33,8 @@ class Contrastive(L.LightningModule):
     """Both encoders of CLIP, trained together.
 
     Args:
-        text, image: configs of transformers' `CLIPTextModelWithProjection` and `CLIPVisionModelWithProjection`.
+        text: config of transformers' `CLIPTextModelWithProjection`.
+        image: config of transformers' `CLIPVisionModelWithProjection`.
         lr: peak learning rate.
         weight_decay: of all parameters.
     """

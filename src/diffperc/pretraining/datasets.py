@@ -39,7 +39,8 @@ class PairDataset(Dataset[tuple[Tensor, Tensor]]):
     """Two sequences of equal length, item by item.
 
     Args:
-        first, second: tensors or datasets.
+        first: a tensor or a data set.
+        second: another of the same length.
         indices: of the items that belong to the dataset.
     """
 

@@ -33,7 +33,8 @@ def fit_stage(
         out: the folder of the run; checkpoints and curves go to ``stages/<name>`` in it.
         name: of the stage, with a suffix where one stage trains two modules (``unet_control``).
         module: afterwards has the trained weights, averaged over the steps where the stage sets ``ema``.
-        train, test: datasets.
+        train: data set to train on.
+        test: data set to test on.
 
     Returns:
         The metrics of the last validation.

@@ -38,7 +38,9 @@ def samples_of(confidence: Tensor, error: Tensor, against: Tensor | None) -> NDA
     """Some values where the error is known, drawn at random, always the same of one image.
 
     Args:
-        confidence, error, against: of one image, of one shape; the error is NaN where it is not known.
+        confidence: of one image.
+        error: of its shape; NaN where it is not known.
+        against: of its shape; None: there is none.
     """
     others = torch.full_like(error, torch.nan) if against is None else against
     rows = torch.stack([confidence.flatten(), error.flatten(), others.flatten()], 1).float().cpu()

@@ -82,7 +82,8 @@ class Person:
         box: (x, y, width, height), upper left corner.
         keypoints: K rows (x, y, visibility): 0 not labelled, 1 labelled but hidden, 2 visible; empty if unknown.
         area: area of the person in square pixels, by which COCO's evaluation scales errors.
-        image_id, annotation_id: those of the COCO file; annotation -1 for a detection.
+        image_id: that of the COCO file.
+        annotation_id: that of the COCO file; -1 for a detection.
         score: confidence of the box; 1 for an annotated box.
     """
 

@@ -148,7 +148,8 @@ class DenseTarget(Target):
         """How files of `folder` are read; asked for where `folder` is given.
 
         Raises:
-            DataError, ConfigError: what is needed to read them is missing.
+            DataError: a file that is needed to read them is missing.
+            ConfigError: an option that is needed to read them is missing.
         """
         raise NotImplementedError(f"{type(self).__name__} has no files")
 

@@ -32,7 +32,8 @@ class Scale:
     """Which colour stands for which number; drawn below a picture as its colour bar.
 
     Attributes:
-        low, high: the numbers at both ends; what lies beyond has the colour of the end.
+        low: the number at the lower end; what is below has its colour.
+        high: the number at the upper end; what is above has its colour.
         unit: such as ``m``; empty for plain numbers.
         colormap: of matplotlib, perceptually uniform: equal steps look equal.
     """

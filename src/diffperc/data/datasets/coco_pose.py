@@ -24,7 +24,8 @@ class COCOPose(PerceptionDataset):
     Args:
         split: ``train`` or ``val``.
         root: the folder above.
-        train, val: folders of images; the name replaces ``{}`` in `annotations`.
+        train: folder of the images for training; its name replaces ``{}`` in `annotations`.
+        val: the same for validation.
         annotations: the json file, relative to the root.
         detections: a json list of {image_id, category_id, bbox, score}, relative to the root; validation uses these
             boxes instead of the annotated ones.

@@ -37,7 +37,8 @@ class Scenes(PerceptionDataset):
         split: ``train`` or ``val``.
         target: the ground truth of the samples.
         size: (H, W) pixels of the images.
-        train_size, val_size: number of scenes.
+        train_size: number of scenes for training.
+        val_size: number of scenes for validation.
         seed: each seed gives another data set.
     """
 

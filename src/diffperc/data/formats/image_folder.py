@@ -30,9 +30,12 @@ class Record(NamedTuple):
 
     Attributes:
         name: the image's path below the folder of images.
-        image, target: files.
+        image: file of the image.
+        target: file of the ground truth.
         expressions: sentences that name what the target shows.
-        caption, scene, category: from the table; None if it has none.
+        caption: from the table; None if it has none.
+        scene: from the table; None if it has none.
+        category: from the table; None if it has none.
         where: the line of the table, for messages.
     """
 

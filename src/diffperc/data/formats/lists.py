@@ -15,8 +15,10 @@ def pair_files(
     """Images and ground truth of the same name, sorted by name; folders are searched to any depth.
 
     Args:
-        images, targets: the folders.
-        image_suffix, target_suffix: the end of a file's name, such as ``.jpg``; the part before it is the name.
+        images: folder of the images.
+        targets: folder of the ground truth.
+        image_suffix: the end of an image's file name, such as ``.jpg``; the part before it is the name.
+        target_suffix: the same of a file of ground truth.
         diagnostics: collects files without a counterpart.
 
     Raises:

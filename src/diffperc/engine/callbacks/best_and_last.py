@@ -16,7 +16,8 @@ class BestAndLast(ModelCheckpoint):
 
     Args:
         folder: of both.
-        monitor, mode: the metric that decides which is the best, and its direction.
+        monitor: the metric that decides which is the best.
+        mode: its direction, ``min`` or ``max``.
     """
 
     def __init__(self, folder: Path, monitor: str, mode: str) -> None:

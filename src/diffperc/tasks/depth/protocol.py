@@ -15,7 +15,8 @@ class DepthProtocol(Protocol):
     """Which pixels count, and how a whole image is predicted.
 
     Attributes:
-        min_depth, max_depth: metres; ground truth outside (min_depth, max_depth) is not counted.
+        min_depth: metres; ground truth that is not above it is not counted.
+        max_depth: metres; ground truth that is not below it is not counted.
         crop: (top, bottom, left, right) in pixels of an image of `crop_size`, bottom and right exclusive; ground truth of
             another size gets the same crop in proportion.
         crop_size: (height, width) for which `crop` was published.

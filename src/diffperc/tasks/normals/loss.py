@@ -13,7 +13,8 @@ def cosine_loss(prediction: Tensor, target: Tensor) -> Tensor:
     """The mean of ``1 - n . n*`` over all measured pixels of the global batch.
 
     Args:
-        prediction, target: (B, 3, H, W) unit vectors; target (0, 0, 0) = not measured.
+        prediction: (B, 3, H, W) unit vectors.
+        target: (B, 3, H, W) unit vectors; (0, 0, 0) = not measured.
 
     Returns:
         A scalar in [0, 2]; zero, with zero gradients, if no pixel is measured.

@@ -50,7 +50,8 @@ class NormalsMetrics(Metric):
         """Add a batch.
 
         Args:
-            prediction, target: (B, 3, H, W) unit vectors, of equal size; target (0, 0, 0) = not measured.
+            prediction: (B, 3, H, W) unit vectors.
+            target: (B, 3, H, W) unit vectors, of that size; (0, 0, 0) = not measured.
         """
         sizes = check_shape("target", target, "B 3 H W")
         check_shape("prediction", prediction, "B 3 H W", **sizes)

@@ -102,7 +102,8 @@ def to_image(points: Tensor, heatmap: tuple[int, int], crop: tuple[int, int], ma
 
     Args:
         points: (B, K, 2) heatmap pixels.
-        heatmap, crop: (h, w) and (H, W), their sizes in pixels.
+        heatmap: (h, w), its size in pixels.
+        crop: (H, W), its size in pixels.
         matrix: (B, 2, 3), from the crop to the image, `SampleMeta.crop`.
 
     Returns:

@@ -28,7 +28,8 @@ def windows(height: int, width: int, shape: float) -> list[Box]:
     """Boxes (x, y, width, height) all over an image; the first is the whole image.
 
     Args:
-        height, width: of the image in pixels.
+        height: of the image in pixels.
+        width: of the image in pixels.
         shape: height of a window per width.
     """
     found: list[Box] = [(0.0, 0.0, float(width), float(height))]
