@@ -33,7 +33,7 @@ from diffperc.config.cli import entry
 from tests.helpers import peak, start_of_peak
 results = []
 for module, arguments in json.loads(sys.argv[1]):
-    start = time.monotonic()
+    start = time.process_time()
     start_of_peak()
     sys.argv = [module, *arguments]
     os.environ.pop("HYDRA_FULL_ERROR", None)
@@ -43,7 +43,7 @@ for module, arguments in json.loads(sys.argv[1]):
             entry(module, importlib.import_module("diffperc." + module).run)
     except SystemExit as end:
         code = end.code
-    results.append((code, said.getvalue(), time.monotonic() - start, peak() / 2**20))
+    results.append((code, said.getvalue(), time.process_time() - start, peak() / 2**20))
 print("RESULTS" + json.dumps(results))
 """
 
