@@ -182,6 +182,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, st
     return dict(zip(JOBS, results[len(TASKS) :], strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", JOBS)
 def test_a_hostile_data_set_is_a_sentence(name: str, answers: dict[str, tuple[int, str, float, float]]) -> None:
     code, said, seconds, peak = answers[name]
@@ -198,6 +199,7 @@ def zeros(into: Any, name: str, size: int) -> None:
             member.write(bytes(10**7))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["zip", "tar.gz"])
 def test_an_archive_that_unpacks_to_more_than_any_data_set_is_refused(suffix: str, tmp_path: Path) -> None:
     archive = tmp_path / f"ADEChallengeData2016.{suffix}"
