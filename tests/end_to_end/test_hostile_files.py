@@ -33,7 +33,7 @@ from diffperc.config.cli import entry
 from tests.helpers import peak, start_of_peak
 results = []
 for module, arguments in json.loads(sys.argv[1]):
-    start = time.monotonic()
+    start = time.process_time()
     start_of_peak()
     sys.argv = [module, *arguments]
     os.environ.pop("HYDRA_FULL_ERROR", None)
@@ -43,7 +43,7 @@ for module, arguments in json.loads(sys.argv[1]):
             entry(module, importlib.import_module("diffperc." + module).run)
     except SystemExit as end:
         code = end.code
-    results.append((code, said.getvalue(), time.monotonic() - start, peak() / 2**20))
+    results.append((code, said.getvalue(), time.process_time() - start, peak() / 2**20))
 print("RESULTS" + json.dumps(results))
 """
 
@@ -182,6 +182,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, st
     return dict(zip(JOBS, results[len(TASKS) :], strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", JOBS)
 def test_a_hostile_data_set_is_a_sentence(name: str, answers: dict[str, tuple[int, str, float, float]]) -> None:
     code, said, seconds, peak = answers[name]
@@ -198,6 +199,7 @@ def zeros(into: Any, name: str, size: int) -> None:
             member.write(bytes(10**7))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["zip", "tar.gz"])
 def test_an_archive_that_unpacks_to_more_than_any_data_set_is_refused(suffix: str, tmp_path: Path) -> None:
     archive = tmp_path / f"ADEChallengeData2016.{suffix}"
