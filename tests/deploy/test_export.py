@@ -1,4 +1,4 @@
-"""Exported models compute what the models compute, without torch."""
+"""Exported models compute what the models compute, without torch. Tracing a model takes a minute, hence slow tests."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ def same(task: str, file: Path, room: Path, options: dict[str, Any]) -> None:
     assert expected.summary == found.summary
 
 
+@pytest.mark.slow
 def test_depth_is_that_of_the_model(depth: Path, room: Path) -> None:
     same("depth", depth, room, {})
 
@@ -64,15 +65,18 @@ def test_a_task_is_that_of_the_model(task: str, room: Path, tmp_path: Path) -> N
     same(task, tmp_path / "model.onnx", room, TASKS[task] if task != "pose" else {"boxes": [[30, 20, 60, 90]]})
 
 
+@pytest.mark.slow
 def test_other_sizes_and_numbers_of_images(depth: Path) -> None:
     session = diffperc.load(depth)._session  # type: ignore[union-attr]
     images = np.random.default_rng(0).integers(256, size=(3, 192, 256, 3), dtype=np.uint8)
-    (together,) = session.run(None, {"image": images})
+    scene = np.array([-1, 0, 2])
+    (together,) = session.run(None, {"image": images, "scene": scene})
     assert together.shape == (3, 1, 192, 256)
-    (alone,) = session.run(None, {"image": images[1:2]})
+    (alone,) = session.run(None, {"image": images[1:2], "scene": scene[1:2]})
     np.testing.assert_allclose(alone[0], together[1], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_it_predicts_without_torch(depth: Path, room: Path, tmp_path: Path) -> None:
     script = (
         "import sys, diffperc\n"
@@ -85,6 +89,7 @@ def test_it_predicts_without_torch(depth: Path, room: Path, tmp_path: Path) -> N
     assert "room_depth.npy" in done.stdout
 
 
+@pytest.mark.slow
 def test_predict_writes_the_files_of_the_checkpoint(depth: Path, room: Path, tmp_path: Path) -> None:
     told = call("predict", f"model={depth}", f"input={room}", "output=exported", cwd=tmp_path).stdout
     call("predict", "ckpt=tiny-depth", f"input={room}", "output=plain", "flip=false", cwd=tmp_path)
@@ -95,6 +100,7 @@ def test_predict_writes_the_files_of_the_checkpoint(depth: Path, room: Path, tmp
     np.testing.assert_allclose(a, b, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_torch_runs_its_own_format(room: Path, tmp_path: Path) -> None:
     call("export", "ckpt=tiny-depth", "to=depth.pt2", "size=[128,128]", cwd=tmp_path)
     about = {KEY: ""}
@@ -137,6 +143,7 @@ def test_what_cannot_be_exported_is_said(options: list[str], sentence: str, tmp_
     assert [file.name for file in tmp_path.iterdir()] == ["there.onnx"]
 
 
+@pytest.mark.slow
 def test_other_files_are_refused(depth: Path, tmp_path: Path) -> None:
     (tmp_path / "no.onnx").write_bytes(b"not a graph")
     with pytest.raises(CheckpointError, match="cannot be read as ONNX"):
@@ -150,6 +157,7 @@ def test_other_files_are_refused(depth: Path, tmp_path: Path) -> None:
         diffperc.load(tmp_path / "foreign.onnx")
 
 
+@pytest.mark.slow
 def test_options_that_are_not_read_are_said(depth: Path, room: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="expression: this model has no such option"):
         diffperc.load(depth)(room, expression="the sofa")

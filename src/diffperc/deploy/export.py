@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -100,6 +101,8 @@ def write_program(program: ExportedProgram, part: Path, inputs: Mapping[str, Ten
 
 def write_onnx(program: ExportedProgram, part: Path, inputs: Mapping[str, Tensor]) -> NDArray[Any]:
     """Write ONNX, what does not depend on the inputs folded in; returns what the file computes."""
+    for library in ("onnx_ir", "onnxscript"):  # each of their passes would tell that it changed nothing
+        logging.getLogger(library).setLevel(logging.WARNING)
     weights = sum(tensor.nbytes for tensor in program.state_dict.values())
     converted = torch.onnx.export(program, opset_version=_OPSET, output_names=["result"], verbose=False)
     assert converted is not None
