@@ -47,7 +47,7 @@ async def measure(address: str, requests: int, concurrency: int, fields: dict[st
     """Send the requests and print what was measured."""
     files, left = photos(), iter(range(requests))
     seconds: list[float] = []
-    statuses: collections.Counter[int] = collections.Counter()
+    statuses: collections.Counter[str] = collections.Counter()
     seen: dict[str, str] = {}
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=concurrency)
     async with httpx.AsyncClient(timeout=300, limits=limits) as client:
@@ -57,11 +57,13 @@ async def measure(address: str, requests: int, concurrency: int, fields: dict[st
                 if i == requests // 2:
                     seen["middle"] = await memory(client, address)
                 begun = time.perf_counter()
-                answer = await client.post(
-                    address, files={"image": files[i % _PHOTOS]}, data=fields, headers={"Accept": accept}
-                )
+                sent = {"image": files[i % _PHOTOS]}
+                try:
+                    answer = await client.post(address, files=sent, data=fields, headers={"Accept": accept})
+                    statuses[str(answer.status_code)] += 1
+                except httpx.TransportError as error:
+                    statuses[type(error).__name__] += 1
                 seconds.append(time.perf_counter() - begun)
-                statuses[answer.status_code] += 1
 
         seen["start"] = await memory(client, address)
         begun = time.perf_counter()

@@ -46,14 +46,14 @@ OPTIONS = {
     "depth": {"scene": "bedroom", "flip": "true"},
     "normals": {"flip": "false"},
     "pose": {"boxes": "[[10, 5, 50, 80], [60, 20, 40, 70]]"},
-    "referring": {"expression": "the $red$ box"},
+    "referring": {"expression": r"the $\frac{$ box"},
     "segmentation": {},
 }
 GIVEN: dict[str, dict[str, Any]] = {
     "depth": {"scene": "bedroom", "flip": True},
     "normals": {"flip": False},
     "pose": {"boxes": [[10, 5, 50, 80], [60, 20, 40, 70]]},
-    "referring": {"expression": "the $red$ box"},
+    "referring": {"expression": r"the $\frac{$ box"},
     "segmentation": {},
 }
 
