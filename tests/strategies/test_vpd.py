@@ -159,6 +159,31 @@ def test_the_released_class_vectors_load(dataset: str) -> None:
     assert strategy.table.vectors.norm(dim=1).mean() > 20  # not normalised (methods.md 1.1)
 
 
+def test_the_scenes_have_the_ids_of_the_released_checkpoint() -> None:
+    """Rows of VPD's `class_embeddings`, which a converted checkpoint brings along (methods.md 1.3)."""
+    names = composed("experiment=vpd_nyuv2").dataset.scenes
+    rows = {0: "printer_room", 6: "kitchen", 8: "bedroom", 16: "home_storage", 25: "office", 26: "bookstore"}
+    assert {row: names[row] for row in rows} == rows
+    assert len(set(names)) == 27
+
+
+@pytest.mark.skipif(not WEIGHTS.is_dir(), reason="the released class vectors are not on this machine")
+def test_the_scenes_are_in_the_order_of_the_released_rows() -> None:
+    """CLIP's vector of a scene is nearest to those of related scenes, which shows which row is whose."""
+    released = torch.load(WEIGHTS / RELEASED["nyuv2"][0], weights_only=True)
+    names = composed("experiment=vpd_nyuv2").dataset.scenes
+    vectors = torch.nn.functional.normalize(released, dim=-1)
+    similar = vectors @ vectors.T - 2 * torch.eye(len(names))
+    nearest = {name: names[int(row.argmax())] for name, row in zip(names, similar, strict=True)}
+    related = {
+        "kitchen": "office_kitchen",
+        "home_office": "office",
+        "study": "study_room",
+        "bookstore": "furniture_store",
+    }
+    assert related.items() <= nearest.items()
+
+
 @pytest.mark.skipif(not WEIGHTS.is_dir(), reason="the released class vectors are not on this machine")
 @pytest.mark.parametrize("dataset", RELEASED)
 def test_class_vectors_made_from_names_are_near_the_released_ones(dataset: str) -> None:
