@@ -15,6 +15,8 @@ _TILES_AT_ONCE = 192
 # measured with two threads of a CPU with AVX-512, 64 to 1280 channels, 8 x 8 to 512 x 512
 _LEAST_TILES, _LEAST_CHANNELS, _MOST_WEIGHTS = 64, 128, 12_000_000
 _LEAST_WEIGHTS = 9 * _LEAST_CHANNELS**2
+# larger ones cut an image into the patches of a transformer: they cost little, and transformers reads their weight's type
+_KERNELS = ((1, 1), (3, 3))
 
 
 class FastConvolution(nn.Module):
@@ -44,6 +46,7 @@ class FastConvolution(nn.Module):
         return (
             type(module) is nn.Conv2d
             and module.weight.numel() >= _LEAST_WEIGHTS
+            and module.kernel_size in _KERNELS
             and module.groups == 1
             and module.padding_mode == "zeros"
             and not isinstance(module.padding, str)
