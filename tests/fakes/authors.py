@@ -23,6 +23,16 @@ NARROW = {
     "vpd_referring": ["head.channels=16"],
     "meta_prompts_depth": ["strategy.prompts=6", "head.filters=8", "head.channels=16"],
     "meta_prompts_segmentation": ["strategy.prompts=6", "head.channels=16"],
+    "ecodepth_depth": [
+        *("head.neck_channels=32", "head.filters=8", "head.channels=16", "+strategy.vit.hidden_size=192"),
+        *(
+            "+strategy.vit.num_attention_heads=3",
+            "+strategy.vit.num_hidden_layers=2",
+            "+strategy.vit.intermediate_size=64",
+        ),
+        *("+strategy.vit.image_size=64", "+strategy.vit.patch_size=16"),
+    ],
+    "mmseg_vpd_depth": ["head.neck_channels=32", "head.filters=8", "head.channels=16"],
 }
 
 
@@ -55,7 +65,9 @@ def authors_state(
         fill: the values of a tensor, by its name in the authors' file.
         dataset: it would have been trained on; default the first of its kind.
     """
-    layout = LAYOUTS[kind]({f"{LAYOUTS[kind].root}t{steps}": torch.zeros(())})
+    # what a layout counts: steps, and layers of ECoDepth's classifier
+    last = f"encoder.cide_module.vit_model.vit.encoder.layer.{11 if full else 1}.x"
+    layout = LAYOUTS[kind]({f"{LAYOUTS[kind].root}t{steps}": torch.zeros(()), last: torch.zeros(())})
     refinement = [f"strategy.steps={steps}"] if kind.startswith("meta") else []
     experiment = layout.experiments[dataset or next(iter(layout.experiments))]
     cfg = composed("train", [f"experiment={experiment}", *refinement, *([] if full else NARROW[kind])])
@@ -80,4 +92,9 @@ def authors_state(
         state[f"{layout.root}encoder_vq.post_quant_conv.{part}"] = torch.zeros(shape)
     if kind.endswith("segmentation"):
         state["sd_model.betas"] = torch.zeros(1000)
+    if kind == "mmseg_vpd_depth":
+        # its UNet and VAE are whole, and its table has the mean as a further row
+        state["backbone.encoder_vq.decoder.conv_in.weight"] = torch.zeros(4, 4, 3, 3)
+        table = state["backbone.class_embeddings"]
+        state["backbone.class_embeddings"] = torch.cat([table, table.mean(0, keepdim=True)])
     return state

@@ -40,6 +40,24 @@ def test_published_shapes_have_the_authors_tensors() -> None:
     ]
 
 
+def test_three_maps_are_four_whose_coarsest_says_nothing() -> None:
+    """BK-SDM's tiny UNet has no fourth stage."""
+    four = DeconvHead(FOUR, 1, neck_channels=32, filters=8, channels=8).eval()
+    three = DeconvHead(
+        FeatureSpec(FOUR.channels[:3], FOUR.strides[:3]), 1, neck_channels=32, filters=8, channels=8
+    ).eval()
+    given = features(FOUR, 128, 192)
+    with torch.no_grad():
+        weight = four.aggregation.fuse[0].weight
+        weight[:, sum(FOUR.channels[:3]) :] = 0
+        state = {**four.state_dict(), "aggregation.fuse.0.weight": weight[:, : sum(FOUR.channels[:3])]}
+        three.load_state_dict(state)
+        fewer = Features(given.maps[:3], FeatureSpec(FOUR.channels[:3], FOUR.strides[:3]))
+        found, expected = three(three.aggregate(fewer)), four(four.aggregate(given))
+    torch.testing.assert_close(found, expected)
+    assert expected.std() > 0
+
+
 def test_other_numbers_of_maps_are_refused() -> None:
-    with pytest.raises(ValueError, match="one map or four, got 2"):
+    with pytest.raises(ValueError, match="one map, three or four, got 2"):
         DeconvHead(FeatureSpec((8, 8), (8, 16)), 1)

@@ -28,6 +28,7 @@ from diffperc.weights.architecture import architecture
 from diffperc.weights.assign import assign
 from diffperc.weights.honoured import check_honoured
 from diffperc.weights.locate import locate
+from diffperc.weights.other_unet import other_unet
 from diffperc.weights.parts import part_state
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,8 @@ class StableDiffusionBackbone(Backbone):
         revision: commit of the hub repository.
         config: ``sd15``, ``sd21``, ``tiny``, a folder with configs, or the mapping of a checkpoint; None: as the source.
         image_encoder: ``{pretrained, revision}`` of the CLIP model whose vision tower belongs to these weights.
+        unet: a UNet in place of the source's own, such as CleanDIFT's or one that was fine-tuned with diffusers: a file of
+            its weights, a diffusers folder, or a hub id with ``@commit``.
         vae: ``taesd``, or a file or folder of its weights: TAESD then encodes images instead of the source's own VAE. It is
             28 times smaller, and its latents are nearly the same (docs/taesd.md).
         frozen: train no parameter of the UNet, for probing and as the control of fine-tuning; this is faster.
@@ -65,7 +68,7 @@ class StableDiffusionBackbone(Backbone):
         empty: allocate no memory for the weights, because a checkpoint brings them.
 
     Raises:
-        ConfigError: `image_encoder` has another key.
+        ConfigError: `image_encoder` has another key, or there is a `unet` without the model that it belongs to.
         WeightsError: weights were not found, are damaged, or have another architecture.
     """
 
@@ -75,6 +78,7 @@ class StableDiffusionBackbone(Backbone):
         revision: str | None = None,
         config: str | Mapping[str, Any] | None = None,
         image_encoder: ImageEncoderSource | None = None,
+        unet: str | None = None,
         vae: str | None = None,
         frozen: bool = False,
         lora: LoraOptions | None = None,
@@ -94,21 +98,25 @@ class StableDiffusionBackbone(Backbone):
         self.frozen = frozen
         self.gradient_checkpointing = gradient_checkpointing
         self.channels_last = channels_last
-        self._build(vae, lora)
-        unet = self.architecture["unet"]
-        channels = tuple(unet["block_out_channels"])
+        if unet is not None and pretrained is None and not empty:
+            raise ConfigError(
+                "backbone.unet: give the model whose VAE and text encoder belong to this UNet as backbone.pretrained."
+            )
+        self._build(unet, vae, lora)
+        arch = self.architecture["unet"]
+        channels = tuple(arch["block_out_channels"])
         factor = 2 ** (len(self.vae.config["block_out_channels"]) - 1)
         # the maps come from the up blocks, each as wide as the down block of its stride
         self.spec = FeatureSpec(channels, tuple(factor * 2**i for i in range(len(channels))))
-        self.token_dim = int(unet["cross_attention_dim"])
-        self.latent_channels = int(unet["in_channels"])
+        self.token_dim = int(arch["cross_attention_dim"])
+        self.latent_channels = int(arch["in_channels"])
         self.time_dim = 4 * channels[0]
         self.multiple = self.spec.strides[-1]
         self._apply_memory_format()
         self.register_load_state_dict_post_hook(lambda module, _: module._apply_memory_format())
 
-    def _build(self, small: str | None, lora: LoraOptions | None) -> None:
-        states = self._pretrained_states(small)
+    def _build(self, unet: str | None, small: str | None, lora: LoraOptions | None) -> None:
+        states = self._pretrained_states(unet, small)
         keeps_random = self.is_random and not self._empty
         # weights that assigned tensors replace need no memory
         where = getattr(self._source, "name", "backbone")
@@ -119,7 +127,7 @@ class StableDiffusionBackbone(Backbone):
             except Exception as error:  # diffusers raises every kind for values of another type
                 raise WeightsError(f"{where}: its config.json cannot be used ({first_line(error)}).") from error
         for part, state in states.items():
-            assign(getattr(self, part), state, f"{where}, {part}")
+            assign(getattr(self, part), state, f"{unet if part == 'unet' and unet else where}, {part}")
         if keeps_random:
             log.warning(
                 "backbone.pretrained is null: the UNet and the VAE have RANDOM weights, the control. "
@@ -133,17 +141,19 @@ class StableDiffusionBackbone(Backbone):
         self.has_lora = lora is not None
         self.vae.eval().requires_grad_(False)
 
-    def _pretrained_states(self, small: str | None) -> dict[str, dict[str, Tensor]]:
+    def _pretrained_states(self, unet: str | None, small: str | None) -> dict[str, dict[str, Tensor]]:
         """By part, the tensors of those parts that have pretrained weights."""
         states: dict[str, dict[str, Tensor]] = {}
         if self._empty:
             return states
         if small is not None:
             self.architecture["vae"], states["vae"] = small_vae(small, self.architecture["vae"], self.is_random)
-        if self._source is not None:
+        if unet is not None:
+            self.architecture["unet"], states["unet"] = other_unet(unet, self.architecture)
+        elif self._source is not None:
             states["unet"] = part_state(self._source, "unet", self.architecture)
-            if small is None:
-                states["vae"] = part_state(self._source, "vae", self.architecture)
+        if small is None and self._source is not None:
+            states["vae"] = part_state(self._source, "vae", self.architecture)
         return states
 
     def _apply_memory_format(self) -> None:
@@ -175,6 +185,12 @@ class StableDiffusionBackbone(Backbone):
         """See `Backbone.encoder`."""
         vae: nn.Module = self.vae
         return vae
+
+    @property
+    def attention_strides(self) -> tuple[int, ...]:
+        """See `Backbone.attention_strides`: those of the blocks with attention, which in BK-SDM's tiny model are all."""
+        kinds = self.architecture["unet"]["down_block_types"]
+        return tuple(s for s, kind in zip(self.spec.strides, kinds, strict=True) if "CrossAttn" in kind)
 
     def extract(self, latents: Tensor, conditioning: Conditioning, attention: Collection[int] = ()) -> Features:
         """See `Backbone.extract`. Attention maps come from the down and up blocks of the strides asked for."""

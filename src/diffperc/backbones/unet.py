@@ -61,6 +61,8 @@ class Walk:
 
     def _middle(self, h: Tensor) -> Tensor:
         block = self.unet.mid_block
+        if block is None:  # of BK-SDM's smaller models
+            return h
         h = block.resnets[0](h, self.emb)
         for attention, resnet in zip(block.attentions, block.resnets[1:], strict=True):
             h = attention(h, encoder_hidden_states=self.tokens, return_dict=False)[0]

@@ -47,7 +47,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         content = {"state_dict": content, **about}
     parts = ("diffperc", "state_dict")
     if not isinstance(content, dict) or not all(isinstance(content.get(part), Mapping) for part in parts):
-        raise CheckpointError(f"{path}: is a file of weights, but was not written by diffperc.")
+        raise CheckpointError(
+            f"{path}: is a file of weights, but was not written by diffperc. Checkpoints of VPD, Meta Prompts, ECoDepth and "
+            "mmsegmentation's VPD are converted first: diffperc convert."
+        )
     if content["diffperc"].get("format") != FORMAT:
         version = str(content["diffperc"].get("version", "unknown"))[:40]
         raise CheckpointError(

@@ -66,6 +66,12 @@ def _strategy(imported: Imported) -> str:
 
 def _unused(imported: Imported) -> str:
     """Tensors that are not needed, counted per module."""
-    modules = Counter(name.rpartition(".")[0].rstrip(".0123456789") for name in imported.unused)
+    modules = Counter(_module(name) for name in imported.unused)
     counts = [f"{count} of {module}" for module, count in sorted(modules.items())]
     return ", ".join(counts) or "none"
+
+
+def _module(tensor: str) -> str:
+    """The module of a tensor, without numbers; the VAE's decoder is one."""
+    before, decoder, _ = tensor.partition("encoder_vq.decoder.")
+    return before + decoder.rstrip(".") if decoder else tensor.rpartition(".")[0].rstrip(".0123456789")

@@ -168,7 +168,7 @@ def _hooks(model: PerceptionModel, stages: list[Stage]) -> Iterator[Any]:
         samplers = [*(getattr(block, "downsamplers", None) or ()), *(getattr(block, "upsamplers", None) or ())]
         for sampler in samplers:
             yield sampler.register_forward_pre_hook(begin(False))
-    if unet is not None:
+    if unet is not None and unet.mid_block is not None:
         yield unet.mid_block.resnets[0].register_forward_pre_hook(begin(False))
     yield model.head.register_forward_pre_hook(begin(False))
     for module in model.modules():

@@ -15,6 +15,17 @@ from diffperc.ranges import Count, Positive
 from diffperc.weights.locate import locate_at
 
 _CLASSES = 1000  # of ImageNet
+# the modules of a layer: in files and in early versions of transformers, and in the memory of later ones
+_LAYER = {
+    "attention.attention.query": "attention.q_proj",
+    "attention.attention.key": "attention.k_proj",
+    "attention.attention.value": "attention.v_proj",
+    "attention.output.dense": "attention.o_proj",
+    "intermediate.dense": "mlp.fc1",
+    "output.dense": "mlp.fc2",
+    "layernorm_before": "layernorm_before",
+    "layernorm_after": "layernorm_after",
+}
 
 
 class ViTFields(TypedDict, total=False):
@@ -69,6 +80,23 @@ class ImageClassifier(nn.Module):
         # normalised with a mean and a standard deviation of 0.5
         logits: Tensor = self.model(pixel_values=image * 2 - 1).logits
         return logits
+
+
+def stored_modules(layers: int) -> dict[str, str]:
+    """The modules of a ViT's layers by their names in files, and by those that they have in memory here.
+
+    Args:
+        layers: number of layers.
+    """
+    with torch.device("meta"):
+        own = ViTForImageClassification(ViTConfig(num_hidden_layers=1)).state_dict()
+    if any(".encoder.layer." in name for name in own):
+        return {}
+    modules = {}
+    for layer in range(layers):
+        for stored, here in _LAYER.items():
+            modules[f"vit.encoder.layer.{layer}.{stored}"] = f"vit.layers.{layer}.{here}"
+    return modules
 
 
 def load_classifier(classifier: ImageClassifier, where: str, key: str) -> None:

@@ -24,6 +24,7 @@ from diffperc.types import COCO_KEYPOINTS, DatasetInfo, Protocol
 from diffperc.version import __version__
 from diffperc.weights.architecture import Architecture, architecture, config_folder
 from diffperc.weights.locate import locate
+from diffperc.weights.other_unet import config_of_other_unet
 
 FORMAT = 2
 """The version of the checkpoint format; increased when older files can no longer be read."""
@@ -132,6 +133,8 @@ def architecture_of(cfg: DictConfig) -> Architecture:
     else:
         arch, folder = architecture(config, None), config_folder(str(config))
     describe_tokenizer_of(folder, arch)
+    if cfg.backbone.get("unet") is not None:
+        arch["unet"] = config_of_other_unet(str(cfg.backbone.unet), arch)
     return arch
 
 

@@ -18,15 +18,15 @@ _STEPS = 3  # transposed convolutions at most; further doublings are bilinear
 
 
 class Aggregation(nn.Module):
-    """Four maps to one at the third stride, as in VPD's depth model.
+    """Four maps to one at the third stride, as in VPD's depth model, or three.
 
-    The finest map is halved twice, the second once, the coarsest doubled (nearest). They are concatenated, followed by a
-    1x1 convolution, group norm and ReLU.
+    The finest map is halved twice, the second once, a fourth doubled (nearest). They are concatenated, followed by a 1x1
+    convolution, group norm and ReLU.
     """
 
     def __init__(self, spec: FeatureSpec, channels: int) -> None:
         super().__init__()
-        c0, c1, _, _ = spec.channels
+        c0, c1, *_ = spec.channels
         self.fine = nn.Sequential(
             nn.Conv2d(c0, c0, 3, 2, 1), nn.GroupNorm(math.gcd(_GROUPS, c0), c0), nn.ReLU(), nn.Conv2d(c0, c0, 3, 2, 1)
         )
@@ -39,19 +39,19 @@ class Aggregation(nn.Module):
 
     def forward(self, features: Features) -> Features:
         m = features.maps
-        coarse = F.interpolate(m[3], size=m[2].shape[-2:], mode="nearest")
-        fused = self.fuse(torch.cat([self.fine(m[0]), self.middle(m[1]), m[2], coarse], 1))
+        coarse = [F.interpolate(larger, size=m[2].shape[-2:], mode="nearest") for larger in m[3:]]
+        fused = self.fuse(torch.cat([self.fine(m[0]), self.middle(m[1]), m[2], *coarse], 1))
         return Features((fused,), self.out_spec)
 
 
 class DeconvHead(Head):
     """Up to three transposed convolutions, a 3x3 convolution, bilinear doublings, two more 3x3 convolutions.
 
-    A single map (the readout of Meta Prompts at stride 8) is decoded as it is; four maps are aggregated at stride 32
-    first.
+    A single map (the readout of Meta Prompts at stride 8) is decoded as it is; four maps, or the three of BK-SDM's tiny
+    model, are aggregated at stride 32 first.
 
     Args:
-        spec: one map or four.
+        spec: one map, three or four.
         out_channels: K.
         neck_channels: channels of the aggregated map, 1536 as published.
         filters: channels of the transposed convolutions, 32 as published.
@@ -74,9 +74,9 @@ class DeconvHead(Head):
         init_bias: Finite = 0.0,
     ) -> None:
         super().__init__()
-        if len(spec.channels) not in (1, 4):
-            raise ValueError(f"DeconvHead reads one map or four, got {len(spec.channels)}")
-        self.aggregation = Aggregation(spec, neck_channels) if len(spec.channels) == 4 else None
+        if len(spec.channels) not in (1, 3, 4):
+            raise ValueError(f"DeconvHead reads one map, three or four, got {len(spec.channels)}")
+        self.aggregation = Aggregation(spec, neck_channels) if len(spec.channels) > 1 else None
         inner = self.aggregation.out_spec if self.aggregation is not None else spec
         doublings = (inner.strides[0] // out_stride).bit_length() - 1
         deconvs = min(_STEPS, doublings)

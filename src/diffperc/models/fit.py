@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from diffperc.layers.resize import resize_bilinear
-from diffperc.ranges import WholeNumber
+from diffperc.ranges import Share, WholeNumber
 from diffperc.types import Features
 
 Size = tuple[int, int]
@@ -50,11 +50,17 @@ class PadFit(Fit):
 
     VPD's recipes: 480 is padded to 512 with the value that normalisation maps to zero, and the last row and column of
     the 16x16 map are dropped (methods.md 1.3).
+
+    Args:
+        value: of the padding, from 0 (black), as in the first version of ECoDepth, to 1; 0.5 is VPD's grey.
     """
+
+    def __init__(self, value: Share = 0.5) -> None:
+        self.value = value
 
     def prepare(self, image: Tensor, multiple: int) -> Tensor:
         bottom, right = -image.shape[-2] % multiple, -image.shape[-1] % multiple
-        return F.pad(image, (0, right, 0, bottom), value=0.5)
+        return F.pad(image, (0, right, 0, bottom), value=self.value)
 
     def restore(self, features: Features, size: Size) -> Features:
         return _per_map(features, _crop, size)

@@ -47,7 +47,11 @@ _FAMILIES = {
     ("encoder_hid_dim_type", "image_proj"): "a UNet of Kandinsky",
     ("encoder_hid_dim_type", "text_proj"): "a UNet of DeepFloyd IF",
     ("in_channels", 9): "an inpainting model, whose input is image, mask and masked image",
-    ("in_channels", 8): "a model that edits images, such as InstructPix2Pix, whose input is two images",
+    (
+        "in_channels",
+        8,
+    ): "a model that edits images, such as InstructPix2Pix, whose input is two images (a Marigold model is "
+    "one whose model_index.json names a Marigold pipeline)",
     ("in_channels", 7): "an upscaler, whose input is an image beside the latents",
     ("class_embed_type", "projection"): "an unCLIP model, which also reads an image embedding",
 }

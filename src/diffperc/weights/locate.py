@@ -16,7 +16,7 @@ _SUFFIXES = (".ckpt", ".safetensors", ".pt", ".bin")
 # the files of a hub repository that are needed, without the same weights in other formats and precisions
 _CONFIGS = [f"{part}/*config.json" for part in PARTS]
 _WEIGHTS = [f"{part}/*model.safetensors" for part in PARTS]
-_PIPELINE = (*_CONFIGS, *_WEIGHTS, "tokenizer/*")
+_PIPELINE = ("model_index.json", *_CONFIGS, *_WEIGHTS, "tokenizer/*")
 
 
 @dataclass(frozen=True)

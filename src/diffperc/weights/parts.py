@@ -11,9 +11,10 @@ from diffperc.errors import WeightsError
 from diffperc.weights import ldm_names as ldm
 from diffperc.weights.architecture import Architecture
 from diffperc.weights.locate import WeightsSource
+from diffperc.weights.marigold import image_half, is_marigold
 from diffperc.weights.read import as_float32, check_finite, read_object, read_state, without_prefix
 
-_STEM = "diffusion_pytorch_model"
+STEM = "diffusion_pytorch_model"
 _LDM = {"unet": (ldm.UNET, ldm.unet_from_ldm), "vae": (ldm.VAE, ldm.vae_from_ldm)}
 # attention had these names in diffusers before 0.15, and the hub's SD 1.5 folder still has them
 _OLD_ATTENTION = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
@@ -26,6 +27,8 @@ def part_state(source: WeightsSource, part: str, arch: Architecture) -> dict[str
         WeightsError: the part is missing, or its file is unreadable or of another architecture.
     """
     state = _from_file(source, part, arch) if source.is_file else _from_folder(source, part)
+    if part == "unet" and is_marigold(source.path):
+        state = image_half(state, source.name)
     if part == "vae":
         state = _with_current_names(ldm.encoding_half(state))
     check_finite(state, f"{source.name}, {part}")
@@ -42,7 +45,7 @@ def _from_file(source: WeightsSource, part: str, arch: Architecture) -> dict[str
 
 def _from_folder(source: WeightsSource, part: str) -> dict[str, Tensor]:
     state: dict[str, Tensor] = {}
-    for file in weight_files(source.path / part, _STEM, source.name):
+    for file in weight_files(source.path / part, STEM, source.name):
         state |= read_state(file)
     return state
 

@@ -12,6 +12,15 @@ from diffperc.errors import WeightsError
 from diffperc.weights import ldm_names as ldm
 from diffperc.weights.read import unwrapped, without_prefix
 
+# by a prefix of tensors' names: checkpoints of the authors' that are not read
+_NOT_READ = {
+    "encoder.unet.input_blocks.": "a checkpoint of ECoDepth's second version, whose token is computed in another way; "
+    "only those of its first version are read, whose names begin with encoder.unet.unet",
+    "encoder.vit_model.": "a checkpoint of ECoDepth before its release, whose timestep is not in the file; only those of its "
+    "first version are read, whose classifier is encoder.cide_module.vit_model",
+}
+_OF_MMSEG = "backbone.unet.unet.diffusion_model."
+
 
 def identify(state: State) -> str:
     """The kind of a checkpoint.
@@ -20,8 +29,7 @@ def identify(state: State) -> str:
         state: the authors' state dict, or the content of a file that holds it.
 
     Returns:
-        ``vpd_depth``, ``vpd_segmentation``, ``vpd_referring``, ``meta_prompts_depth``, ``meta_prompts_segmentation``, or
-        ``stable_diffusion`` for Stable Diffusion itself in the original naming.
+        One of `LAYOUTS`, such as ``vpd_depth``, or ``stable_diffusion`` for Stable Diffusion itself in the original naming.
 
     Raises:
         WeightsError: it is none of them.
@@ -31,9 +39,14 @@ def identify(state: State) -> str:
         return "stable_diffusion"
     if _any_begins(state, "model.backbone."):
         raise WeightsError("this is a checkpoint of diffperc already; evaluate and predict read it as it is.")
+    for prefix, what in _NOT_READ.items():
+        if _any_begins(state, prefix):
+            raise WeightsError(f"this is {what}.")
     # a share, because one missing tensor must not prevent the identification
     shares = {kind: _share_of_markers(layout, state) for kind, layout in LAYOUTS.items()}
     best = max(shares, key=shares.__getitem__)
+    if shares[best] <= 0.5 and _any_begins(state, _OF_MMSEG):
+        raise WeightsError("this is a checkpoint of mmsegmentation other than VPD's depth model, which alone is read.")
     if shares[best] <= 0.5:
         example = next(iter(state), "")
         raise WeightsError(

@@ -1,4 +1,4 @@
-"""Importing the authors' checkpoints of VPD and Meta Prompts: the tensors determine the model they belong to."""
+"""Importing checkpoints of the authors' code and of mmsegmentation: the tensors determine the model they belong to."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +16,8 @@ from diffperc.weights.assign import misshapen
 
 # prefixes of the UNet and the VAE, behind the layout's root
 UNET, VAE = "unet.unet.diffusion_model.", "encoder_vq."
-# copies of Stable Diffusion's noise schedule, and a layer of the VAE's decoder: no model here uses them
-_UNUSED = ("sd_model.", "encoder_vq.post_quant_conv.")
+# copies of Stable Diffusion's noise schedule, and the VAE's decoder: no model here uses them
+_UNUSED = ("sd_model.", "encoder_vq.post_quant_conv.", "encoder_vq.decoder.")
 # the text encoder has its own weights, which the authors' files do not hold
 _EXPRESSION = "model.expression."
 _VAE_ATTENTION = re.compile(r"model\.backbone\.vae\..*\.attentions\.")
@@ -45,9 +45,10 @@ def put_in_place(task: nn.Module, layout: Layout, arch: Architecture) -> tuple[d
         theirs.pop(name)
     for name, tensor in theirs.items():
         _check_numbers(name, tensor)
-    renamed = ldm.rename(theirs, _modules(layout, arch))
-    state = {name: _as_here(name, tensor) for name, tensor in renamed.items()}
     own = task.state_dict()
+    origins = ldm.rename({name: name for name in theirs}, _modules(layout, arch))
+    _check_known(own, origins, theirs, layout.kind)
+    state = {ours: _as_here(ours, theirs[name]) for ours, name in origins.items()}
     state |= _not_in_file(own.keys() - state.keys(), own, layout)
     names = authors_names(own, layout, arch)
     _check_complete(own, state, names, layout.kind)
@@ -108,6 +109,24 @@ def _not_in_file(names: Iterable[str], own: Mapping[str, Tensor], layout: Layout
             # the text encoder is filled already; torch before 0.4.1 did not count batches, and nothing uses the count
             values[name] = own[name]
     return values
+
+
+def _check_known(own: Collection[str], origins: Mapping[str, str], theirs: Collection[str], kind: str) -> None:
+    """Raise a `WeightsError` where a tensor has no place here, or two have the same one.
+
+    Args:
+        own: our names.
+        origins: the authors' names by those that they would have here.
+        theirs: all names in the authors' file.
+        kind: of the checkpoint.
+    """
+    unknown = [name for ours, name in origins.items() if ours not in own]
+    unknown += sorted(set(theirs) - set(origins.values()))
+    if unknown:
+        raise WeightsError(
+            f"{ldm.counted(unknown)} not belong to a {kind} checkpoint, the first is '{unknown[0]}': the file is damaged, "
+            "or of another version of the code."
+        )
 
 
 def _check_complete(

@@ -106,9 +106,21 @@ class Layout(ABC):
 
 
 class DepthLayout(Layout):
-    """A depth model, whose decoder has the same names in both methods."""
+    """A depth model, whose decoder has the same names in all methods; VPD and ECoDepth also have the same neck."""
 
     root = "encoder."
+
+    def aggregation_modules(self) -> ModuleNames:
+        """The modules of VPD's neck: the authors' names, and the names here."""
+        return {
+            "encoder.layer1": f"{HEAD}.aggregation.fine",
+            "encoder.layer2.0": f"{HEAD}.aggregation.middle",
+            "encoder.out_layer": f"{HEAD}.aggregation.fuse",
+        }
+
+    def aggregation_widths(self) -> list[str]:
+        """Overrides that follow from the neck's shapes."""
+        return [f"head.neck_channels={self.size('encoder.out_layer.0.weight', 0)}"]
 
     def decoder_modules(self) -> ModuleNames:
         """The modules of the decoder: the authors' names, and the names here."""

@@ -28,14 +28,12 @@ class VPDDepth(DepthLayout):
             "encoder.gamma": f"{STRATEGY}.adapter.gamma",
             "encoder.text_adapter.fc": f"{STRATEGY}.adapter.mlp.fc",
             "encoder.class_embeddings": f"{STRATEGY}.table.vectors",
-            "encoder.layer1": f"{HEAD}.aggregation.fine",
-            "encoder.layer2.0": f"{HEAD}.aggregation.middle",
-            "encoder.out_layer": f"{HEAD}.aggregation.fuse",
+            **self.aggregation_modules(),
             **self.decoder_modules(),
         }
 
     def widths(self) -> list[str]:
-        return [f"head.neck_channels={self.size('encoder.out_layer.0.weight', 0)}", *self.decoder_widths()]
+        return [*self.aggregation_widths(), *self.decoder_widths()]
 
 
 class VPDSegmentation(Layout):
