@@ -258,7 +258,9 @@ def _predict_each(
 
 def _shared(predictor: Predictor | ExportedPredictor) -> AbstractContextManager[Together | None]:
     """A network that threads share; of an exported model none, so that torch is not imported."""
-    if not hasattr(predictor, "shared"):
+    from diffperc.deploy.exported import ExportedPredictor
+
+    if isinstance(predictor, ExportedPredictor):
         return contextlib.nullcontext()
     from diffperc.inference.batching import together
 
