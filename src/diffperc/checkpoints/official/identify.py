@@ -16,8 +16,8 @@ from diffperc.weights.read import unwrapped, without_prefix
 _NOT_READ = {
     "encoder.unet.input_blocks.": "a checkpoint of ECoDepth's second version, whose token is computed in another way; "
     "only those of its first version are read, whose names begin with encoder.unet.unet",
-    "encoder.vit_model.": "a checkpoint of ECoDepth before its release, whose timestep is not in the file; only those of its "
-    "first version are read, whose classifier is encoder.cide_module.vit_model",
+    "encoder.vit_model.": "a checkpoint of ECoDepth before its release, whose timestep is not in the file; only those of "
+    "its first version are read, whose classifier is encoder.cide_module.vit_model",
 }
 _OF_MMSEG = "backbone.unet.unet.diffusion_model."
 
