@@ -52,7 +52,7 @@ _OTHER_KINDS = {
     "single_transformer_blocks.": f"it is Flux, {_TRANSFORMER}",
     ".attn.add_q_proj.": f"it is Stable Diffusion 3 or Flux, {_TRANSFORMER}",
     "unet.unet.diffusion_model.": "it is a trained model of VPD, Meta Prompts or ECoDepth; diffperc convert makes a "
-    "checkpoint of it, for ckpt=...",
+    "checkpoint of it",
     "backbone.unet.": "it is a checkpoint of diffperc, for ckpt=...",
     "emb_params": _EMBEDDING,
     "string_to_param": _EMBEDDING,
