@@ -87,7 +87,7 @@ class ExportedPredictor:
             raise CheckpointError(f"{path}: there is no such file.")
         try:
             self._session = session_of(path)
-            about = json.loads(self._session.get_modelmeta().custom_metadata_map[KEY])
+            about = dict(json.loads(self._session.get_modelmeta().custom_metadata_map[KEY]))
         except KeyError:
             raise CheckpointError(f"{path}: is an ONNX file that `diffperc export` did not write.") from None
         except ConfigError:
@@ -96,10 +96,16 @@ class ExportedPredictor:
             raise CheckpointError(f"{path}: cannot be read as ONNX ({first_line(error)}).") from error
         if about.get("format") != FORMAT:
             raise CheckpointError(f"{path}: was exported by another version of diffperc ({about.get('version')}).")
-        if not about["inside"]:
+        if not about.get("inside"):
             raise CheckpointError(
                 f"{path}: was exported with inside=false, for other programs; export it with inside=true to predict with it."
             )
+        try:
+            self._read(about)
+        except Exception as error:  # constructors raise every kind for values that an export has never written
+            raise CheckpointError(f"{path}: what it says about its model is damaged ({first_line(error)}).") from error
+
+    def _read(self, about: dict[str, Any]) -> None:
         self.result = _RESULTS[about["task"]]
         self.info, self.deviation = DatasetInfo.from_dict(about["info"]), float(about["deviation"])
         self.preprocess = Resize(**about["resize"])
