@@ -52,12 +52,12 @@ def test_a_command_is_its_module(tmp_path: Path) -> None:
 
 def test_missing_values_need_no_torch(tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom diffperc.__main__ import main\nsys.argv = ['diffperc', 'predict']\n"
+        "import sys\nfrom diffperc.__main__ import main\nsys.argv = ['diffperc', 'export']\n"
         "try:\n    main()\nexcept SystemExit as end:\n    print(end.code, 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert done.stdout == "2 False\n"
-    assert done.stderr == "error: ckpt has no value; set ckpt=...\ninput has no value; set input=...\n"
+    assert done.stderr == "error: ckpt has no value; set ckpt=...\nto has no value; set to=...\n"
 
 
 def test_classes_in_the_current_folder_are_found(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ COMMANDS = {
     "predict": Command("diffperc.predict", "predict images of any size"),
     "explain": Command("diffperc.explain", "what a model looked at in an image, as a web page in one file"),
     "demo": Command("diffperc.demo", "a web page to try models on"),
-    "export": Command("diffperc.export", "a model as a file that other programs run: ONNX, or torch's own"),
+    "export": Command("diffperc.export", "a model as a file that other programs run"),
     "serve": Command("diffperc.serve", "an HTTP server of predictions"),
     "inspect": Command(
         "diffperc.inspect", "find all that is wrong with a data set, what is in it, and how fast it loads"

@@ -60,7 +60,7 @@ def test_depth_is_that_of_the_model(depth: Path, room: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["segmentation", "referring", "pose", "normals"])
 def test_a_task_is_that_of_the_model(task: str, room: Path, tmp_path: Path) -> None:
-    size = [] if task == "pose" else ["size=[128,128]"]  # which is traced faster
+    size = [] if task == "pose" else ["image_size=[128,128]"]  # which is traced faster
     told = call("export", f"ckpt=tiny-{task}", "to=model.onnx", *size, cwd=tmp_path).stdout
     assert "differs from the model by" in told
     same(task, tmp_path / "model.onnx", room, TASKS[task] if task != "pose" else {"boxes": [[30, 20, 60, 90]]})
@@ -103,7 +103,7 @@ def test_predict_writes_the_files_of_the_checkpoint(depth: Path, room: Path, tmp
 
 @pytest.mark.slow
 def test_torch_runs_its_own_format(room: Path, tmp_path: Path) -> None:
-    call("export", "ckpt=tiny-depth", "to=depth.pt2", "size=[128,128]", cwd=tmp_path)
+    call("export", "ckpt=tiny-depth", "to=depth.pt2", "image_size=[128,128]", cwd=tmp_path)
     about = {KEY: ""}
     program = torch.export.load(tmp_path / "depth.pt2", extra_files=about)
     assert json.loads(about[KEY])["task"] == "depth"
@@ -115,7 +115,7 @@ def test_torch_runs_its_own_format(room: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_whole_numbers_take_less_and_their_loss_is_measured(tmp_path: Path) -> None:
-    small = ["int8=true", "calibration=8", "images=8", "size=[128,128]"]
+    small = ["int8=true", "calibration=8", "score_images=8", "image_size=[128,128]"]
     told = call("export", "ckpt=tiny-depth", "to=depth.onnx", *small, cwd=tmp_path).stdout
     whole, loss = told.splitlines()[-1], told.splitlines()[-1].partition("rmse_m ")[2].split()
     assert "in whole numbers of 8 bits" in whole
@@ -132,7 +132,7 @@ def test_whole_numbers_take_less_and_their_loss_is_measured(tmp_path: Path) -> N
     [
         (["to=depth.bin"], "to: must end in .onnx or .pt2, found 'depth.bin'"),
         (["to=depth.pt2", "int8=true"], "int8: is of ONNX files"),
-        (["to=depth.onnx", "size=[100,128]"], "size: must be multiples of 64, found [100, 128]"),
+        (["to=depth.onnx", "image_size=[100,128]"], "image_size: must be multiples of 64, found [100, 128]"),
         (["to=there.onnx"], "there.onnx is there already"),
     ],
 )

@@ -7,7 +7,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.progress import track
 
-from diffperc.commands.predict import check_free, check_names, given_options, input_files, loaded
+from diffperc.commands.predict import check_free, check_names, input_files
+from diffperc.commands.predictors import given_options, loaded
 from diffperc.errors import DataError
 
 _ENDING = "_explained.html"

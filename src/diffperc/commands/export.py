@@ -66,14 +66,14 @@ def _size(cfg: DictConfig, predictor: Predictor) -> tuple[int, int] | None:
     """(H, W) that is fixed, by the user or because persons are cut out at one size."""
     crop = predictor.preprocess.person_crop
     if crop is not None:
-        if cfg.size is not None:
-            raise ConfigError("size: is not read for persons, which are cut out at one size; leave it out.")
+        if cfg.image_size is not None:
+            raise ConfigError("image_size: is not read for persons, which are cut out at one size; leave it out.")
         return crop.size
-    if cfg.size is None:
+    if cfg.image_size is None:
         return None
-    height, width = cfg.size
+    height, width = cfg.image_size
     if height % MULTIPLE or width % MULTIPLE:
-        raise ConfigError(f"size: must be multiples of {MULTIPLE}, found {list(cfg.size)}.")
+        raise ConfigError(f"image_size: must be multiples of {MULTIPLE}, found {list(cfg.image_size)}.")
     return int(height), int(width)
 
 
@@ -114,10 +114,10 @@ def _to_int8(
             feeds = (feeds_of(task, batch, inputs, inside) for batch in batches(seen, int(cfg.calibration)))
             quantize(source, goal, feeds)
         task.prepare_scores(scored)
-        before = scores_of(task, plain, batches(scored, int(cfg.images)), inputs)
-        after = scores_of(task, whole, batches(scored, int(cfg.images)), inputs)
+        before = scores_of(task, plain, batches(scored, int(cfg.score_images)), inputs)
+        after = scores_of(task, whole, batches(scored, int(cfg.score_images)), inputs)
     name = task.monitor[0].removeprefix("val/")
     print(
         f"{to}: in whole numbers of 8 bits {to.stat().st_size / 1e6:.1f} MB; {name} {before[name]:.4g} becomes "
-        f"{after[name]:.4g} on {min(int(cfg.images), len(scored))} validation images"
+        f"{after[name]:.4g} on {min(int(cfg.score_images), len(scored))} validation images"
     )

@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import glob
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.progress import track
 
+from diffperc.commands.predictors import given_options, loaded_or_exported
 from diffperc.errors import ConfigError, DataError
 from diffperc.files.headers import image_facts
 from diffperc.files.images import IMAGE_SUFFIXES
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 _WAIT = 0.2  # seconds that an image waits for others that are being prepared
 _RATE = 25  # frames per second of a folder of frames
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
-_OF_CHECKPOINTS = {"device": "auto", "precision": "auto", "optimize": True, "compile": False, "trust": [], "batch": 1}
-"""Keys that exported models do not read, and what they are where nobody set them."""
 _OWN = (
     *(
         "ckpt",
@@ -107,7 +106,7 @@ def predict_files(cfg: DictConfig) -> None:
             raise ConfigError(f"{key}: is of videos; for a folder of frames set video=true, else leave it out.")
     check_names(files)
     boxes = read_boxes(given.get("boxes"))
-    predictor = _loaded_or_exported(cfg, given)
+    predictor = loaded_or_exported(cfg, given)
     output = Path(cfg.output).expanduser()
     check_free(files, output, predictor.result.endings, bool(cfg.overwrite))
     check_boxes(files, boxes)
@@ -138,7 +137,7 @@ def _predict_videos(cfg: DictConfig, files: Sequence[Path], given: dict[str, Any
     given = {name: value for name, value in given.items() if value is not None}
     check_names(films)
     rates = [frame_rate(film) for film in films]
-    predictor = _loaded_or_exported(cfg, given)
+    predictor = loaded_or_exported(cfg, given)
     output = Path(cfg.output).expanduser()
     stems = films or [Path(str(cfg.input).rstrip("/*")).with_suffix("")]
     check_free(stems, output, video_endings(predictor), bool(cfg.overwrite))
@@ -148,62 +147,6 @@ def _predict_videos(cfg: DictConfig, files: Sequence[Path], given: dict[str, Any
         shown = track(frames, description=f"predicting {film.name}", total=None if films else len(files))
         rate = rates[i] if films else Fraction(cfg.fps or _RATE).limit_denominator(1001)
         print(f"{film}: {predict_video(predictor, iter(shown), rate, output / film.stem, given, cfg.smooth)}")
-
-
-def given_options(cfg: DictConfig, own: Collection[str]) -> dict[str, Any]:
-    """What is set of the options of predictors; `own` are the keys of the command itself."""
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(plain, dict)
-    return {str(name): value for name, value in plain.items() if name not in own and value is not None}
-
-
-def loaded(cfg: DictConfig, given: Collection[str]) -> Predictor:
-    """The predictor of ``cfg.ckpt``.
-
-    Raises:
-        ConfigError: it does not have one of the options that are given.
-        CheckpointError: there is none, or it cannot be read.
-    """
-    from diffperc.checkpoints import load
-
-    predictor = load(
-        cfg.ckpt,
-        cfg.device,
-        trust=cfg.trust,
-        precision=str(cfg.precision),
-        optimize=bool(cfg.get("optimize", True)),
-        compile=bool(cfg.get("compile", False)),
-    )
-    _apply(cfg, given, predictor)
-    return predictor
-
-
-def _loaded_or_exported(cfg: DictConfig, given: Collection[str]) -> Predictor | ExportedPredictor:
-    """The predictor of ``cfg.ckpt``, or of the exported ``cfg.model``."""
-    if (cfg.model is None) == (cfg.ckpt is None):
-        raise ConfigError("ckpt: give a checkpoint, ckpt=..., or an exported model, model=model.onnx; one of the two.")
-    if cfg.model is None:
-        return loaded(cfg, given)
-    from diffperc.deploy.exported import exported_predictor
-
-    unread = [key for key, usual in _OF_CHECKPOINTS.items() if cfg[key] != usual]
-    if unread:
-        raise ConfigError(f"{unread[0]}: is not read with model=..., which onnxruntime runs on the CPU; leave it out.")
-    predictor = exported_predictor(cfg.model)
-    _apply(cfg, given, predictor)
-    return predictor
-
-
-def _apply(cfg: DictConfig, given: Collection[str], predictor: Predictor | ExportedPredictor) -> None:
-    """Set the bound of sides, and refuse options that the predictor does not have."""
-    if cfg.max_side is not None:
-        if predictor.preprocess.person_crop is not None:
-            raise ConfigError("max_side: is not read for persons, which are cut out at one size; leave it out.")
-        predictor.preprocess.max_side = cfg.max_side
-    foreign = sorted(set(given) - set(predictor.options))
-    if foreign:
-        known = f"; it has {', '.join(predictor.options)}" if predictor.options else ""
-        raise ConfigError(f"{foreign[0]}: this model has no such option{known}.")
 
 
 def _predict_each(

@@ -101,7 +101,7 @@ def _exported(graph: Graph, inputs: dict[str, Tensor], fixed: bool) -> ExportedP
         with torch.no_grad():
             return torch.export.export(graph, (), kwargs=inputs, dynamic_shapes=shapes, strict=False)
     except Exception as error:  # torch raises every kind for what it cannot trace
-        instead = "" if fixed else "; give the size of the images, such as size=[480,640]"
+        instead = "" if fixed else "; give the size of the images, such as image_size=[480,640]"
         raise ConfigError(
             f"the model cannot be exported for all sizes of images ({first_line(error)}){instead}."
         ) from error

@@ -223,17 +223,19 @@ class Batch:
     @property
     def form(self) -> tuple[Any, ...]:
         """What must be equal of batches for them to be joined: shapes and types per image, and what is known of each."""
-        tensors = (self.image, self.scene, self.labels, self.expression_tokens)
+        tensors = (self.image, *(getattr(self, name) for name in _TENSORS))
         shapes = tuple(None if t is None else (t.shape[1:], t.dtype, t.device) for t in tensors)
         return (*shapes, self.expression is None, self.caption is None, not self.meta)
 
     @classmethod
     def joined(cls, batches: Sequence[Batch]) -> Batch:
         """The images of several batches of equal `form` as one batch, without ground truth."""
+        import torch
+
         if len(batches) == 1:
             return batches[0]
         found: dict[str, Any] = {}
-        for name in ("scene", "labels", "expression_tokens"):
+        for name in _TENSORS:
             values = [getattr(batch, name) for batch in batches]
             found[name] = None if values[0] is None else torch.cat(values)
         for name in ("expression", "caption"):
