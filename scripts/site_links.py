@@ -18,11 +18,14 @@ LINK = re.compile(r"(!?\[[^\]]*\]\()((?:\.\./)+[^)#\s]+)")
 
 def on_files(files: Any, config: Any) -> Any:
     """Add the pictures beside docs/ that pages show."""
-    for page in list(files.documentation_pages()):
+    shown = set()
+    for page in files.documentation_pages():
         for mark, link in LINK.findall(page.content_string):
             path = _outside(page.src_uri, link)
             if path is not None and mark.startswith("!"):
-                files.append(File.generated(config, _copy_of(path), abs_src_path=str(ROOT / path)))
+                shown.add(path)
+    for path in sorted(shown):
+        files.append(File.generated(config, _copy_of(path), abs_src_path=str(ROOT / path)))
     return files
 
 
