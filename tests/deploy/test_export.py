@@ -157,10 +157,14 @@ def test_other_files_are_refused(depth: Path, tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "foreign.onnx")
     with pytest.raises(CheckpointError, match="did not write"):
         diffperc.load(tmp_path / "foreign.onnx")
-    onnx.helper.set_model_props(model, {KEY: json.dumps({"format": 1, "inside": True, "task": "os", "deviation": []})})
+    onnx.helper.set_model_props(model, {KEY: json.dumps({"format": 1, "inside": True, "task": "depth", "info": []})})
     onnx.save(model, tmp_path / "damaged.onnx")
     with pytest.raises(CheckpointError, match="what it says about its model is damaged"):
         diffperc.load(tmp_path / "damaged.onnx")
+    onnx.helper.set_model_props(model, {KEY: json.dumps({"format": 1, "inside": True, "task": "os"})})
+    onnx.save(model, tmp_path / "own.onnx")
+    with pytest.raises(CheckpointError, match="its task is not one of depth, segmentation"):
+        diffperc.load(tmp_path / "own.onnx")
 
 
 @pytest.mark.slow

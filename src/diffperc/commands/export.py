@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from diffperc.backbones.lora import merge_lora
 from diffperc.checkpoints import checkpoint_in, load_task
 from diffperc.data import PerceptionDataset
-from diffperc.deploy.exported import MULTIPLE
+from diffperc.deploy.exported import MULTIPLE, RESULTS, nearest_size
 from diffperc.engine.build import build_dataset, build_preprocess
 from diffperc.engine.datamodule import PerceptionData
 from diffperc.errors import ConfigError, DataError
@@ -58,6 +58,8 @@ def export_checkpoint(cfg: DictConfig) -> None:
         f"{to}: {found.size / 1e6:.1f} MB, reads {', '.join(found.inputs)}, sides of {sides}; differs from the model by "
         f"{found.deviation:.1e} of its largest value"
     )
+    if to.suffix == ".onnx" and cfg.inside and predictor.result not in RESULTS.values():
+        print(f"note: `predict model=...` does not read it, because the task {task.name} is none of diffperc's own")
     if cfg.int8:
         _to_int8(cfg, task, trained, predictor, to, pixels, size, found.inputs)
 
@@ -80,8 +82,7 @@ def _size(cfg: DictConfig, predictor: Predictor) -> tuple[int, int] | None:
 def _at(predictor: Predictor, image: Picture, size: tuple[int, int] | None) -> Picture:
     """The image at a size that the graph takes."""
     if size is None:
-        (height, width), _ = predictor.preprocess.evaluation_size(image.shape[0], image.shape[1])
-        size = (max(2, round(height / MULTIPLE)) * MULTIPLE, max(2, round(width / MULTIPLE)) * MULTIPLE)
+        size = nearest_size(*predictor.preprocess.evaluation_size(image.shape[0], image.shape[1])[0])
     return predictor.preprocess.resized(image, size)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from diffperc.deploy.exported import FORMAT, KEY, session_of
+from diffperc.deploy.exported import FORMAT, KEY, RESULTS, session_of
 from diffperc.deploy.graph import Graph, export_graph, inputs_of
 from diffperc.errors import ConfigError
 from diffperc.inference.predictor import Predictor
@@ -129,7 +129,7 @@ def described(
     return {
         "format": FORMAT,
         "version": __version__,
-        "task": predictor.result.__module__.rpartition(".")[2],
+        "task": next((name for name, result in RESULTS.items() if result is predictor.result), None),
         "inside": inside,
         "size": size,
         "inputs": inputs,

@@ -29,13 +29,20 @@ FORMAT = 1
 KEY = "diffperc"
 MULTIPLE = 64
 """Sides of the images of an exported model are multiples of so many pixels."""
-_RESULTS: dict[str, type[Result]] = {
+RESULTS: dict[str, type[Result]] = {
     "depth": DepthResult,
     "segmentation": SegmentationResult,
     "referring": ReferringResult,
     "pose": PoseResult,
     "normals": NormalsResult,
 }
+"""By task, what exported models return."""
+
+
+def nearest_size(height: int, width: int) -> tuple[int, int]:
+    """(H, W), the multiples of `MULTIPLE` that are nearest to a size, at least two of them."""
+    tall, wide = (max(2, round(side / MULTIPLE)) * MULTIPLE for side in (height, width))
+    return tall, wide
 
 
 def exported_predictor(path: str | Path) -> ExportedPredictor:
@@ -100,13 +107,17 @@ class ExportedPredictor:
             raise CheckpointError(
                 f"{path}: was exported with inside=false, for other programs; export it with inside=true to predict with it."
             )
+        if about.get("task") not in RESULTS:
+            raise CheckpointError(
+                f"{path}: its task is not one of {', '.join(RESULTS)}, which predict without their code."
+            )
         try:
             self._read(about)
         except Exception as error:  # constructors raise every kind for values that an export has never written
             raise CheckpointError(f"{path}: what it says about its model is damaged ({first_line(error)}).") from error
 
     def _read(self, about: dict[str, Any]) -> None:
-        self.result = _RESULTS[about["task"]]
+        self.result = RESULTS[about["task"]]
         self.info, self.deviation = DatasetInfo.from_dict(about["info"]), float(about["deviation"])
         self.preprocess = Resize(**about["resize"])
         if about["person_crop"] is not None:
@@ -146,8 +157,7 @@ class ExportedPredictor:
         if self._size is not None:
             return int(self._size[0]), int(self._size[1])
         (height, width), _ = self.preprocess.evaluation_size(pixels.shape[0], pixels.shape[1])
-        sides = [max(2, round(side / MULTIPLE)) * MULTIPLE for side in (height, width)]
-        return sides[0], sides[1]
+        return nearest_size(height, width)
 
     def _run(self, images: NDArray[np.uint8], options: dict[str, Any]) -> NDArray[np.float32]:
         feeds: dict[str, NDArray[Any]] = {"image": images}

@@ -14,7 +14,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor
 
-from diffperc.deploy.exported import MULTIPLE, session_of
+from diffperc.deploy.exported import nearest_size, session_of
 from diffperc.layers.resize import resize_bilinear
 from diffperc.tasks import PerceptionTask
 from diffperc.types import Batch
@@ -32,8 +32,7 @@ def feeds_of(task: PerceptionTask, batch: Batch, names: Iterable[str], inside: b
         names: of the inputs.
         inside: see `Graph`.
     """
-    sides = [max(2, round(side / MULTIPLE)) * MULTIPLE for side in batch.size]
-    image = resize_bilinear(batch.image, sides)
+    image = resize_bilinear(batch.image, nearest_size(*batch.size))
     found = {"image": (image.permute(0, 2, 3, 1) * 255).round().byte() if inside else image}
     if batch.scene is not None:
         found["scene"] = batch.scene
